@@ -1,0 +1,2 @@
+//! `kinfold`: private group talk without a server, in a terminal.
+fn main() {}

@@ -1,0 +1,1 @@
+//! A Kinfold node.

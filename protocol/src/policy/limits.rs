@@ -1,0 +1,92 @@
+//! Every bound of the protocol, with its reason (DESIGN 11).
+
+use std::time::Duration;
+
+/// Protocol version spoken here; what a group's minimum is compared with (PROTOCOL V8).
+pub const PROTOCOL_VERSION: u16 = 1;
+
+/// Members of a group: what one roster frame, one Welcome and the design's cost figures hold for.
+pub const MEMBERS_MAX: usize = 150;
+/// Groups of one device: one swarm each.
+pub const GROUPS_MAX: usize = 64;
+/// Text of one message: fits an envelope of 32 KiB with all its wrappings.
+pub const TEXT_BYTES_MAX: usize = 16 * 1024;
+/// A group's or a person's name.
+pub const NAME_BYTES_MAX: usize = 64;
+/// A multiaddr as text.
+pub const ADDRESS_BYTES_MAX: usize = 200;
+/// Addresses in an invite: keeps its QR code readable.
+pub const INVITE_ADDRESSES_MAX: usize = 3;
+/// An invite as text.
+pub const INVITE_TEXT_MAX: usize = 2_048;
+/// Open invites of one group.
+pub const INVITES_MAX: usize = 64;
+
+/// The largest envelope; anything larger goes by stream (PROTOCOL M3).
+pub const ENVELOPE_BYTES_MAX: usize = 32 * 1024;
+/// The smallest envelope.
+pub const ENVELOPE_BYTES_MIN: usize = 512;
+/// The largest frame on a link: a Welcome for [`MEMBERS_MAX`] members and its envelope of state.
+pub const FRAME_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of envelopes in one frame: small enough that other frames are not held up.
+pub const PUSH_BYTES_MAX: usize = 64 * 1024;
+
+/// The group's rule how long messages live, at its shortest.
+pub const RETENTION_MIN: Duration = Duration::from_secs(3_600);
+/// The group's rule, at its longest.
+pub const RETENTION_MAX: Duration = Duration::from_secs(90 * 86_400);
+/// The group's rule until somebody sets it.
+pub const RETENTION_DEFAULT: Duration = Duration::from_secs(7 * 86_400);
+/// The shortest life of a single message.
+pub const EXPIRY_MIN: Duration = Duration::from_secs(5);
+/// How long an invite is good for unless said otherwise.
+pub const INVITE_VALID_DEFAULT: Duration = Duration::from_secs(24 * 3_600);
+/// The longest an invite may be good for.
+pub const INVITE_VALID_MAX: Duration = Duration::from_secs(30 * 86_400);
+
+/// How long a state that the head has left stays readable (PROTOCOL E).
+pub const READER_KEPT: Duration = Duration::from_secs(72 * 3_600);
+/// How long commits, tickets, votes and rosters are kept (PROTOCOL E).
+pub const CONTROL_KEPT: Duration = Duration::from_secs(97 * 86_400);
+/// How long generations of the net secret are kept and handed to joiners (PROTOCOL M1).
+pub const GENERATION_KEPT: Duration = Duration::from_secs(90 * 86_400);
+/// How long an id is remembered past its deadline (PROTOCOL D3).
+pub const TOMBSTONE_KEPT: Duration = Duration::from_secs(24 * 3_600);
+/// How far ahead of the own clock an author may be before the message is parked (PROTOCOL D3).
+pub const AHEAD_MAX: Duration = Duration::from_secs(24 * 3_600);
+/// How far ahead a shown message may move the own order stamp (PROTOCOL D3).
+pub const POS_AHEAD_MAX: Duration = Duration::from_secs(600);
+/// The clock offset from which stamps are corrected (PROTOCOL D4).
+pub const CLOCK_OFF: Duration = Duration::from_secs(600);
+/// A jump of the clock past the last confirmed time from which nothing is destroyed unasked (PROTOCOL E1).
+pub const CLOCK_JUMP: Duration = Duration::from_secs(30 * 86_400);
+
+/// Outbox entries of a group.
+pub const OUTBOX_MAX: usize = 10_000;
+/// Epoch states of a group beside the unsettled ones.
+pub const STATES_MAX: usize = 48;
+/// Causal parents that a message names (PROTOCOL O6).
+pub const PARENTS_MAX: usize = 8;
+/// Generations a sender burns after an unclean stop: more than a lost batch can have used (PROTOCOL G3).
+pub const BURN: u32 = 64;
+/// Out-of-order window and forward distance of the ratchets (PROTOCOL M4).
+pub const RATCHET_WINDOW: u32 = 1_000;
+/// Own messages in one epoch at which sending pauses for a key update (PROTOCOL C7).
+pub const EPOCH_MESSAGES_MAX: u32 = 1_000;
+/// Commits walked in one step while catching up, so that a step stays short.
+pub const WALK_MAX: usize = 64;
+/// Remembered addresses of a group: three a member for a group of twenty.
+pub const ADDRESSES_MAX: usize = 64;
+/// Links of one network at a time: every member of a large group twice, once for each of two starts.
+pub const LINKS_MAX: usize = 2 * MEMBERS_MAX;
+/// Envelopes with an unknown tag that are kept for one group (PROTOCOL M5, M6).
+pub const UNKNOWN_MAX: usize = 20_000;
+
+const _: () = {
+    assert!(EXPIRY_MIN.as_secs() < RETENTION_MIN.as_secs());
+    assert!(RETENTION_MAX.as_secs() <= GENERATION_KEPT.as_secs());
+    assert!(GENERATION_KEPT.as_secs() < CONTROL_KEPT.as_secs());
+    assert!(TEXT_BYTES_MAX * 2 <= ENVELOPE_BYTES_MAX);
+    assert!(PUSH_BYTES_MAX < FRAME_BYTES_MAX);
+    assert!(BURN < RATCHET_WINDOW);
+};

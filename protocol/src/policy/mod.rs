@@ -1,0 +1,3 @@
+//! Rules that are pure functions of plain data.
+
+pub mod limits;

@@ -1,0 +1,449 @@
+//! The whole border of the protocol on one page: what goes in, what comes out, in the order of its effects.
+
+use std::fmt;
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use crate::error::{Refusal, Why};
+use crate::id::{GroupId, InviteId, LinkId, MemberId, MsgId, NetId, Topic};
+use crate::persist::WriteBatch;
+use crate::time::Time;
+
+/// Something that happened, given to [`crate::Client::handle`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// A person, through a face of this device, wants something.
+    Command(Command),
+    /// A stream to a peer is open; nothing has been said on it.
+    Connected {
+        /// Whose network.
+        net: NetId,
+        /// The stream, from now on.
+        link: LinkId,
+        /// The two ends.
+        ends: Ends,
+        /// Where we dialled, if we did: then this address works.
+        address: Option<Address>,
+    },
+    /// The moment that [`crate::Client::deadline`] named has come.
+    Deadline,
+    /// A dial failed.
+    DialFailed {
+        /// Whose network.
+        net: NetId,
+        /// Where.
+        address: Address,
+    },
+    /// The stream is gone.
+    Disconnected {
+        /// Which.
+        link: LinkId,
+    },
+    /// Bytes of one frame from a peer, at most [`crate::limits::FRAME_BYTES_MAX`].
+    Frame {
+        /// From whom.
+        link: LinkId,
+        /// What.
+        bytes: Vec<u8>,
+    },
+    /// One envelope that gossip brought, at most [`crate::limits::ENVELOPE_BYTES_MAX`]. The outcome tells the node
+    /// whether to pass it on: `Applied` and `Parked` yes, `Duplicate` no, `Refused` no and against the peer.
+    Gossip {
+        /// Whose network.
+        net: NetId,
+        /// What.
+        bytes: Vec<u8>,
+    },
+    /// The network listens.
+    Listening {
+        /// Whose.
+        net: NetId,
+        /// The port to keep for the next start.
+        port: u16,
+        /// Where others may dial, best first.
+        addresses: Vec<Address>,
+    },
+}
+
+/// The two ends of a link, as the transport authenticated them. The end with the smaller id opens the stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ends {
+    /// This device's transport id for this network and this start, at most 64 bytes.
+    pub local: Vec<u8>,
+    /// The peer's.
+    pub remote: Vec<u8>,
+}
+
+/// A dialable address: a multiaddr as text, at most [`crate::limits::ADDRESS_BYTES_MAX`] bytes, opaque to the protocol.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Address(pub String);
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Address(..)")
+    }
+}
+
+/// What a person can ask for.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Command {
+    /// A new group with this person as its only member and facilitator.
+    CreateGroup {
+        /// The group's name, 1 to [`crate::limits::NAME_BYTES_MAX`] bytes.
+        name: String,
+        /// This person's name in it.
+        display_name: String,
+    },
+    /// An invite for one person.
+    Invite {
+        /// Into which group.
+        group: GroupId,
+        /// How long it is good for.
+        valid: Duration,
+    },
+    /// Makes an open invite useless.
+    RevokeInvite {
+        /// Of which group.
+        group: GroupId,
+        /// Which.
+        invite: InviteId,
+    },
+    /// Joins by an invite's string.
+    Join {
+        /// The string.
+        invite: Zeroizing<String>,
+        /// This person's name in the group.
+        display_name: String,
+    },
+    /// Gives up a join that has not ended, or forgets a group that was left.
+    Forget {
+        /// Which network.
+        net: NetId,
+    },
+    /// Says something.
+    Send {
+        /// To whom.
+        group: GroupId,
+        /// What, at most [`crate::limits::TEXT_BYTES_MAX`] bytes.
+        text: Zeroizing<String>,
+        /// A shorter life than the group's retention.
+        expires: Option<Duration>,
+    },
+    /// The author's word on a message that waits: send it to the people who have joined since, too.
+    Release {
+        /// In which group.
+        group: GroupId,
+        /// Which.
+        id: MsgId,
+    },
+    /// Drops a message that others do not hold yet.
+    Drop {
+        /// In which group.
+        group: GroupId,
+        /// Which.
+        id: MsgId,
+    },
+    /// Takes a member out.
+    Remove {
+        /// Of which group.
+        group: GroupId,
+        /// Whom.
+        member: MemberId,
+    },
+    /// Leaves.
+    Leave {
+        /// Which group.
+        group: GroupId,
+    },
+    /// Sets how long messages of the group live from now on.
+    SetRetention {
+        /// Of which group.
+        group: GroupId,
+        /// How long.
+        retention: Duration,
+    },
+    /// Marks a member's safety code as compared, or takes the mark away.
+    Verify {
+        /// In which group.
+        group: GroupId,
+        /// Whom.
+        member: MemberId,
+        /// The mark.
+        verified: bool,
+    },
+    /// All lines so far were shown to the person.
+    MarkRead {
+        /// In which group.
+        group: GroupId,
+    },
+    /// Tries an address typed by hand.
+    Connect {
+        /// For which group.
+        group: GroupId,
+        /// Where.
+        address: Address,
+    },
+}
+
+/// What a step produced, in the order in which it must be made true: persist, transmit, tell.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Output {
+    /// To make durable before anything else.
+    pub batch: WriteBatch,
+    /// To carry out when the batch is durable.
+    pub transmits: Vec<Transmit>,
+    /// To tell the faces after that.
+    pub events: Vec<Event>,
+    /// What became of the input.
+    pub outcome: Outcome,
+}
+
+/// What became of an input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It took effect.
+    Applied(Reply),
+    /// Seen before; nothing changed.
+    Duplicate,
+    /// Kept for later.
+    Parked(Why),
+    /// A peer's bytes that must not take effect; nothing changed.
+    Refused(Refusal),
+}
+
+/// What a command answers.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// Done, nothing to say.
+    Done,
+    /// The new group.
+    Group(GroupId),
+    /// The invite.
+    Invite {
+        /// The string to hand over.
+        text: Zeroizing<String>,
+        /// How to name it later.
+        id: InviteId,
+        /// Until when it is good.
+        expires: Time,
+    },
+    /// A join has begun; it ends with [`Event::Joined`] or [`Event::JoinFailed`].
+    Joining(NetId),
+    /// The message was accepted.
+    Message {
+        /// Its name for ever.
+        id: MsgId,
+        /// Where it stands.
+        state: MessageState,
+    },
+}
+
+/// Something for the network to do.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Transmit {
+    /// The peer proved membership: gossip may flow to and from it.
+    Admit {
+        /// Which.
+        link: LinkId,
+    },
+    /// Stop this network.
+    Close {
+        /// Which.
+        net: NetId,
+    },
+    /// Dial an address; answered by `Connected` or `DialFailed`.
+    Dial {
+        /// For which network.
+        net: NetId,
+        /// Where.
+        address: Address,
+    },
+    /// Close the link and all connections to its peer.
+    Disconnect {
+        /// Which.
+        link: LinkId,
+    },
+    /// Send one frame on a link, after those sent before.
+    Frame {
+        /// To whom.
+        link: LinkId,
+        /// What.
+        bytes: Vec<u8>,
+    },
+    /// Start a network, with a fresh transport identity.
+    Open {
+        /// Which.
+        net: NetId,
+        /// The port it had last time.
+        port: Option<u16>,
+    },
+    /// Publish one envelope by gossip. That it was published proves nothing (PROTOCOL D5).
+    Publish {
+        /// On which network.
+        net: NetId,
+        /// On which topic.
+        topic: Topic,
+        /// What.
+        bytes: Vec<u8>,
+    },
+    /// Subscribe to these topics and no others.
+    Topics {
+        /// On which network.
+        net: NetId,
+        /// Which.
+        topics: Vec<Topic>,
+    },
+    /// Take gossip back from the peer: it no longer proves membership.
+    Withhold {
+        /// Which.
+        link: LinkId,
+    },
+}
+
+/// Something to tell the faces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Who is connected has changed.
+    Connected {
+        /// Where.
+        group: GroupId,
+        /// Who.
+        member: MemberId,
+        /// Now or no longer.
+        up: bool,
+    },
+    /// Lines of history died at their deadline.
+    Gone {
+        /// Where.
+        group: GroupId,
+        /// Which.
+        ids: Vec<MsgId>,
+    },
+    /// A join ended well: the group can talk.
+    Joined {
+        /// The network that the join was.
+        net: NetId,
+        /// The group that it became.
+        group: GroupId,
+    },
+    /// A join ended without a group; nothing was kept.
+    JoinFailed {
+        /// The network that the join was.
+        net: NetId,
+        /// Why.
+        why: Refusal,
+    },
+    /// A new line of history.
+    Line {
+        /// Where.
+        group: GroupId,
+        /// What.
+        line: Line,
+    },
+    /// A group's standing has changed.
+    Standing {
+        /// Which.
+        group: GroupId,
+        /// To what.
+        standing: Standing,
+    },
+    /// An own message's state has changed.
+    State {
+        /// Where.
+        group: GroupId,
+        /// Which.
+        id: MsgId,
+        /// To what.
+        state: MessageState,
+    },
+    /// The clocks disagree by more than ten minutes; messages carry the corrected time.
+    ClockOff {
+        /// Own clock less the peers' median, in milliseconds.
+        ahead_ms: i64,
+    },
+}
+
+/// Where a message stands. Each is a fact, never a hope (P7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessageState {
+    /// On this device only, as far as known.
+    Kept,
+    /// At least one other member's device holds it.
+    Held,
+    /// `by` of the `of` people it was for have opened it.
+    Received {
+        /// How many have said so.
+        by: usize,
+        /// Of how many.
+        of: usize,
+    },
+    /// People joined since; it waits for the author's word.
+    Waiting,
+    /// Its deadline has passed before it left.
+    Expired,
+}
+
+/// A group's lifecycle as a person sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Talking is possible.
+    Active,
+    /// A state of this group cannot be read; the group is set aside, others go on.
+    Broken,
+    /// This person asked to leave; a facilitator's device has yet to carry it out.
+    Leaving,
+    /// This person has left.
+    Left,
+    /// This person was removed.
+    Removed,
+}
+
+/// A line of history.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Line {
+    /// Its name.
+    pub id: MsgId,
+    /// What it is.
+    pub kind: LineKind,
+    /// Who said or did it.
+    pub author: MemberId,
+    /// The author's name at that time.
+    pub author_name: String,
+    /// Whether that is this device's person.
+    pub own: bool,
+    /// When it was said, on the author's clock (PROTOCOL D3).
+    pub sent: Time,
+    /// When it will be gone; `None` for lines that stay with the group.
+    pub expires: Option<Time>,
+    /// Where it stands; for the lines of others always `Held`.
+    pub state: MessageState,
+    /// Whether it came after later lines had been shown.
+    pub late: bool,
+}
+
+/// What a line tells.
+#[derive(Clone, PartialEq, Eq)]
+pub enum LineKind {
+    /// Somebody came in: the member.
+    Joined(String),
+    /// Somebody left: the member.
+    Left(String),
+    /// Somebody was removed: the member.
+    Removed(String),
+    /// Messages live this long from now on.
+    Retention(Duration),
+    /// Something said.
+    Text(Zeroizing<String>),
+}
+
+macro_rules! redacted {
+    ($($name:ident),*) => {$(
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), "(..)"))
+            }
+        }
+    )*};
+}
+redacted!(Command, Reply, Transmit, Line, LineKind);
