@@ -1,15 +1,70 @@
 //! One device's protocol state.
 
-use crate::error::Error;
-use crate::id::{GroupId, MemberId};
-use crate::persist::Rows;
-use crate::step::{Input, Line, Output};
+use std::collections::BTreeMap;
+use std::fmt;
+
+use minicbor::{Decode, Encode};
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng as _;
+
+use crate::clock::{Clock, ClockRow, Now};
+use crate::error::{Error, Refusal};
+use crate::group::{Cx, Group, Loader};
+use crate::id::{GroupId, LinkId, MemberId, NetId};
+use crate::identity::is_name;
+use crate::joining::{Arrival, Joining};
+use crate::journal::{self, Stack, Tx};
+use crate::limits::{GROUPS_MAX, RETENTION_DEFAULT};
+use crate::mls::Provider;
+use crate::persist::{Key, Rows, Table};
+use crate::step::{Command, Event, Input, Line, Outcome, Output, Reply, Transmit};
 use crate::time::Time;
 use crate::view::{GroupView, InviteView, MemberView, OutboxView, SafetyCode};
+use crate::wire::invite::Invite;
 
 /// One device's protocol state (RFC 9420 "client"): turns one [`Input`] at one [`Time`] into one [`Output`].
+///
+/// **The contract.** Make the output true in the order of its fields: first `batch` durable, then `transmits`, then
+/// `events`. Several steps may share one durable write: lay their batches over each other in order, write once, then
+/// carry out all transmits in order, then tell all events. Call [`Client::durable`] after each write. If the write
+/// fails, drop the client and open it again from the store: memory never runs ahead of the disk.
+///
+/// `Err` is a local caller's mistake, and nothing changed. Bytes from a peer never make an `Err`: they make an
+/// [`Outcome`]. A refused message can still have a batch, for its key is spent and must die.
+///
+/// Nothing here waits or sleeps: call [`Client::handle`] with [`Input::Deadline`] when [`Client::deadline`] has come.
+/// Deadlines come from what is stored, so that a restart loses none.
 pub struct Client {
-    rows: Box<dyn Rows>,
+    stack: Stack,
+    mls: Provider,
+    rng: ChaCha20Rng,
+    clock: Clock,
+    device: DeviceRow,
+    rooms: BTreeMap<NetId, Room>,
+    links: BTreeMap<LinkId, NetId>,
+    now: Now,
+}
+
+enum Room {
+    Group(Box<Group>),
+    Joining(Box<Joining>),
+}
+
+/// The device's own row.
+#[derive(Clone, Default, Encode, Decode)]
+#[cbor(map)]
+struct DeviceRow {
+    #[n(0)]
+    clock: ClockRow,
+    /// Whether the last stop was clean.
+    #[n(1)]
+    clean: bool,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Client(..)")
+    }
 }
 
 impl Client {
@@ -19,9 +74,9 @@ impl Client {
     /// # Errors
     /// When the rows cannot be read.
     pub fn open(rows: Box<dyn Rows>, seed: [u8; 32], now: Time) -> Result<(Self, Output), Error> {
-        let _ = (seed, now);
-        let _client = Self { rows };
-        Err(Error::Broken)
+        let mut rng = ChaCha20Rng::from_seed(seed);
+        let mls = Provider::new(ChaCha20Rng::from_rng(&mut rng));
+        Self::open_with(rows, mls, rng, now)
     }
 
     /// Like [`Self::open`], with every bit of entropy from the seed, so that equal inputs give equal outputs.
@@ -30,7 +85,83 @@ impl Client {
     /// As [`Self::open`].
     #[cfg(feature = "sim")]
     pub fn open_seeded(rows: Box<dyn Rows>, seed: [u8; 32], now: Time) -> Result<(Self, Output), Error> {
-        Self::open(rows, seed, now)
+        let mut rng = ChaCha20Rng::from_seed(seed);
+        let mls = Provider::seeded(ChaCha20Rng::from_rng(&mut rng));
+        Self::open_with(rows, mls, rng, now)
+    }
+
+    fn open_with(rows: Box<dyn Rows>, mls: Provider, rng: ChaCha20Rng, wall: Time) -> Result<(Self, Output), Error> {
+        let mut client = Self {
+            stack: Stack::new(rows),
+            mls,
+            rng,
+            clock: Clock::default(),
+            device: DeviceRow { clean: true, ..DeviceRow::default() },
+            rooms: BTreeMap::new(),
+            links: BTreeMap::new(),
+            now: Now { wall, stamp: wall, sweep: wall },
+        };
+        client.load()?;
+        client.clock = Clock::from_row(client.device.clock.clone());
+        let clean = std::mem::replace(&mut client.device.clean, false);
+        let output = client.step(wall, |rooms, _, cx| {
+            for room in rooms.values_mut() {
+                match room {
+                    Room::Group(group) => {
+                        group.sweep(cx)?;
+                        if !clean {
+                            group.burn_before_sending();
+                        }
+                        group.start(cx);
+                    }
+                    Room::Joining(joining) => joining.start(cx),
+                }
+            }
+            Ok(Outcome::Applied(Reply::Done))
+        })?;
+        Ok((client, output))
+    }
+
+    /// Builds all rooms from the rows as the accepted steps leave them.
+    fn load(&mut self) -> Result<(), Error> {
+        let mut loader = Loader::default();
+        let mut device = None;
+        self.stack.scan(&mut |key, bytes| {
+            if key.table == Table::Device {
+                device = Some(bytes.to_vec());
+            } else {
+                loader.take(key, bytes);
+            }
+        })?;
+        if let Some(bytes) = device {
+            self.device = journal::parse(&bytes)?;
+        }
+        self.rooms.clear();
+        for net in loader.nets() {
+            let rows = loader.rows(net);
+            if let Some(joining) = Joining::load(net, &rows)? {
+                self.rooms.insert(net, Room::Joining(Box::new(joining)));
+            } else if let Some(group) = Group::load(net, &rows)? {
+                self.rooms.insert(net, Room::Group(Box::new(group)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts memory back to the accepted steps after one that failed half-way (PROTOCOL G1).
+    fn reload(&mut self) -> Result<(), Error> {
+        let mut before = std::mem::take(&mut self.rooms);
+        let device = self.device.clone();
+        self.load()?;
+        self.device = device;
+        for (net, room) in &mut self.rooms {
+            match (room, before.remove(net)) {
+                (Room::Group(group), Some(Room::Group(before))) => group.inherit(*before),
+                (Room::Joining(joining), Some(Room::Joining(before))) => joining.inherit(*before),
+                (Room::Group(_) | Room::Joining(_), _) => {}
+            }
+        }
+        Ok(())
     }
 
     /// One step. `Err` is a local caller's mistake; bytes from a peer never make one. Either way nothing changed.
@@ -38,69 +169,399 @@ impl Client {
     /// # Errors
     /// As [`Error`] says.
     pub fn handle(&mut self, input: Input, now: Time) -> Result<Output, Error> {
-        let _ = (input, now, &self.rows);
-        Err(Error::Broken)
+        match &input {
+            Input::Connected { net, link, .. } => {
+                self.links.insert(*link, *net);
+            }
+            Input::Command(_)
+            | Input::Deadline
+            | Input::DialFailed { .. }
+            | Input::Disconnected { .. }
+            | Input::Frame { .. }
+            | Input::Gossip { .. }
+            | Input::Listening { .. } => {}
+        }
+        let gone = if let Input::Disconnected { link } = &input { Some(*link) } else { None };
+        let peer = self.net_of_peer_input(&input);
+        let mut done = self.step(now, |rooms, links, cx| route(rooms, links, cx, input));
+        if let (Err(Error::Broken), Some(net)) = (&done, peer) {
+            done = self.set_aside(net, now);
+        }
+        if let Some(link) = gone {
+            self.links.remove(&link);
+        }
+        done
+    }
+
+    /// Whose network brought an input, if it came from outside.
+    fn net_of_peer_input(&self, input: &Input) -> Option<NetId> {
+        match input {
+            Input::Frame { link, .. } | Input::Disconnected { link } => self.links.get(link).copied(),
+            Input::Connected { net, .. } | Input::Gossip { net, .. } => Some(*net),
+            Input::Command(_) | Input::Deadline | Input::DialFailed { .. } | Input::Listening { .. } => None,
+        }
+    }
+
+    /// A group whose rows contradict themselves is set aside until the next start; the others go on.
+    fn set_aside(&mut self, net: NetId, now: Time) -> Result<Output, Error> {
+        tracing::error!("group set aside");
+        self.step(now, |rooms, _, cx| {
+            if let Some(Room::Group(group)) = rooms.get_mut(&net) {
+                group.set_aside(cx);
+            }
+            Ok(Outcome::Refused(Refusal::Broken))
+        })
+    }
+
+    fn step(
+        &mut self,
+        wall: Time,
+        act: impl FnOnce(&mut BTreeMap<NetId, Room>, &BTreeMap<LinkId, NetId>, &mut Cx<'_>) -> Result<Outcome, Error>,
+    ) -> Result<Output, Error> {
+        let clock_before = self.clock.row().clone();
+        self.now = self.clock.tick(wall);
+        let mut cx = Cx {
+            tx: Tx::new(&self.stack),
+            mls: &self.mls,
+            rng: &mut self.rng,
+            clock: &mut self.clock,
+            now: self.now,
+            transmits: Vec::new(),
+            events: Vec::new(),
+        };
+        let done = act(&mut self.rooms, &self.links, &mut cx);
+        // A group whose leave took effect has no rows any more.
+        self.rooms.retain(|_, room| !matches!(room, Room::Group(group) if group.is_gone()));
+        self.now = cx.now;
+        let Cx { tx, transmits, events, .. } = cx;
+        let mut batch = tx.into_batch();
+        let outcome = match done {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                if !batch.is_empty() || error == Error::Broken {
+                    self.reload()?;
+                }
+                return Err(error);
+            }
+        };
+        self.stamp_device(&mut batch, &clock_before);
+        self.stack.accept(&batch);
+        Ok(Output { batch, transmits, events, outcome })
+    }
+
+    /// The device's row rides in batches that are written anyway, or when the clock has something to remember.
+    fn stamp_device(&mut self, batch: &mut crate::persist::WriteBatch, before: &ClockRow) {
+        let row = self.clock.row();
+        let turned = row.differs_beyond_ticking(before);
+        if !batch.is_empty() || turned {
+            self.device.clock = row.clone();
+            let key = Key { table: Table::Device, name: Vec::new() };
+            let value = crate::persist::Value::lasting(crate::wire::encode(&self.device));
+            batch.rows.insert(key, Some(value));
+        }
     }
 
     /// When to come back with [`Input::Deadline`] at the latest.
+    #[must_use]
     pub fn deadline(&self) -> Option<Time> {
-        None
+        let rooms = self.rooms.values().filter_map(|room| match room {
+            Room::Group(group) => group.deadline(self.now),
+            Room::Joining(joining) => joining.deadline(),
+        });
+        rooms.chain(self.clock.deadline()).min()
     }
 
     /// Every batch handed out so far is durable: reads go to the rows again.
-    pub fn durable(&mut self) {}
+    pub fn durable(&mut self) {
+        self.stack.durable();
+    }
+
+    /// The mark up to which everything mortal is dead: what the vault may destroy.
+    #[must_use]
+    pub const fn swept_to(&self) -> Time {
+        self.now.sweep
+    }
 
     /// Marks a clean stop; the last step before the store is closed.
     ///
     /// # Errors
     /// When the rows cannot be read.
     pub fn close(&mut self, now: Time) -> Result<Output, Error> {
-        let _ = now;
-        Err(Error::Broken)
+        self.device.clean = true;
+        self.step(now, |rooms, _, cx| {
+            for room in rooms.values_mut() {
+                if let Room::Group(group) = room {
+                    group.sweep(cx)?;
+                }
+            }
+            // The device's row must be written even if nothing else is.
+            cx.tx.delete(Key { table: Table::Device, name: Vec::new() });
+            Ok(Outcome::Applied(Reply::Done))
+        })
     }
 
     /// The groups of this device, in the order of their names.
+    #[must_use]
     pub fn groups(&self) -> Vec<GroupView> {
-        Vec::new()
+        let mut views: Vec<_> = self.all_groups().map(|group| group.view(self.now)).collect();
+        views.sort_by(|a, b| (&a.name, a.group).cmp(&(&b.name, b.group)));
+        views
+    }
+
+    /// Joins that have not ended.
+    #[must_use]
+    pub fn joins(&self) -> Vec<NetId> {
+        let joining = |(net, room): (&NetId, &Room)| matches!(room, Room::Joining(_)).then_some(*net);
+        self.rooms.iter().filter_map(joining).collect()
     }
 
     /// The last lines of a group's history in order, or all.
     ///
     /// # Errors
     /// When the group is unknown or the rows cannot be read.
-    pub fn history(&self, _group: GroupId, _last: Option<usize>, _now: Time) -> Result<Vec<Line>, Error> {
-        Err(Error::UnknownGroup)
+    pub fn history(&mut self, group: GroupId, last: Option<usize>, now: Time) -> Result<Vec<Line>, Error> {
+        self.look(group, now, |group, cx| group.lines(cx, last))
     }
 
     /// The people of a group.
     ///
     /// # Errors
     /// When the group is unknown.
-    pub fn members(&self, _group: GroupId) -> Result<Vec<MemberView>, Error> {
-        Err(Error::UnknownGroup)
+    pub fn members(&self, group: GroupId) -> Result<Vec<MemberView>, Error> {
+        self.group(group)?.members()
     }
 
     /// Own messages of a group that nobody else is known to hold.
     ///
     /// # Errors
     /// When the group is unknown or the rows cannot be read.
-    pub fn outbox(&self, _group: GroupId, _now: Time) -> Result<Vec<OutboxView>, Error> {
-        Err(Error::UnknownGroup)
+    pub fn outbox(&mut self, group: GroupId, now: Time) -> Result<Vec<OutboxView>, Error> {
+        self.look(group, now, |group, cx| group.outbox(cx))
     }
 
     /// The invites of a group that this device made.
     ///
     /// # Errors
     /// When the group is unknown.
-    pub fn invites(&self, _group: GroupId, _now: Time) -> Result<Vec<InviteView>, Error> {
-        Err(Error::UnknownGroup)
+    pub fn invites(&self, group: GroupId) -> Result<Vec<InviteView>, Error> {
+        Ok(self.group(group)?.invites(self.now))
     }
 
     /// The code to compare with a member.
     ///
     /// # Errors
     /// When the group or member is unknown.
-    pub fn safety_code(&self, _group: GroupId, _member: MemberId) -> Result<SafetyCode, Error> {
-        Err(Error::UnknownGroup)
+    pub fn safety_code(&self, group: GroupId, member: MemberId) -> Result<SafetyCode, Error> {
+        self.group(group)?.safety_code(&member)
     }
+
+    fn look<T>(
+        &mut self,
+        id: GroupId,
+        wall: Time,
+        see: impl FnOnce(&Group, &Cx<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.now = self.clock.tick(wall);
+        let cx = Cx {
+            tx: Tx::new(&self.stack),
+            mls: &self.mls,
+            rng: &mut self.rng,
+            clock: &mut self.clock,
+            now: self.now,
+            transmits: Vec::new(),
+            events: Vec::new(),
+        };
+        see(find(&self.rooms, id)?, &cx)
+    }
+
+    fn all_groups(&self) -> impl Iterator<Item = &Group> {
+        groups_of(&self.rooms)
+    }
+
+    fn group(&self, id: GroupId) -> Result<&Group, Error> {
+        find(&self.rooms, id)
+    }
+}
+
+type Rooms = BTreeMap<NetId, Room>;
+
+fn groups_of(rooms: &Rooms) -> impl Iterator<Item = &Group> {
+    rooms.values().filter_map(|room| match room {
+        Room::Group(group) => Some(&**group),
+        Room::Joining(_) => None,
+    })
+}
+
+fn find(rooms: &Rooms, id: GroupId) -> Result<&Group, Error> {
+    groups_of(rooms).find(|group| group.id == id).ok_or(Error::UnknownGroup)
+}
+
+fn find_mut(rooms: &mut Rooms, id: GroupId) -> Result<&mut Group, Error> {
+    let mut groups = rooms.values_mut().filter_map(|room| match room {
+        Room::Group(group) => Some(&mut **group),
+        Room::Joining(_) => None,
+    });
+    groups.find(|group| group.id == id).ok_or(Error::UnknownGroup)
+}
+
+/// Brings an input to the room that it is for.
+fn route(rooms: &mut Rooms, links: &BTreeMap<LinkId, NetId>, cx: &mut Cx<'_>, input: Input) -> Result<Outcome, Error> {
+    let done = Ok(Outcome::Applied(Reply::Done));
+    let unknown = Ok(Outcome::Refused(Refusal::UnknownLink));
+    match input {
+        Input::Command(command) => on_command(rooms, cx, command).map(Outcome::Applied),
+        Input::Connected { net, link, ends, address } => {
+            match rooms.get_mut(&net) {
+                Some(Room::Group(group)) => group.on_connected(cx, link, ends, address),
+                Some(Room::Joining(joining)) => joining.on_connected(cx, link, ends),
+                None => cx.transmit(Transmit::Disconnect { link }),
+            }
+            done
+        }
+        Input::Deadline => on_deadline(rooms, cx),
+        // The next try is scheduled when a dial is made; nothing is to be done when it fails.
+        Input::DialFailed { .. } => done,
+        Input::Disconnected { link } => {
+            match links.get(&link).and_then(|net| rooms.get_mut(net)) {
+                Some(Room::Group(group)) => group.on_disconnected(cx, link),
+                Some(Room::Joining(joining)) => joining.on_disconnected(link),
+                None => return unknown,
+            }
+            done
+        }
+        Input::Frame { link, bytes } => match links.get(&link).copied() {
+            Some(net) => on_frame(rooms, cx, net, link, &bytes),
+            None => unknown,
+        },
+        Input::Gossip { net, bytes } => match rooms.get_mut(&net) {
+            Some(Room::Group(group)) if group.talks() => group.on_gossip(cx, bytes),
+            Some(Room::Group(_) | Room::Joining(_)) | None => unknown,
+        },
+        Input::Listening { net, port, addresses } => {
+            match rooms.get_mut(&net) {
+                Some(Room::Group(group)) => group.on_listening(cx, port, addresses)?,
+                Some(Room::Joining(joining)) => joining.on_listening(cx, port, addresses),
+                None => cx.transmit(Transmit::Close { net }),
+            }
+            done
+        }
+    }
+}
+
+fn on_frame(rooms: &mut Rooms, cx: &mut Cx<'_>, net: NetId, link: LinkId, bytes: &[u8]) -> Result<Outcome, Error> {
+    let arrival = match rooms.get_mut(&net) {
+        Some(Room::Group(group)) => {
+            return group.on_frame(cx, link, bytes);
+        }
+        Some(Room::Joining(joining)) => joining.on_frame(cx, link, bytes)?,
+        None => return Ok(Outcome::Refused(Refusal::UnknownLink)),
+    };
+    match arrival {
+        Arrival::Waiting(outcome) => Ok(outcome),
+        Arrival::Joined(group) => {
+            cx.tell(Event::Joined { net, group: group.id });
+            rooms.insert(net, Room::Group(group));
+            Ok(Outcome::Applied(Reply::Done))
+        }
+        Arrival::Failed(why) => {
+            give_up(rooms, cx, net, why)?;
+            Ok(Outcome::Refused(why))
+        }
+    }
+}
+
+/// A join that will not come to anything is taken away whole.
+fn give_up(rooms: &mut Rooms, cx: &mut Cx<'_>, net: NetId, why: Refusal) -> Result<(), Error> {
+    if let Some(Room::Joining(joining)) = rooms.remove(&net) {
+        joining.wipe(cx)?;
+        cx.tell(Event::JoinFailed { net, why });
+    }
+    Ok(())
+}
+
+fn on_deadline(rooms: &mut Rooms, cx: &mut Cx<'_>) -> Result<Outcome, Error> {
+    let nets: Vec<NetId> = rooms.keys().copied().collect();
+    for net in nets {
+        match rooms.get_mut(&net) {
+            Some(Room::Group(group)) => group.on_deadline(cx)?,
+            Some(Room::Joining(joining)) => {
+                if let Some(why) = joining.on_deadline(cx) {
+                    give_up(rooms, cx, net, why)?;
+                }
+            }
+            None => {}
+        }
+    }
+    Ok(Outcome::Applied(Reply::Done))
+}
+
+fn on_command(rooms: &mut Rooms, cx: &mut Cx<'_>, command: Command) -> Result<Reply, Error> {
+    match command {
+        Command::CreateGroup { name, display_name } => {
+            let net = new_net(rooms, cx)?;
+            if !is_name(&name) || !is_name(&display_name) {
+                return Err(Error::BadName);
+            }
+            let mut group = Group::create(cx, net, &name, &display_name, RETENTION_DEFAULT)?;
+            group.start(cx);
+            let id = group.id;
+            rooms.insert(net, Room::Group(Box::new(group)));
+            return Ok(Reply::Group(id));
+        }
+        Command::Join { invite, display_name } => return join(rooms, cx, &invite, &display_name),
+        Command::Forget { net } => match rooms.remove(&net) {
+            Some(Room::Group(mut group)) => group.wipe(cx)?,
+            Some(Room::Joining(joining)) => joining.wipe(cx)?,
+            None => return Err(Error::UnknownGroup),
+        },
+        Command::Leave { group } => {
+            let group = find_mut(rooms, group)?;
+            let net = group.net;
+            if group.leave(cx)? {
+                rooms.remove(&net);
+            }
+        }
+        Command::Invite { group, valid } => return find_mut(rooms, group)?.invite(cx, valid),
+        Command::RevokeInvite { group, invite } => find_mut(rooms, group)?.revoke_invite(cx, &invite)?,
+        Command::Send { group, text, expires } => return find_mut(rooms, group)?.send(cx, &text, expires),
+        Command::Release { group, id } => find_mut(rooms, group)?.release(cx, id)?,
+        Command::Drop { group, id } => find_mut(rooms, group)?.drop_message(cx, id)?,
+        Command::Remove { group, member } => find_mut(rooms, group)?.remove(cx, member)?,
+        Command::SetRetention { group, retention } => find_mut(rooms, group)?.set_retention(cx, retention)?,
+        Command::Verify { group, member, verified } => find_mut(rooms, group)?.verify(cx, member, verified)?,
+        Command::MarkRead { group } => find_mut(rooms, group)?.mark_read(cx),
+        Command::Connect { group, address } => find_mut(rooms, group)?.connect(cx, address)?,
+    }
+    Ok(Reply::Done)
+}
+
+fn join(rooms: &mut Rooms, cx: &mut Cx<'_>, invite: &str, name: &str) -> Result<Reply, Error> {
+    let invite = Invite::parse(invite).map_err(|_| Error::InviteMalformed)?;
+    if invite.expires() <= cx.now.stamp {
+        return Err(Error::InviteExpired);
+    }
+    for (net, room) in &*rooms {
+        // The same invite again goes on with the same join: nobody comes in twice.
+        if matches!(room, Room::Joining(joining) if joining.is_of(&invite)) {
+            return Ok(Reply::Joining(*net));
+        }
+    }
+    let net = new_net(rooms, cx)?;
+    if !is_name(name) {
+        return Err(Error::BadName);
+    }
+    if groups_of(rooms).any(|group| group.talks() && group.is_committed(&invite.commitment)) {
+        return Err(Error::AlreadyMember);
+    }
+    let joining = Joining::begin(cx, net, invite, name)?;
+    joining.start(cx);
+    rooms.insert(net, Room::Joining(Box::new(joining)));
+    Ok(Reply::Joining(net))
+}
+
+fn new_net(rooms: &Rooms, cx: &mut Cx<'_>) -> Result<NetId, Error> {
+    if rooms.len() >= GROUPS_MAX {
+        return Err(Error::Full);
+    }
+    Ok(NetId(u64::from_be_bytes(cx.random())))
 }

@@ -124,6 +124,9 @@ pub enum Refusal {
     /// The inviter's group is full.
     #[error("group_full")]
     GroupFull,
+    /// The group is set aside on this device.
+    #[error("broken")]
+    Broken,
     /// What came is not the group that the invite names.
     #[error("wrong_group")]
     WrongGroup,

@@ -1,13 +1,23 @@
 //! Kinfold's protocol, as pure state machines: no clock, no files, no network, no entropy but the seed handed in.
 
 mod client;
+mod clock;
 pub mod error;
+mod group;
 pub mod id;
+mod identity;
+mod joining;
+mod journal;
+
+mod meet;
+mod mls;
 pub mod persist;
 mod policy;
+mod seal;
 pub mod step;
 pub mod time;
 pub mod view;
+mod wire;
 
 pub use client::Client;
 pub use policy::limits;

@@ -1,3 +1,6 @@
 //! Rules that are pure functions of plain data.
 
+pub(crate) mod extension;
+pub(crate) mod judge;
 pub mod limits;
+pub(crate) mod roster;

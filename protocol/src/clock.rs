@@ -1,0 +1,237 @@
+//! What time it is, as far as this device can know: a wall clock that may be wrong, the peers' clocks, and a mark that
+//! never goes back (PROTOCOL D4, E1).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use minicbor::{Decode, Encode};
+
+use crate::id::{MemberId, NetId};
+use crate::limits::{AHEAD_MAX, CLOCK_JUMP, CLOCK_OFF};
+use crate::time::Time;
+
+/// After how long a clock that jumped far ahead is believed although no peer agrees.
+const JUMP_BELIEVED: Duration = Duration::from_secs(24 * 3_600);
+/// Clocks of peers that are remembered: enough for a median, small in the row.
+const PEERS_MAX: usize = 32;
+
+/// The moments that a step may use, each for one purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Now {
+    /// The wall clock as handed in: for waiting, never for anything that others see.
+    pub(crate) wall: Time,
+    /// The wall clock, corrected when the peers say that it is off: for stamps and for what is shown.
+    pub(crate) stamp: Time,
+    /// Never goes back, never jumps unconfirmed: what is past it is destroyed.
+    pub(crate) sweep: Time,
+}
+
+/// The persisted part.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct ClockRow {
+    /// The never-decreasing mark.
+    #[n(0)]
+    mark: Time,
+    /// The last known offset to the peers' median: what to add to the wall clock.
+    #[n(1)]
+    offset: i64,
+    /// The wall clock when a jump was first seen, while it is not believed.
+    #[n(2)]
+    jumped: Option<Time>,
+}
+
+impl ClockRow {
+    /// Whether more than the mark's steady advance separates two rows: then it is worth a write of its own.
+    pub(crate) fn differs_beyond_ticking(&self, before: &Self) -> bool {
+        (self.offset, self.jumped.is_some()) != (before.offset, before.jumped.is_some())
+    }
+}
+
+/// The device's clock.
+#[derive(Debug, Default)]
+pub(crate) struct Clock {
+    row: ClockRow,
+    peers: BTreeMap<(NetId, MemberId), i64>,
+}
+
+impl Clock {
+    /// As stored.
+    pub(crate) const fn from_row(row: ClockRow) -> Self {
+        Self { row, peers: BTreeMap::new() }
+    }
+
+    /// To be stored.
+    pub(crate) const fn row(&self) -> &ClockRow {
+        &self.row
+    }
+
+    /// Reads the wall clock, and moves the mark as far as it may go.
+    pub(crate) fn tick(&mut self, wall: Time) -> Now {
+        let stamp = self.corrected(wall);
+        if self.row.mark == Time::ZERO || !self.has_jumped(stamp) {
+            self.row.mark = self.row.mark.max(stamp);
+            self.row.jumped = None;
+        } else {
+            let first = *self.row.jumped.get_or_insert(wall);
+            if wall < first {
+                self.row.jumped = Some(wall);
+            } else if wall.since(first) >= JUMP_BELIEVED {
+                self.row.mark = stamp;
+                self.row.jumped = None;
+            }
+        }
+        Now { wall, stamp, sweep: self.row.mark }
+    }
+
+    /// When an unbelieved jump will be believed.
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        self.row.jumped.map(|first| first + JUMP_BELIEVED)
+    }
+
+    /// Takes a peer's clock. The answer is the new offset, if it changed by enough to tell the person.
+    pub(crate) fn heard(&mut self, net: NetId, member: MemberId, peer: Time, wall: Time) -> Option<i64> {
+        if self.peers.len() >= PEERS_MAX && !self.peers.contains_key(&(net, member)) {
+            self.peers.pop_first();
+        }
+        self.peers.insert((net, member), difference(peer, wall));
+        let before = self.correction();
+        self.row.offset = self.median(wall);
+        let stamp = self.corrected(wall);
+        if self.has_jumped(stamp) && self.correction() == 0 && !self.alone_against_own(wall) {
+            // The peers agree with the wall clock: the time has really passed.
+            self.row.mark = stamp;
+        } else if self.row.mark > stamp + AHEAD_MAX {
+            // The mark followed a clock that was wrong; what died stays dead, but life goes on.
+            self.row.mark = stamp;
+        }
+        self.row.jumped = None;
+        (self.correction() != before).then_some(self.row.offset)
+    }
+
+    /// The median over the peers' clocks, and over the own one unless the own one contradicts what this device has
+    /// lived through. Between two equally good ones the nearer to the own clock.
+    fn median(&self, wall: Time) -> i64 {
+        let mut offsets: Vec<i64> = self.peers.values().copied().collect();
+        if !self.own_is_suspect(wall) {
+            offsets.push(0);
+        }
+        offsets.sort_unstable();
+        let middle = offsets.len() / 2;
+        let upper = offsets.get(middle).copied().unwrap_or(0);
+        let lower = if offsets.len().is_multiple_of(2) {
+            middle.checked_sub(1).and_then(|at| offsets.get(at)).copied().unwrap_or(upper)
+        } else {
+            upper
+        };
+        if lower.unsigned_abs() < upper.unsigned_abs() { lower } else { upper }
+    }
+
+    fn own_is_suspect(&self, wall: Time) -> bool {
+        let mark = self.row.mark;
+        mark != Time::ZERO && (wall > mark + CLOCK_JUMP || wall + CLOCK_OFF < mark)
+    }
+
+    fn alone_against_own(&self, wall: Time) -> bool {
+        self.own_is_suspect(wall) && self.peers.is_empty()
+    }
+
+    fn has_jumped(&self, stamp: Time) -> bool {
+        stamp > self.row.mark + CLOCK_JUMP
+    }
+
+    fn correction(&self) -> i64 {
+        let limit = u64::try_from(CLOCK_OFF.as_millis()).unwrap_or(u64::MAX);
+        if self.row.offset.unsigned_abs() > limit { self.row.offset } else { 0 }
+    }
+
+    fn corrected(&self, wall: Time) -> Time {
+        wall.shifted(self.correction())
+    }
+}
+
+fn difference(peer: Time, wall: Time) -> i64 {
+    let ahead = i64::try_from(peer.since(wall).as_millis()).unwrap_or(i64::MAX);
+    let behind = i64::try_from(wall.since(peer).as_millis()).unwrap_or(i64::MAX);
+    ahead.saturating_sub(behind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: u64 = 3_600_000;
+    const YEARS: u64 = 10 * 365 * 24 * HOUR;
+    const TRUE: u64 = 1_800_000_000_000;
+
+    fn at(ms: u64) -> Time {
+        Time::from_ms(ms)
+    }
+
+    fn member(n: u8) -> (NetId, MemberId) {
+        (NetId(1), MemberId::from_bytes([n; 32]))
+    }
+
+    fn lived() -> Clock {
+        let mut clock = Clock::default();
+        clock.tick(at(TRUE));
+        clock
+    }
+
+    #[test]
+    fn a_clock_ten_years_fast_destroys_nothing_and_is_corrected_by_one_peer() {
+        let mut clock = lived();
+        let now = clock.tick(at(TRUE + YEARS));
+        assert_eq!((now.sweep, now.stamp), (at(TRUE), at(TRUE + YEARS)));
+        let (net, ben) = member(2);
+        assert!(clock.heard(net, ben, at(TRUE + 1_000), at(TRUE + YEARS)).is_some());
+        let now = clock.tick(at(TRUE + YEARS + 5_000));
+        assert!(now.stamp < at(TRUE + HOUR) && now.sweep < at(TRUE + HOUR));
+        // Set right again: no repair.
+        clock.heard(net, ben, at(TRUE + 10_000), at(TRUE + 10_000));
+        assert_eq!(clock.tick(at(TRUE + 11_000)).stamp, at(TRUE + 11_000));
+    }
+
+    #[test]
+    fn a_clock_two_hours_slow_goes_on_from_the_mark_and_is_corrected() {
+        let mut clock = lived();
+        assert_eq!(clock.tick(at(TRUE - 2 * HOUR)).sweep, at(TRUE));
+        let (net, ben) = member(2);
+        clock.heard(net, ben, at(TRUE), at(TRUE - 2 * HOUR));
+        assert_eq!(clock.tick(at(TRUE - 2 * HOUR)).stamp, at(TRUE));
+    }
+
+    #[test]
+    fn a_jump_is_believed_when_peers_agree_or_after_a_day() {
+        let mut clock = lived();
+        let later = TRUE + 40 * 24 * HOUR;
+        assert_eq!(clock.tick(at(later)).sweep, at(TRUE));
+        assert_eq!(clock.deadline(), Some(at(later + 24 * HOUR)));
+        assert_eq!(clock.tick(at(later + 24 * HOUR)).sweep, at(later + 24 * HOUR));
+        let mut clock = lived();
+        clock.tick(at(later));
+        let (net, ben) = member(2);
+        clock.heard(net, ben, at(later), at(later));
+        assert_eq!(clock.tick(at(later)).sweep, at(later));
+    }
+
+    #[test]
+    fn an_honest_clock_is_not_moved_by_one_wrong_peer() {
+        let mut clock = lived();
+        let ((net, ben), (_, chi)) = (member(2), member(3));
+        assert_eq!(clock.heard(net, ben, at(TRUE + YEARS), at(TRUE)), None);
+        assert_eq!(clock.heard(net, chi, at(TRUE), at(TRUE)), None);
+        assert_eq!(clock.tick(at(TRUE)).stamp, at(TRUE));
+    }
+
+    #[test]
+    fn a_mark_that_followed_a_wrong_clock_restarts() {
+        let mut clock = lived();
+        clock.tick(at(TRUE + YEARS));
+        clock.tick(at(TRUE + YEARS + 25 * HOUR));
+        let ((net, ben), (_, chi)) = (member(2), member(3));
+        clock.heard(net, ben, at(TRUE), at(TRUE));
+        clock.heard(net, chi, at(TRUE), at(TRUE));
+        assert_eq!(clock.tick(at(TRUE + 1_000)).sweep, at(TRUE + 1_000));
+    }
+}

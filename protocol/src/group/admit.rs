@@ -1,0 +1,155 @@
+//! Letting somebody in: the invite, the request on a direct link, the commit, the Welcome until it is known to have
+//! arrived (PROTOCOL J).
+
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use super::Group;
+use super::advance::Executed;
+use super::cx::Cx;
+use crate::error::{Error, Refusal};
+use crate::id::{InviteId, LinkId, MemberId};
+use crate::identity::Credential;
+use crate::journal;
+use crate::limits::{EXPIRY_MIN, INVITE_ADDRESSES_MAX, INVITE_VALID_MAX, INVITES_MAX, MEMBERS_MAX, READER_KEPT};
+use crate::meet::generation::Generation;
+use crate::meet::hello::Admission;
+use crate::mls;
+use crate::persist::{Key, Table};
+use crate::step::{Outcome, Reply};
+use crate::wire::control::Operation;
+use crate::wire::invite::{self, Invite};
+use crate::wire::message::{Bundle, JoinRefusal, Message};
+
+impl Group {
+    /// Makes an invite for one person.
+    pub(crate) fn invite(&mut self, cx: &mut Cx<'_>, valid: Duration) -> Result<Reply, Error> {
+        self.require_active()?;
+        self.require_facilitator()?;
+        if valid < EXPIRY_MIN || valid > INVITE_VALID_MAX {
+            return Err(Error::BadLifetime);
+        }
+        if self.invites.len() >= INVITES_MAX || self.roster()?.len() >= MEMBERS_MAX {
+            return Err(Error::Full);
+        }
+        let expires = cx.now.stamp + valid;
+        let (id, seed, answerer) = self.invites.make(cx, self.net, expires);
+        let text = Invite {
+            seed: Zeroizing::new(seed),
+            commitment: invite::commitment(self.id, &self.me.key()),
+            answerer,
+            // Rounded up: the maker's own clock decides to the second.
+            expiry_hour: expires.hour().saturating_add(1),
+            hints: self.listening.iter().take(INVITE_ADDRESSES_MAX).cloned().collect(),
+        }
+        .to_text();
+        Ok(Reply::Invite { text, id, expires })
+    }
+
+    /// Takes an invite back.
+    pub(crate) fn revoke_invite(&mut self, cx: &mut Cx<'_>, id: &InviteId) -> Result<(), Error> {
+        self.invites.revoke(cx, self.net, id)
+    }
+
+    /// Somebody with an invite wants to come in. The same request gets the same answer, however often it comes.
+    pub(crate) fn on_join_request(&mut self, cx: &mut Cx<'_>, id: LinkId, package: &[u8]) -> Result<Outcome, Error> {
+        let link = self.links.get(&id).ok_or(Error::Broken)?;
+        let Some(Admission::Invite(invite)) = link.admission else {
+            return Ok(Outcome::Refused(Refusal::OutOfTurn));
+        };
+        match self.admit(cx, &invite, package)? {
+            Ok(bundle) => {
+                self.say(cx, id, &Message::Welcome(Box::new(bundle)));
+                Ok(Outcome::Applied(Reply::Done))
+            }
+            Err(refusal) => {
+                self.say(cx, id, &Message::JoinRefused(refusal));
+                Ok(Outcome::Refused(refusal.into()))
+            }
+        }
+    }
+
+    fn admit(
+        &mut self,
+        cx: &mut Cx<'_>,
+        invite: &InviteId,
+        package: &[u8],
+    ) -> Result<Result<Bundle, JoinRefusal>, Error> {
+        let Some(member) = self.requester(cx, package) else { return Ok(Err(JoinRefusal::Malformed)) };
+        if self.invites.used_by(invite) == Some(member) {
+            let key = welcome_key(self, &member);
+            return match cx.tx.get(&key)? {
+                Some(bytes) => Ok(Ok(journal::parse(&bytes)?)),
+                None => Ok(Err(JoinRefusal::Used)),
+            };
+        }
+        if let Err(refusal) = self.invites.check(invite, cx.now.stamp) {
+            return Ok(Err(refusal));
+        }
+        let closed = self.require_active().is_err() || self.require_facilitator().is_err();
+        if closed || self.roster()?.len() >= MEMBERS_MAX {
+            return Ok(Err(JoinRefusal::Full));
+        }
+        if self.roster()?.has(&member) {
+            return Ok(Err(JoinRefusal::Malformed));
+        }
+        self.let_in(cx, invite, member, package).map(Ok)
+    }
+
+    /// The member that a key package is for, if it is well formed.
+    fn requester(&self, cx: &Cx<'_>, package: &[u8]) -> Option<MemberId> {
+        let facts = mls::key_package_facts(cx.mls, package).ok()?;
+        let credential = Credential::parse(&facts.credential).ok()?;
+        (facts.signature_key == credential.device_key).then(|| credential.member())
+    }
+
+    /// One batch: the invite is spent, the member is in, the Welcome is kept.
+    fn let_in(
+        &mut self,
+        cx: &mut Cx<'_>,
+        invite: &InviteId,
+        member: MemberId,
+        package: &[u8],
+    ) -> Result<Bundle, Error> {
+        let mut ticket = self.ticket(Operation::Add, member)?;
+        ticket.key_package = Some(package.to_vec());
+        let signed = self.me.sign(self.id, &ticket);
+        let Executed { commit, at, welcome } = self.execute(cx, vec![signed])?;
+        self.invites.spend(cx, self.net, invite, member);
+        let bundle = Bundle {
+            welcome: welcome.ok_or(Error::Broken)?,
+            commit,
+            generations: self.generations.values().map(Generation::to_wire).collect(),
+            at,
+            inviter: self.me.key(),
+            reach: self.known_reach()?,
+        };
+        cx.tx.write(welcome_key(self, &member), &bundle, Some(cx.now.sweep + READER_KEPT));
+        self.welcomes.insert(member);
+        Ok(bundle)
+    }
+
+    /// A newcomer stands on its own feet: its Welcome is not needed any more.
+    pub(crate) fn settle_welcome(&mut self, cx: &mut Cx<'_>, member: MemberId) {
+        if self.welcomes.remove(&member) {
+            cx.tx.delete(welcome_key(self, &member));
+        }
+    }
+}
+
+fn welcome_key(group: &Group, member: &MemberId) -> Key {
+    Key::new(Table::Welcome, group.net, &[member.as_bytes()])
+}
+
+impl From<JoinRefusal> for Refusal {
+    fn from(refusal: JoinRefusal) -> Self {
+        match refusal {
+            JoinRefusal::Expired => Self::InviteExpired,
+            JoinRefusal::Full => Self::GroupFull,
+            JoinRefusal::Malformed => Self::Malformed,
+            JoinRefusal::Revoked => Self::InviteRevoked,
+            JoinRefusal::Used => Self::InviteUsed,
+        }
+    }
+}

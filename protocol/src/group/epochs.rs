@@ -1,0 +1,343 @@
+//! The epoch states that this device holds: rows keyed by E, one mutable state each (PROTOCOL O1, D2, E).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use minicbor::{Decode, Encode};
+
+use super::cx::Cx;
+use crate::error::Error;
+use crate::id::{EpochId, GroupId, NetId};
+use crate::identity::Credential;
+use crate::journal;
+use crate::limits::{CONTROL_KEPT, READER_KEPT};
+use crate::meet::generation::Rank;
+use crate::mls::{MlsError, State};
+use crate::persist::{Key, Table, Value};
+use crate::policy::extension::Extension;
+use crate::policy::roster::{Roster, Seat};
+use crate::seal;
+use crate::time::Time;
+use crate::wire::envelope::EnvelopeKey;
+use crate::wire::message::Bytes;
+
+/// MLS states held in memory beside the head: late messages come for a few epochs at a time.
+const LOADED_MAX: usize = 4;
+
+/// How long a state that the head has left could still be replayed from: while one facilitator commits, no rival can
+/// win, and the ten minutes of settling suffice.
+const REPLAY_KEPT: Duration = Duration::from_secs(600);
+
+/// What is known of an epoch. Outlives the state itself.
+pub(crate) struct Epoch {
+    pub(crate) number: u64,
+    pub(crate) parent: Option<EpochId>,
+    pub(crate) roster: Roster,
+    pub(crate) extension: Extension,
+    /// The generation of the net secret that it stands in.
+    pub(crate) generation: Rank,
+    /// What seals its messages and its children; gone with the state.
+    pub(crate) keys: Option<EpochKeys>,
+    /// When the head left it.
+    pub(crate) left: Option<Time>,
+    /// The own calls of MLS encryption in it (PROTOCOL M4).
+    pub(crate) sent: u32,
+    /// Whether its replay half is gone: it opens late messages and nothing else.
+    pub(crate) closed: bool,
+}
+
+/// The keys of an epoch's envelopes.
+#[derive(Clone)]
+pub(crate) struct EpochKeys {
+    secrets: (seal::Secret, seal::Secret),
+    /// Seals its messages.
+    pub(crate) content: EnvelopeKey,
+    /// Seals the commits made on it.
+    pub(crate) commit: EnvelopeKey,
+}
+
+impl EpochKeys {
+    fn new(content: seal::Secret, commit: seal::Secret) -> Self {
+        let (content_key, commit_key) = (EnvelopeKey::new(&content), EnvelopeKey::new(&commit));
+        Self { secrets: (content, commit), content: content_key, commit: commit_key }
+    }
+}
+
+#[derive(Encode, Decode)]
+#[cbor(map)]
+struct EpochRow {
+    #[n(0)]
+    number: u64,
+    #[n(1)]
+    parent: Option<EpochId>,
+    #[n(2)]
+    leaves: Vec<u32>,
+    #[n(3)]
+    credentials: Vec<Bytes>,
+    #[n(4)]
+    extension: Extension,
+    #[n(5)]
+    generation: Rank,
+    #[n(6)]
+    keys: Option<Bytes>,
+    #[n(7)]
+    left: Option<Time>,
+    #[n(8)]
+    closed: bool,
+}
+
+/// All epochs of one group.
+#[derive(Default)]
+pub(crate) struct Epochs {
+    all: BTreeMap<EpochId, Epoch>,
+    names: BTreeMap<EpochId, BTreeSet<Vec<u8>>>,
+    loaded: BTreeMap<EpochId, State>,
+}
+
+impl Epochs {
+    /// Takes a row met while opening.
+    pub(crate) fn restore(&mut self, key: &Key, bytes: &[u8]) -> Result<(), Error> {
+        let (epoch, rest) = split_epoch(key)?;
+        match key.table {
+            Table::Mls => {
+                self.names.entry(epoch).or_default().insert(rest.to_vec());
+            }
+            Table::Epoch if rest.is_empty() => {
+                let restored = from_row(journal::parse(bytes)?)?;
+                let sent = self.all.get(&epoch).map_or(0, |known| known.sent);
+                self.all.insert(epoch, Epoch { sent, ..restored });
+            }
+            Table::Used => {}
+            _ => return Err(Error::Broken),
+        }
+        Ok(())
+    }
+
+    /// Takes a row of own counts met while opening, after all others.
+    pub(crate) fn restore_sent(&mut self, key: &Key, bytes: &[u8]) -> Result<(), Error> {
+        let (epoch, _) = split_epoch(key)?;
+        if let Some(epoch) = self.all.get_mut(&epoch) {
+            epoch.sent = journal::parse(bytes)?;
+        }
+        Ok(())
+    }
+
+    /// What is known of an epoch.
+    pub(crate) fn get(&self, epoch: &EpochId) -> Option<&Epoch> {
+        self.all.get(epoch)
+    }
+
+    /// All, in no meaningful order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&EpochId, &Epoch)> {
+        self.all.iter()
+    }
+
+    /// Adds a fresh state with all its rows.
+    pub(crate) fn add(
+        &mut self,
+        cx: &mut Cx<'_>,
+        net: NetId,
+        state: State,
+        parent: Option<EpochId>,
+        generation: Rank,
+    ) -> Result<EpochId, Error> {
+        let group = GroupId::from_slice(state.group_id()).ok_or(Error::Broken)?;
+        let authenticator = state.authenticator().map_err(|_| Error::Broken)?;
+        let id = epoch_id(group, state.number(), &authenticator);
+        let export = |label: &str| state.export(cx.mls, label, &[]).map_err(|_| Error::Broken);
+        let keys = EpochKeys::new(export("kinfold content")?, export("kinfold commit")?);
+        let epoch = Epoch {
+            number: state.number(),
+            parent,
+            roster: Roster::read(&state.leaves()).map_err(|_| Error::Broken)?,
+            extension: Extension::parse(&state.extension()).map_err(|_| Error::Broken)?,
+            generation,
+            keys: Some(keys),
+            left: None,
+            sent: 0,
+            closed: false,
+        };
+        for (name, value) in state.rows() {
+            self.names.entry(id).or_default().insert(name.clone());
+            cx.tx.put(mls_key(net, &id, &name), Value { bytes: value, dies: None });
+        }
+        write(cx, net, &id, &epoch);
+        self.all.insert(id, epoch);
+        self.loaded.insert(id, state);
+        Ok(id)
+    }
+
+    /// The head moves on from a state.
+    pub(crate) fn leave(&mut self, cx: &mut Cx<'_>, net: NetId, id: &EpochId) {
+        if let Some(epoch) = self.all.get_mut(id) {
+            epoch.left = Some(cx.now.sweep);
+            write(cx, net, id, epoch);
+        }
+    }
+
+    /// Counts own calls of MLS encryption, in the batch that made them.
+    pub(crate) fn count_sent(&mut self, cx: &mut Cx<'_>, net: NetId, id: &EpochId, calls: u32) {
+        if let Some(epoch) = self.all.get_mut(id) {
+            epoch.sent = epoch.sent.saturating_add(calls);
+            cx.tx.write(sent_key(net, id), &epoch.sent, None);
+        }
+    }
+
+    /// Works with a state, and puts what changed into the batch. An error leaves it as it was.
+    pub(crate) fn with<T>(
+        &mut self,
+        cx: &mut Cx<'_>,
+        net: NetId,
+        group: GroupId,
+        id: &EpochId,
+        act: impl FnOnce(&mut State, &crate::mls::Provider) -> Result<T, MlsError>,
+    ) -> Result<Result<T, MlsError>, Error> {
+        self.load(cx, net, group, id)?;
+        let state = self.loaded.get_mut(id).ok_or(Error::Broken)?;
+        let done = act(state, cx.mls);
+        for (name, value) in state.changes() {
+            let names = self.names.entry(*id).or_default();
+            let key = mls_key(net, id, &name);
+            match value {
+                Some(bytes) => {
+                    names.insert(name);
+                    cx.tx.put(key, Value { bytes, dies: None });
+                }
+                None => {
+                    names.remove(&name);
+                    cx.tx.delete(key);
+                }
+            }
+        }
+        Ok(done)
+    }
+
+    fn load(&mut self, cx: &Cx<'_>, net: NetId, group: GroupId, id: &EpochId) -> Result<(), Error> {
+        if self.loaded.contains_key(id) {
+            return Ok(());
+        }
+        let mut rows = BTreeMap::new();
+        for name in self.names.get(id).into_iter().flatten() {
+            let value = cx.tx.get(&mls_key(net, id, name))?.ok_or(Error::Broken)?;
+            rows.insert(name.clone(), value);
+        }
+        let state = State::load(group.as_bytes(), rows).map_err(|_| Error::Broken)?;
+        if self.loaded.len() >= LOADED_MAX {
+            self.loaded.clear();
+        }
+        self.loaded.insert(*id, state);
+        Ok(())
+    }
+
+    /// Destroys the replay half of states that the head left, then the states 72 h after, and at last what is known
+    /// of them (PROTOCOL E).
+    pub(crate) fn sweep(&mut self, cx: &mut Cx<'_>, net: NetId, group: GroupId) -> Result<(), Error> {
+        let now = cx.now.sweep;
+        let passed = |epoch: &Epoch, kept| epoch.left.is_some_and(|left| now >= left + kept);
+        let closing: Vec<EpochId> = self
+            .all
+            .iter()
+            .filter(|(_, epoch)| !epoch.closed && !passed(epoch, READER_KEPT) && passed(epoch, REPLAY_KEPT))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in closing {
+            self.with(cx, net, group, &id, |state, mls| state.close(mls))?.map_err(|_| Error::Broken)?;
+            if let Some(epoch) = self.all.get_mut(&id) {
+                epoch.closed = true;
+                write(cx, net, &id, epoch);
+            }
+            cx.tx.urgent();
+        }
+        for (id, epoch) in self.all.iter_mut().filter(|(_, epoch)| epoch.keys.is_some() && passed(epoch, READER_KEPT)) {
+            epoch.keys = None;
+            self.loaded.remove(id);
+            for name in self.names.remove(id).into_iter().flatten() {
+                cx.tx.delete(mls_key(net, id, &name));
+            }
+            cx.tx.delete(sent_key(net, id));
+            write(cx, net, id, epoch);
+            let until = epoch.left.map(|left| left + CONTROL_KEPT);
+            cx.tx.write(Key::new(Table::Used, net, &[id.as_bytes()]), &epoch.number, until);
+            cx.tx.urgent();
+        }
+        self.all.retain(|id, epoch| {
+            let keep = !passed(epoch, CONTROL_KEPT);
+            if !keep {
+                cx.tx.delete(Key::new(Table::Epoch, net, &[id.as_bytes()]));
+            }
+            keep
+        });
+        Ok(())
+    }
+
+    /// When [`Self::sweep`] has something to do.
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        let due = |epoch: &Epoch| {
+            let kept = match (&epoch.keys, epoch.closed) {
+                (Some(_), false) => REPLAY_KEPT,
+                (Some(_), true) => READER_KEPT,
+                (None, _) => CONTROL_KEPT,
+            };
+            epoch.left.map(|left| left + kept)
+        };
+        self.all.values().filter_map(due).min()
+    }
+}
+
+/// `E` (PROTOCOL O1).
+fn epoch_id(group: GroupId, number: u64, authenticator: &[u8]) -> EpochId {
+    EpochId::from_bytes(seal::digest("kinfold epoch", &[group.as_bytes(), &number.to_be_bytes(), authenticator]))
+}
+
+fn mls_key(net: NetId, id: &EpochId, name: &[u8]) -> Key {
+    Key::new(Table::Mls, net, &[id.as_bytes(), name])
+}
+
+fn sent_key(net: NetId, id: &EpochId) -> Key {
+    Key::new(Table::Epoch, net, &[id.as_bytes(), b"sent"])
+}
+
+fn split_epoch(key: &Key) -> Result<(EpochId, &[u8]), Error> {
+    let (_, rest) = key.name.split_first_chunk::<8>().ok_or(Error::Broken)?;
+    let (id, rest) = rest.split_first_chunk::<32>().ok_or(Error::Broken)?;
+    Ok((EpochId::from_bytes(*id), rest))
+}
+
+fn write(cx: &mut Cx<'_>, net: NetId, id: &EpochId, epoch: &Epoch) {
+    let row = EpochRow {
+        number: epoch.number,
+        parent: epoch.parent,
+        leaves: epoch.roster.seats().iter().map(|seat| seat.leaf).collect(),
+        credentials: epoch.roster.seats().iter().map(|seat| Bytes(seat.credential.encode())).collect(),
+        extension: epoch.extension.clone(),
+        generation: epoch.generation,
+        keys: epoch.keys.as_ref().map(|keys| Bytes([*keys.secrets.0, *keys.secrets.1].concat())),
+        left: epoch.left,
+        closed: epoch.closed,
+    };
+    cx.tx.write(Key::new(Table::Epoch, net, &[id.as_bytes()]), &row, None);
+}
+
+fn from_row(row: EpochRow) -> Result<Epoch, Error> {
+    let seat = |(leaf, bytes): (&u32, &Bytes)| {
+        let credential = Credential::parse(&bytes.0).map_err(|_| Error::Broken)?;
+        Ok(Seat { leaf: *leaf, member: credential.member(), credential })
+    };
+    let seats = row.leaves.iter().zip(&row.credentials).map(seat).collect::<Result<_, Error>>()?;
+    let keys = row.keys.map(|Bytes(bytes)| {
+        let (content, commit) = bytes.split_at_checked(32).ok_or(Error::Broken)?;
+        let secret = |part: &[u8]| part.try_into().map(seal::Secret::new).map_err(|_| Error::Broken);
+        Ok::<_, Error>(EpochKeys::new(secret(content)?, secret(commit)?))
+    });
+    Ok(Epoch {
+        number: row.number,
+        parent: row.parent,
+        roster: Roster::from_seats(seats),
+        extension: row.extension,
+        generation: row.generation,
+        keys: keys.transpose()?,
+        left: row.left,
+        sent: 0,
+        closed: row.closed,
+    })
+}

@@ -1,0 +1,295 @@
+//! What a person sees: lines in one order on every device, each once, none past its time (PROTOCOL D3).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use minicbor::{Decode, Encode};
+use zeroize::{Zeroize as _, Zeroizing};
+
+use super::cx::Cx;
+use crate::error::Error;
+use crate::id::{EnvelopeId, MemberId, MsgId, NetId};
+use crate::journal;
+use crate::limits::{AHEAD_MAX, CONTROL_KEPT, POS_AHEAD_MAX};
+use crate::persist::{Key, Table};
+use crate::step::{Line, LineKind, MessageState};
+use crate::time::Time;
+
+/// How far before the newest line a new one must stand to be marked as late.
+const LATE: Duration = Duration::from_secs(60);
+
+/// Causal parents that we name: the format allows eight, but each costs 34 bytes of a message.
+const OWN_PARENTS: usize = 2;
+
+/// Where a line stands: never recomputed, the same on every device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    pub(crate) pos: Time,
+    pub(crate) member: MemberId,
+    pub(crate) id: MsgId,
+}
+
+struct Facts {
+    expires: Option<Time>,
+    arrival: u64,
+    own: bool,
+    envelope: Option<EnvelopeId>,
+}
+
+/// A line as stored. The text dies with the row.
+#[derive(Clone, Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct LineRow {
+    #[n(0)]
+    pub(crate) pos: Time,
+    #[n(1)]
+    pub(crate) author: MemberId,
+    #[n(2)]
+    pub(crate) author_name: String,
+    #[n(3)]
+    pub(crate) kind: RowKind,
+    #[n(4)]
+    pub(crate) expires: Option<Time>,
+    #[n(5)]
+    pub(crate) own: bool,
+    /// Counts up by arrival on this device; what is above the read mark is unread.
+    #[n(6)]
+    pub(crate) arrival: u64,
+    #[n(7)]
+    pub(crate) late: bool,
+    /// The signed inner bytes of what others or we said, to be passed on or sealed anew.
+    #[n(8)]
+    pub(crate) signed: Option<crate::wire::signed::Signed>,
+    /// The envelope it came or left in: its bytes die with the line.
+    #[n(9)]
+    pub(crate) envelope: Option<EnvelopeId>,
+}
+
+/// What a stored line tells.
+#[derive(Clone, Encode, Decode)]
+#[cbor(flat)]
+pub(crate) enum RowKind {
+    #[n(0)]
+    Text(#[n(0)] String),
+    #[n(1)]
+    Joined(#[n(0)] String),
+    #[n(2)]
+    Left(#[n(0)] String),
+    #[n(3)]
+    Removed(#[n(0)] String),
+    #[n(4)]
+    Retention(#[n(0)] u64),
+}
+
+impl LineRow {
+    /// The line of a change of the group, which stays when messages go.
+    pub(crate) fn of_change(at: Time, author: MemberId, author_name: String, kind: RowKind, own: bool) -> Self {
+        Self {
+            pos: at,
+            author,
+            author_name,
+            kind,
+            expires: None,
+            own,
+            arrival: 0,
+            late: false,
+            signed: None,
+            envelope: None,
+        }
+    }
+}
+
+impl Drop for LineRow {
+    fn drop(&mut self) {
+        if let RowKind::Text(text) = &mut self.kind {
+            text.zeroize();
+        }
+        if let Some(signed) = &mut self.signed {
+            signed.body.zeroize();
+        }
+    }
+}
+
+/// The history of one group, as an index over its rows.
+#[derive(Default)]
+pub(crate) struct History {
+    lines: BTreeMap<Place, Facts>,
+    places: BTreeMap<MsgId, Place>,
+    expiries: BTreeSet<(Time, MsgId)>,
+    arrivals: u64,
+    read: u64,
+}
+
+impl History {
+    /// Takes a row met while opening.
+    pub(crate) fn restore(&mut self, key: &Key, bytes: &[u8]) -> Result<(), Error> {
+        let id = key.name.get(8..).and_then(MsgId::from_slice).ok_or(Error::Broken)?;
+        let row: LineRow = journal::parse(bytes)?;
+        self.index(id, &row);
+        Ok(())
+    }
+
+    /// Takes the read mark met while opening.
+    pub(crate) fn restore_read(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.read = journal::parse(bytes)?;
+        self.arrivals = self.arrivals.max(self.read);
+        Ok(())
+    }
+
+    fn index(&mut self, id: MsgId, row: &LineRow) {
+        let place = Place { pos: row.pos, member: row.author, id };
+        let facts = Facts { expires: row.expires, arrival: row.arrival, own: row.own, envelope: row.envelope };
+        self.lines.insert(place, facts);
+        self.places.insert(id, place);
+        self.arrivals = self.arrivals.max(row.arrival);
+        if let Some(expires) = row.expires {
+            self.expiries.insert((expires, id));
+        }
+    }
+
+    /// Where a line stands.
+    pub(crate) fn place(&self, id: &MsgId) -> Option<Place> {
+        self.places.get(id).copied()
+    }
+
+    /// Whether a line is here.
+    pub(crate) fn has(&self, id: &MsgId) -> bool {
+        self.places.contains_key(id)
+    }
+
+    /// Puts a line in its place, and says whether it came late. `arrival` and `late` are set here.
+    pub(crate) fn insert(&mut self, cx: &mut Cx<'_>, net: NetId, id: MsgId, mut row: LineRow) -> bool {
+        row.arrival = self.arrivals.saturating_add(1);
+        let newest = self.shown(cx.now.stamp).map(|place| place.pos).max();
+        row.late = !row.own && newest.is_some_and(|newest| row.pos + LATE < newest);
+        self.write(cx, net, id, &row);
+        self.index(id, &row);
+        row.late
+    }
+
+    /// Notes the envelope that carries a line.
+    pub(crate) fn set_envelope(
+        &mut self,
+        cx: &mut Cx<'_>,
+        net: NetId,
+        id: MsgId,
+        envelope: EnvelopeId,
+    ) -> Result<(), Error> {
+        let mut row = Self::row(cx, net, &id)?.ok_or(Error::Broken)?;
+        row.envelope = Some(envelope);
+        self.write(cx, net, id, &row);
+        self.index(id, &row);
+        Ok(())
+    }
+
+    fn write(&self, cx: &mut Cx<'_>, net: NetId, id: MsgId, row: &LineRow) {
+        let dies = row.expires.unwrap_or(row.pos + CONTROL_KEPT);
+        cx.tx.write(line_key(net, &id), row, Some(dies));
+    }
+
+    /// A line's row.
+    pub(crate) fn row(cx: &Cx<'_>, net: NetId, id: &MsgId) -> Result<Option<LineRow>, Error> {
+        cx.tx.read(&line_key(net, id))
+    }
+
+    /// The next own order stamp: never before what was shown, unless that is far ahead of the clock.
+    pub(crate) fn next_pos(&self, now: Time) -> Time {
+        let limit = now + POS_AHEAD_MAX;
+        let shown = self.lines.keys().rev().map(|place| place.pos).find(|pos| *pos <= limit);
+        shown.map_or(now, |pos| now.max(pos + Duration::from_millis(1)))
+    }
+
+    /// The last things seen, as causal parents of the next.
+    pub(crate) fn tips(&self) -> Vec<MsgId> {
+        self.lines
+            .iter()
+            .rev()
+            .filter(|(_, facts)| facts.expires.is_some())
+            .take(OWN_PARENTS)
+            .map(|(place, _)| place.id)
+            .collect()
+    }
+
+    /// Lines that may be shown: none past its time, none from far ahead.
+    pub(crate) fn shown(&self, now: Time) -> impl DoubleEndedIterator<Item = &Place> {
+        self.lines.iter().filter(move |(place, facts)| visible(place, facts, now)).map(|(place, _)| place)
+    }
+
+    /// Lines of others not yet marked as read.
+    pub(crate) fn unread(&self, now: Time) -> usize {
+        let unread =
+            |(place, facts): &(&Place, &Facts)| !facts.own && facts.arrival > self.read && visible(place, facts, now);
+        self.lines.iter().filter(unread).count()
+    }
+
+    /// Marks everything here as read.
+    pub(crate) fn mark_read(&mut self, cx: &mut Cx<'_>, net: NetId) {
+        if self.read != self.arrivals {
+            self.read = self.arrivals;
+            cx.tx.write(read_key(net), &self.read, None);
+        }
+    }
+
+    /// Takes one line away, and names the envelope that goes with it.
+    pub(crate) fn drop_line(&mut self, cx: &mut Cx<'_>, net: NetId, id: &MsgId) -> Option<EnvelopeId> {
+        cx.tx.delete(line_key(net, id));
+        let place = self.places.remove(id)?;
+        let facts = self.lines.remove(&place)?;
+        if let Some(expires) = facts.expires {
+            self.expiries.remove(&(expires, *id));
+        }
+        facts.envelope
+    }
+
+    /// Destroys the lines past their time; names them and their envelopes.
+    pub(crate) fn sweep(&mut self, cx: &mut Cx<'_>, net: NetId) -> Vec<(MsgId, Option<EnvelopeId>)> {
+        let mut gone = Vec::new();
+        while let Some((_, id)) = self.expiries.first().copied().filter(|(at, _)| *at <= cx.now.sweep) {
+            let envelope = self.drop_line(cx, net, &id);
+            gone.push((id, envelope));
+            cx.tx.urgent();
+        }
+        gone
+    }
+
+    /// When [`Self::sweep`] has something to do.
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        self.expiries.first().map(|(at, _)| *at)
+    }
+}
+
+/// A line for the faces.
+pub(crate) fn to_line(id: MsgId, row: &LineRow, state: MessageState) -> Line {
+    let kind = match &row.kind {
+        RowKind::Text(text) => LineKind::Text(Zeroizing::new(text.clone())),
+        RowKind::Joined(name) => LineKind::Joined(name.clone()),
+        RowKind::Left(name) => LineKind::Left(name.clone()),
+        RowKind::Removed(name) => LineKind::Removed(name.clone()),
+        RowKind::Retention(seconds) => LineKind::Retention(Duration::from_secs(*seconds)),
+    };
+    Line {
+        id,
+        kind,
+        author: row.author,
+        author_name: row.author_name.clone(),
+        own: row.own,
+        sent: row.pos,
+        expires: row.expires,
+        state,
+        late: row.late,
+    }
+}
+
+fn visible(place: &Place, facts: &Facts, now: Time) -> bool {
+    place.pos <= now + AHEAD_MAX && facts.expires.is_none_or(|expires| expires > now)
+}
+
+/// The row of a line.
+pub(crate) fn line_key(net: NetId, id: &MsgId) -> Key {
+    Key::new(Table::Line, net, &[id.as_bytes()])
+}
+
+/// The row of the read mark.
+pub(crate) fn read_key(net: NetId) -> Key {
+    Key::new(Table::Group, net, &[b"read"])
+}

@@ -1,0 +1,81 @@
+//! What is known of one link while it lives.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use crate::id::{EnvelopeId, MemberId};
+use crate::meet::generation::Rank;
+use crate::meet::hello::Admission;
+use crate::meet::reconcile::Session;
+use crate::meet::talk::Talk;
+use crate::step::Address;
+use crate::time::Time;
+use crate::wire::message::{Head, SessionId};
+
+/// One link.
+pub(crate) struct Link {
+    pub(crate) talk: Talk,
+    /// On what ground the channel was sealed.
+    pub(crate) admission: Option<Admission>,
+    /// The member at the other end, by its signature over the channel.
+    pub(crate) member: Option<MemberId>,
+    /// Where the peer stood when it last said so.
+    pub(crate) head: Option<Head>,
+    /// The newest generation that the peer has proved to hold.
+    pub(crate) proved: Option<Rank>,
+    /// A proof of a generation that is not known here yet.
+    pub(crate) unread_proof: Option<[u8; 16]>,
+    /// The newest generation that we have proved to it.
+    pub(crate) shown: Option<Rank>,
+    /// Whether gossip and sync flow.
+    pub(crate) full: bool,
+    /// The reconciliation under way.
+    pub(crate) session: Option<Session>,
+    /// When the next reconciliation is due, if we open them.
+    pub(crate) sync_due: Option<Time>,
+    /// Envelopes to push, in order.
+    pub(crate) queue: VecDeque<EnvelopeId>,
+    /// Pushes not answered yet.
+    pub(crate) under_way: usize,
+    /// What to ask for, in order.
+    pub(crate) wants: VecDeque<SessionId>,
+    /// Asked for and not come yet.
+    pub(crate) asked: BTreeSet<SessionId>,
+    /// What to say that we hold, and when.
+    pub(crate) haves: BTreeSet<EnvelopeId>,
+    pub(crate) have_due: Option<Time>,
+    /// Where we dialled.
+    pub(crate) address: Option<Address>,
+    /// When it must be gone: nothing came of it, or the peer is out.
+    pub(crate) closes: Option<Time>,
+}
+
+impl Link {
+    /// A link on which nothing has been said.
+    pub(crate) const fn new(talk: Talk, address: Option<Address>, closes: Time) -> Self {
+        Self {
+            talk,
+            admission: None,
+            member: None,
+            head: None,
+            proved: None,
+            unread_proof: None,
+            shown: None,
+            full: false,
+            session: None,
+            sync_due: None,
+            queue: VecDeque::new(),
+            under_way: 0,
+            wants: VecDeque::new(),
+            asked: BTreeSet::new(),
+            haves: BTreeSet::new(),
+            have_due: None,
+            address,
+            closes: Some(closes),
+        }
+    }
+
+    /// When it needs attention.
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        [self.have_due, self.sync_due, self.closes].into_iter().flatten().min()
+    }
+}

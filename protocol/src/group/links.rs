@@ -1,0 +1,390 @@
+//! The links of a group: who is at the other end, what it has proved, and what may flow (PROTOCOL M2).
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::cx::Cx;
+use super::link::Link;
+use super::{Group, sync};
+use crate::error::{Error, Refusal};
+use crate::id::{EpochId, LinkId, MemberId};
+use crate::identity::Credential;
+use crate::limits::{ADDRESS_BYTES_MAX, LINKS_MAX};
+use crate::meet::hello::{Admission, Candidate};
+use crate::meet::talk::{Heard, Talk};
+use crate::step::{Address, Ends, Event, Outcome, Reply, Transmit};
+use crate::time::Time;
+use crate::wire::message::{Greeting, Head, Message, OWN_ADDRESSES_MAX, Proof, Reach};
+
+/// By when a peer must have proved something.
+const HELLO_MAX: Duration = Duration::from_secs(20);
+/// How long an invite's holder may stay: the time of a join on a slow line.
+const INVITED_MAX: Duration = Duration::from_secs(60);
+/// How long a removed member's link lives on, so that it learns of its removal.
+const REMOVED_MAX: Duration = Duration::from_secs(5);
+
+impl Group {
+    /// A link is up.
+    pub(crate) fn on_connected(&mut self, cx: &mut Cx<'_>, link: LinkId, ends: Ends, address: Option<Address>) {
+        if self.links.len() >= LINKS_MAX || !self.talks() {
+            cx.transmit(Transmit::Disconnect { link });
+            return;
+        }
+        let (talk, frame) = Talk::begin(ends, cx.rng);
+        self.links.insert(link, Link::new(talk, address, cx.now.wall + HELLO_MAX));
+        cx.frame(link, frame);
+    }
+
+    /// A link is down.
+    pub(crate) fn on_disconnected(&mut self, cx: &mut Cx<'_>, link: LinkId) {
+        let Some(gone) = self.links.remove(&link) else { return };
+        let Some(member) = gone.member.filter(|_| gone.full) else { return };
+        if !self.linked().contains(&member) {
+            self.reach.retry(cx.now.wall, Some(member));
+            cx.tell(Event::Connected { group: self.id, member, up: false });
+        }
+    }
+
+    /// The network listens.
+    pub(crate) fn on_listening(&mut self, cx: &mut Cx<'_>, port: u16, addresses: Vec<Address>) -> Result<(), Error> {
+        let fits = |address: &Address| address.0.len() <= ADDRESS_BYTES_MAX;
+        self.listening = addresses.into_iter().filter(fits).take(OWN_ADDRESSES_MAX).collect();
+        if self.facts.port != Some(port) {
+            self.facts.port = Some(port);
+            self.write_facts(cx);
+        }
+        for link in self.full_links() {
+            self.say_addresses(cx, link)?;
+        }
+        self.reach.retry(cx.now.wall, None);
+        self.dial(cx);
+        Ok(())
+    }
+
+    /// A frame came.
+    pub(crate) fn on_frame(&mut self, cx: &mut Cx<'_>, id: LinkId, bytes: &[u8]) -> Result<Outcome, Error> {
+        let Some(mut link) = self.links.remove(&id) else { return Ok(Outcome::Refused(Refusal::UnknownLink)) };
+        let heard = link.talk.hear(bytes, || self.candidates(), cx.rng);
+        self.links.insert(id, link);
+        let heard = match heard {
+            Ok(Heard::Answer(frame)) => {
+                cx.frame(id, frame);
+                Ok(())
+            }
+            Ok(Heard::Sealed(admission)) => self.on_sealed(cx, id, admission),
+            Ok(Heard::Message(message)) => return self.on_message(cx, id, *message),
+            Err(refusal) => {
+                self.close(cx, id);
+                return Ok(Outcome::Refused(refusal));
+            }
+        };
+        heard.map(|()| Outcome::Applied(Reply::Done))
+    }
+
+    /// Ends a link from our side.
+    pub(crate) fn close(&mut self, cx: &mut Cx<'_>, id: LinkId) {
+        cx.transmit(Transmit::Disconnect { link: id });
+        self.on_disconnected(cx, id);
+    }
+
+    fn candidates(&self) -> Vec<Candidate> {
+        let generations = self.generations.values().rev().map(|generation| Candidate {
+            admission: Admission::Member(generation.rank()),
+            key: generation.hello_key(),
+        });
+        let invites = self.invites.keys().map(|(id, key)| Candidate { admission: Admission::Invite(id), key });
+        generations.take(crate::meet::GENERATIONS_MAX).chain(invites).collect()
+    }
+
+    fn on_sealed(&mut self, cx: &mut Cx<'_>, id: LinkId, admission: Admission) -> Result<(), Error> {
+        let head = Head { epoch: self.facts.head, number: self.head()?.number, since: self.facts.since };
+        let link = self.links.get_mut(&id).ok_or(Error::Broken)?;
+        link.admission = Some(admission);
+        let mut greeting =
+            Greeting { clock: cx.now.wall, member: None, head: None, addresses: Vec::new(), answerer: None };
+        match admission {
+            Admission::Invite(invite) => {
+                link.closes = Some(cx.now.wall + INVITED_MAX);
+                let binding = link.talk.binding("answerer", true).ok_or(Error::Broken)?;
+                greeting.answerer = self.invites.answer(&invite, &binding);
+            }
+            Admission::Member(rank) => {
+                link.shown = Some(rank);
+                let binding = link.talk.binding("member", true).ok_or(Error::Broken)?;
+                let credential = self.me.credential.encode();
+                greeting.member = Some(Proof { credential, signature: self.me.sign_hash(&binding) });
+                greeting.head = Some(head);
+                greeting.addresses = self.listening.iter().map(|address| address.0.clone()).collect();
+            }
+        }
+        self.say(cx, id, &Message::Greeting(greeting));
+        self.prove(cx, id)
+    }
+
+    /// Says something on a link, if it is still there.
+    pub(crate) fn say(&mut self, cx: &mut Cx<'_>, id: LinkId, message: &Message) {
+        if let Some(frame) = self.links.get_mut(&id).and_then(|link| link.talk.say(message)) {
+            cx.frame(id, frame);
+        }
+    }
+
+    /// Proves our newest generation, if that is newer than what this link has seen of us.
+    fn prove(&mut self, cx: &mut Cx<'_>, id: LinkId) -> Result<(), Error> {
+        let newest = self.newest()?;
+        let (rank, key) = (newest.rank(), newest.hello_key());
+        let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
+        if !matches!(link.admission, Some(Admission::Member(_))) || link.shown == Some(rank) {
+            return Ok(());
+        }
+        link.shown = Some(rank);
+        let proof = link.talk.proof(&key, true).ok_or(Error::Broken)?;
+        self.say(cx, id, &Message::Prove(proof));
+        Ok(())
+    }
+
+    fn on_message(&mut self, cx: &mut Cx<'_>, id: LinkId, message: Message) -> Result<Outcome, Error> {
+        let link = self.links.get(&id).ok_or(Error::Broken)?;
+        let invited = matches!(link.admission, Some(Admission::Invite(_)));
+        let greeted = link.member.is_some();
+        let done = match message {
+            Message::Greeting(greeting) if invited && greeting.member.is_none() => Ok(()),
+            Message::JoinRequest(request) if invited => return self.on_join_request(cx, id, &request),
+            Message::Greeting(greeting) if !invited && !greeted => return self.on_greeting(cx, id, &greeting),
+            Message::Prove(proof) if greeted => self.on_proof(cx, id, proof),
+            Message::After(epoch) if greeted => self.on_after(cx, id, &epoch),
+            Message::Push(push) if greeted => return self.on_push(cx, id, push),
+            Message::Have(ids) if greeted => self.note_held(cx, id, &ids),
+            Message::Got(ids) if greeted => self.on_got(cx, id, &ids),
+            Message::Reconcile(round) if link.full => return self.on_round(cx, id, &round),
+            Message::Want(names) if link.full => self.on_want(cx, id, &names),
+            Message::Addresses(reach) if link.full => {
+                self.on_addresses(cx, &reach);
+                Ok(())
+            }
+            // A peer that has not seen the latest removal may still speak as if the link were full.
+            Message::Reconcile(_) | Message::Want(_) | Message::Addresses(_) if greeted => Ok(()),
+            _ => {
+                self.close(cx, id);
+                return Ok(Outcome::Refused(Refusal::OutOfTurn));
+            }
+        };
+        done.map(|()| Outcome::Applied(Reply::Done))
+    }
+
+    fn on_greeting(&mut self, cx: &mut Cx<'_>, id: LinkId, greeting: &Greeting) -> Result<Outcome, Error> {
+        let link = self.links.get_mut(&id).ok_or(Error::Broken)?;
+        let proved = greeting.member.as_ref().and_then(|proof| {
+            let credential = Credential::parse(&proof.credential).ok()?;
+            let binding = link.talk.binding("member", false)?;
+            credential.member_key.verifies(&binding, &proof.signature).then_some(credential.member())
+        });
+        let (Some(member), Some(head), Some(Admission::Member(rank))) = (proved, greeting.head, link.admission) else {
+            self.close(cx, id);
+            return Ok(Outcome::Refused(Refusal::BadSeal));
+        };
+        link.member = Some(member);
+        link.head = Some(head);
+        link.proved = link.proved.max(Some(rank));
+        link.closes = None;
+        let address = link.address.clone();
+        if self.roster()?.has(&member) {
+            cx.heard_clock(self.net, member, greeting.clock);
+            if let Some(address) = address {
+                self.reach.worked(&address);
+            }
+            let addresses = greeting.addresses.iter().cloned().map(Address).collect();
+            self.reach.announce(cx, self.net, member, addresses);
+            self.settle_welcome(cx, member);
+        }
+        self.weigh(cx, id)?;
+        Ok(Outcome::Applied(Reply::Done))
+    }
+
+    fn on_proof(&mut self, cx: &mut Cx<'_>, id: LinkId, proof: [u8; 16]) -> Result<(), Error> {
+        if let Some(link) = self.links.get_mut(&id) {
+            link.unread_proof = Some(proof);
+        }
+        self.weigh(cx, id)
+    }
+
+    /// Decides anew what may flow on a link: after its greeting, a proof, or a new head.
+    fn weigh(&mut self, cx: &mut Cx<'_>, id: LinkId) -> Result<(), Error> {
+        let Some(newest) = self.newest_rank() else { return Err(Error::Broken) };
+        let hello_key = self.newest()?.hello_key();
+        let (head, number) = (self.facts.head, self.head()?.number);
+        let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
+        let Some(member) = link.member else { return Ok(()) };
+        if link.unread_proof.is_some() && link.unread_proof == link.talk.proof(&hello_key, false) {
+            link.unread_proof = None;
+            link.proved = Some(newest);
+        }
+        let behind = link.head.is_some_and(|theirs| theirs.number > number);
+        let proved = link.proved == Some(newest);
+        if self.roster()?.has(&member) {
+            if proved {
+                self.become_full(cx, id)?;
+            }
+        } else if !behind {
+            // A member who is out is shown its removal, and nothing else.
+            let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
+            link.closes.get_or_insert(cx.now.wall + REMOVED_MAX);
+        }
+        if behind {
+            self.say(cx, id, &Message::After(head));
+        }
+        Ok(())
+    }
+
+    fn become_full(&mut self, cx: &mut Cx<'_>, id: LinkId) -> Result<(), Error> {
+        let before = self.linked();
+        let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
+        if link.full {
+            return Ok(());
+        }
+        link.full = true;
+        let opener = link.talk.is_opener();
+        let member = link.member;
+        cx.transmit(Transmit::Admit { link: id });
+        self.say_addresses(cx, id)?;
+        if opener {
+            self.open_session(cx, id)?;
+        }
+        if let Some(member) = member.filter(|member| !before.contains(member)) {
+            cx.tell(Event::Connected { group: self.id, member, up: true });
+        }
+        self.seal_intents(cx)
+    }
+
+    /// The head has moved: every link is weighed anew, and hears of a new generation.
+    pub(crate) fn weigh_all(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
+        let newest = self.newest_rank();
+        let ids: Vec<LinkId> = self.links.keys().copied().collect();
+        for id in ids {
+            let roster_has = |member: &MemberId| self.roster().is_ok_and(|roster| roster.has(member));
+            let Some(link) = self.links.get(&id) else { continue };
+            let stays = link.proved == newest && link.member.as_ref().is_some_and(roster_has);
+            if link.full && !stays {
+                self.withhold(cx, id);
+            }
+            self.prove(cx, id)?;
+            self.weigh(cx, id)?;
+        }
+        Ok(())
+    }
+
+    fn withhold(&mut self, cx: &mut Cx<'_>, id: LinkId) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        link.full = false;
+        link.session = None;
+        link.queue.clear();
+        link.wants.clear();
+        link.asked.clear();
+        let Some(member) = link.member else { return };
+        if !self.roster().is_ok_and(|roster| roster.has(&member)) {
+            cx.tell(Event::Connected { group: self.id, member, up: false });
+        }
+    }
+
+    fn on_addresses(&mut self, cx: &mut Cx<'_>, reach: &[Reach]) {
+        for entry in reach {
+            if entry.member != self.me.member() && self.roster().is_ok_and(|roster| roster.has(&entry.member)) {
+                self.reach.learn(cx, self.net, Address(entry.address.clone()), Some(entry.member));
+            }
+        }
+        self.dial(cx);
+    }
+
+    fn say_addresses(&mut self, cx: &mut Cx<'_>, id: LinkId) -> Result<(), Error> {
+        let reach = self.known_reach()?;
+        self.say(cx, id, &Message::Addresses(reach));
+        Ok(())
+    }
+
+    /// Where members can be reached, this device first.
+    pub(crate) fn known_reach(&self) -> Result<Vec<Reach>, Error> {
+        let roster = self.roster()?;
+        let own = self.listening.iter().map(|address| (address, self.me.member()));
+        let entry = |(address, member): (&Address, MemberId)| Reach { member, address: address.0.clone() };
+        let known = own.chain(self.reach.all()).filter(|(_, member)| roster.has(member));
+        Ok(known.map(entry).take(crate::limits::ADDRESSES_MAX).collect())
+    }
+
+    /// Members at the other end of full links.
+    pub(crate) fn linked(&self) -> BTreeSet<MemberId> {
+        self.links.values().filter(|link| link.full).filter_map(|link| link.member).collect()
+    }
+
+    /// The full links.
+    pub(crate) fn full_links(&self) -> BTreeSet<LinkId> {
+        self.links.iter().filter(|(_, link)| link.full).map(|(id, _)| *id).collect()
+    }
+
+    /// The link to a member, if one is full.
+    pub(crate) fn link_to(&self, member: &MemberId) -> Option<LinkId> {
+        self.links.iter().find(|(_, link)| link.full && link.member == Some(*member)).map(|(id, _)| *id)
+    }
+
+    /// Dials what is due.
+    pub(crate) fn dial(&mut self, cx: &mut Cx<'_>) {
+        let linked = self.linked();
+        self.reach.dial(cx, self.net, &linked, &self.listening);
+    }
+
+    /// An address typed by hand.
+    pub(crate) fn connect(&mut self, cx: &mut Cx<'_>, address: Address) -> Result<(), Error> {
+        self.require_active()?;
+        if address.0.is_empty() || address.0.len() > ADDRESS_BYTES_MAX {
+            return Err(Error::BadAddress);
+        }
+        cx.transmit(Transmit::Dial { net: self.net, address: address.clone() });
+        self.reach.learn(cx, self.net, address, None);
+        Ok(())
+    }
+
+    /// Says what is held, opens sessions that are due, closes what has had its time.
+    pub(crate) fn tend_links(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
+        let ids: Vec<LinkId> = self.links.keys().copied().collect();
+        for id in ids {
+            let now = cx.now.wall;
+            let due = |at: Option<Time>| at.is_some_and(|at| at <= now);
+            let Some(link) = self.links.get(&id) else { continue };
+            let (have, sync, close) = (due(link.have_due), due(link.sync_due), due(link.closes));
+            if have {
+                self.flush_haves(cx, id);
+            }
+            if sync {
+                self.open_session(cx, id)?;
+            }
+            if close {
+                self.close(cx, id);
+            }
+        }
+        Ok(())
+    }
+
+    /// When [`Self::tend_links`] has something to do.
+    pub(crate) fn links_deadline(&self) -> Option<Time> {
+        self.links.values().filter_map(Link::deadline).min()
+    }
+
+    /// Sends the commits that a peer behind us lacks. One who is out sees them up to its removal and no further.
+    fn on_after(&mut self, cx: &mut Cx<'_>, id: LinkId, epoch: &EpochId) -> Result<(), Error> {
+        let member = self.links.get(&id).and_then(|link| link.member);
+        let mut at = *epoch;
+        let mut envelopes = sync::Bundle::default();
+        while let Some((envelope, child)) = self.commits.after(cx, self.net, &at)? {
+            if !envelopes.add(envelope) {
+                break;
+            }
+            at = child;
+            let out = |epoch: &super::Epoch| member.is_some_and(|member| !epoch.roster.has(&member));
+            if self.epochs.get(&child).is_none_or(out) {
+                break;
+            }
+        }
+        if !envelopes.is_empty() {
+            self.say(cx, id, &envelopes.into_push(false));
+        }
+        Ok(())
+    }
+}

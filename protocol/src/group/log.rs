@@ -1,0 +1,237 @@
+//! The envelope log: what this device keeps and serves, and the ids of what it had (PROTOCOL M5, M6).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use minicbor::{Decode, Encode};
+
+use super::cx::Cx;
+use crate::error::Error;
+use crate::id::{EnvelopeId, MsgId, NetId};
+use crate::journal;
+use crate::limits::UNKNOWN_MAX;
+use crate::persist::{Key, Table, Value};
+use crate::time::Time;
+use crate::wire::envelope::Envelope;
+
+/// Where an envelope stands along the chain: epoch number, leaf, count; commits after all messages of their parent.
+/// Unopened ones come last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct Order {
+    #[n(0)]
+    pub(crate) number: u64,
+    #[n(1)]
+    pub(crate) leaf: u32,
+    #[n(2)]
+    pub(crate) count: u32,
+}
+
+impl Order {
+    /// Of an envelope that nobody here could open.
+    pub(crate) const UNKNOWN: Self = Self { number: u64::MAX, leaf: u32::MAX, count: u32::MAX };
+    /// Of tickets, votes and links: before everything, for they help to judge it.
+    pub(crate) const CONTROL: Self = Self { number: 0, leaf: 0, count: 0 };
+
+    /// Of a commit on the epoch with this number.
+    pub(crate) const fn commit(number: u64) -> Self {
+        Self { number, leaf: u32::MAX, count: 0 }
+    }
+}
+
+struct Item {
+    hour: u32,
+    /// When it leaves the reconciled set.
+    end: Time,
+    /// Whether its bytes are here; otherwise "gone".
+    held: bool,
+    order: Order,
+}
+
+/// What outlives an opened envelope: its id, the id of what it said, and until when both count.
+#[derive(Encode, Decode)]
+#[cbor(map)]
+struct SeenRow {
+    #[n(0)]
+    hour: u32,
+    #[n(1)]
+    end: Time,
+    #[n(2)]
+    order: Order,
+    #[n(3)]
+    msg: Option<MsgId>,
+    #[n(4)]
+    msg_until: Time,
+}
+
+/// The log of one group.
+#[derive(Default)]
+pub(crate) struct Log {
+    items: BTreeMap<EnvelopeId, Item>,
+    ends: BTreeSet<(Time, EnvelopeId)>,
+    unknown: BTreeSet<EnvelopeId>,
+    messages: BTreeMap<MsgId, Time>,
+}
+
+impl Log {
+    /// Takes an envelope's row met while opening.
+    pub(crate) fn restore_envelope(&mut self, key: &Key, bytes: &[u8]) -> Result<(), Error> {
+        let id = envelope_id(key)?;
+        let envelope = Envelope::parse(bytes.to_vec()).map_err(|_| Error::Broken)?;
+        let end = end_of(&envelope);
+        if let Some(item) = self.items.get_mut(&id) {
+            item.held = true;
+        } else {
+            self.insert(id, Item { hour: envelope.hour(), end, held: true, order: Order::UNKNOWN });
+            self.unknown.insert(id);
+        }
+        Ok(())
+    }
+
+    /// Takes the row of an id met while opening.
+    pub(crate) fn restore_seen(&mut self, key: &Key, bytes: &[u8]) -> Result<(), Error> {
+        let id = envelope_id(key)?;
+        let row: SeenRow = journal::parse(bytes)?;
+        let held = self.items.get(&id).is_some_and(|item| item.held);
+        self.unknown.remove(&id);
+        self.insert(id, Item { hour: row.hour, end: row.end, held, order: row.order });
+        if let Some(msg) = row.msg {
+            self.messages.insert(msg, row.msg_until);
+        }
+        Ok(())
+    }
+
+    fn insert(&mut self, id: EnvelopeId, item: Item) {
+        self.ends.insert((item.end, id));
+        self.items.insert(id, item);
+    }
+
+    /// Whether an envelope was here, whatever became of it.
+    pub(crate) fn has(&self, id: &EnvelopeId) -> bool {
+        self.items.contains_key(id)
+    }
+
+    /// Whether its bytes are here.
+    pub(crate) fn holds(&self, id: &EnvelopeId) -> bool {
+        self.items.get(id).is_some_and(|item| item.held)
+    }
+
+    /// Whether something said was met before, in whatever envelope (PROTOCOL D3).
+    pub(crate) fn has_message(&self, id: &MsgId, now: Time) -> bool {
+        self.messages.get(id).is_some_and(|until| *until > now)
+    }
+
+    /// Envelopes that wait for an epoch to become known.
+    pub(crate) fn unknown(&self) -> Vec<EnvelopeId> {
+        self.unknown.iter().copied().collect()
+    }
+
+    /// Whether one more that waits is within the budget.
+    pub(crate) fn has_room(&self) -> bool {
+        self.unknown.len() < UNKNOWN_MAX
+    }
+
+    /// The reconciled set: hour and id of everything that is or was here.
+    pub(crate) fn reconciled(&self) -> impl Iterator<Item = (u32, EnvelopeId)> + '_ {
+        self.items.iter().map(|(id, item)| (item.hour, *id))
+    }
+
+    /// Keeps an envelope that cannot be opened yet.
+    pub(crate) fn keep_unknown(&mut self, cx: &mut Cx<'_>, net: NetId, envelope: &Envelope) {
+        let (id, end) = (envelope.id(), end_of(envelope));
+        cx.tx.put(envelope_key(net, &id), Value::dying(envelope.as_bytes().to_vec(), end));
+        self.insert(id, Item { hour: envelope.hour(), end, held: true, order: Order::UNKNOWN });
+        self.unknown.insert(id);
+    }
+
+    /// Keeps an envelope whose content is settled: its bytes until `dies`, its id until the class ends.
+    pub(crate) fn keep_opened(
+        &mut self,
+        cx: &mut Cx<'_>,
+        net: NetId,
+        envelope: &Envelope,
+        order: Order,
+        dies: Option<Time>,
+        msg: Option<(MsgId, Time)>,
+    ) {
+        let (id, end) = (envelope.id(), end_of(envelope));
+        self.unknown.remove(&id);
+        match dies {
+            Some(dies) => {
+                cx.tx.put(envelope_key(net, &id), Value::dying(envelope.as_bytes().to_vec(), dies.min(end)));
+            }
+            None => cx.tx.delete(envelope_key(net, &id)),
+        }
+        self.write_seen(cx, net, id, Item { hour: envelope.hour(), end, held: dies.is_some(), order }, msg);
+    }
+
+    /// Takes an envelope's bytes away and answers "gone" from now on.
+    pub(crate) fn withdraw(&mut self, cx: &mut Cx<'_>, net: NetId, id: &EnvelopeId) {
+        let Some(item) = self.items.get(id) else { return };
+        let gone = Item { hour: item.hour, end: item.end, held: false, order: item.order };
+        cx.tx.delete(envelope_key(net, id));
+        self.unknown.remove(id);
+        self.write_seen(cx, net, *id, gone, None);
+    }
+
+    fn write_seen(&mut self, cx: &mut Cx<'_>, net: NetId, id: EnvelopeId, item: Item, msg: Option<(MsgId, Time)>) {
+        let msg_until = msg.map_or(Time::ZERO, |(_, until)| until);
+        let row = SeenRow { hour: item.hour, end: item.end, order: item.order, msg: msg.map(|(id, _)| id), msg_until };
+        cx.tx.write(seen_key(net, &id), &row, Some(item.end.max(msg_until)));
+        if let Some((msg, until)) = msg {
+            self.messages.insert(msg, until);
+        }
+        self.insert(id, item);
+    }
+
+    /// An envelope's bytes.
+    pub(crate) fn read(&self, cx: &Cx<'_>, net: NetId, id: &EnvelopeId) -> Result<Option<Envelope>, Error> {
+        if !self.holds(id) {
+            return Ok(None);
+        }
+        let bytes = cx.tx.get(&envelope_key(net, id))?;
+        Ok(bytes.and_then(|bytes| Envelope::parse(bytes.to_vec()).ok()))
+    }
+
+    /// Sorts ids into the order in which a peer can best open them: oldest first (PROTOCOL M4).
+    pub(crate) fn sort(&self, ids: &mut [EnvelopeId]) {
+        ids.sort_by_key(|id| self.items.get(id).map(|item| (item.order, item.hour)));
+    }
+
+    /// Forgets what every copy must be past.
+    pub(crate) fn sweep(&mut self, cx: &mut Cx<'_>, net: NetId) {
+        while let Some((_, id)) = self.ends.first().copied().filter(|(end, _)| *end <= cx.now.sweep) {
+            self.ends.pop_first();
+            if self.items.get(&id).is_some_and(|item| item.end <= cx.now.sweep) {
+                self.items.remove(&id);
+                self.unknown.remove(&id);
+                cx.tx.delete(envelope_key(net, &id));
+                cx.tx.delete(seen_key(net, &id));
+            }
+        }
+        self.messages.retain(|_, until| *until > cx.now.sweep);
+    }
+
+    /// When [`Self::sweep`] has something to do.
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        self.ends.first().map(|(end, _)| *end)
+    }
+}
+
+/// When an envelope's class ends.
+pub(crate) fn end_of(envelope: &Envelope) -> Time {
+    let begin = Duration::from_secs(u64::from(envelope.hour()).saturating_add(1).saturating_mul(3_600));
+    Time::ZERO + begin + envelope.class.duration()
+}
+
+fn envelope_key(net: NetId, id: &EnvelopeId) -> Key {
+    Key::new(Table::Envelope, net, &[id.as_bytes()])
+}
+
+fn seen_key(net: NetId, id: &EnvelopeId) -> Key {
+    Key::new(Table::Tombstone, net, &[id.as_bytes()])
+}
+
+fn envelope_id(key: &Key) -> Result<EnvelopeId, Error> {
+    key.name.get(8..).and_then(EnvelopeId::from_slice).ok_or(Error::Broken)
+}

@@ -1,0 +1,479 @@
+//! One support group as this device sees it.
+//!
+//! | operation  | Active | Leaving | Removed | Left | Broken |
+//! |------------|--------|---------|---------|------|--------|
+//! | send       | yes    | no      | no      | no   | no     |
+//! | receive    | yes    | yes     | no      | no   | no     |
+//! | commit     | facilitator | no | no      | no   | no     |
+//! | invite     | facilitator | no | no      | no   | no     |
+//! | look       | yes    | yes     | yes     | no   | no     |
+//! | leave      | yes    | forgets | forgets | -    | forgets |
+//!
+//! A group that was left is wiped at once. A joining device has no `Group` yet: that is [`crate::joining`].
+
+pub(crate) mod admit;
+pub(crate) mod advance;
+mod commits;
+pub(crate) mod cx;
+mod epochs;
+mod history;
+mod invites;
+mod link;
+mod links;
+mod load;
+mod log;
+mod outbox;
+mod reach;
+mod receive;
+mod send;
+mod spread;
+mod sync;
+mod views;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use minicbor::{Decode, Encode};
+
+use self::commits::Commits;
+pub(crate) use self::cx::Cx;
+use self::epochs::{Epoch, Epochs};
+use self::history::{History, LineRow, RowKind};
+use self::invites::Invites;
+use self::link::Link;
+pub(crate) use self::load::Loader;
+use self::log::Log;
+use self::outbox::Outbox;
+use self::reach::Reach;
+use self::spread::Spread;
+use crate::error::Error;
+use crate::id::{EpochId, GroupId, LinkId, MemberId, MsgId, NetId};
+use crate::identity::{Identity, IdentityRow};
+use crate::limits::{GENERATION_KEPT, READER_KEPT};
+use crate::meet::GENERATIONS_MAX;
+use crate::meet::generation::{Generation, Rank};
+use crate::mls::{Signer, State};
+use crate::persist::{Key, Table};
+use crate::policy::extension::Extension;
+use crate::policy::roster::Roster;
+use crate::step::{Address, Event, Standing, Transmit};
+use crate::time::Time;
+use crate::wire::control::Policy;
+use crate::wire::message::GenerationWire;
+use crate::wire::signed::Signed;
+
+/// How long the topics of a generation are listened to after the next one began, so that its last commit still runs.
+const TOPICS_KEPT: Duration = Duration::from_secs(600);
+
+/// One support group.
+pub(crate) struct Group {
+    pub(crate) net: NetId,
+    pub(crate) id: GroupId,
+    me: Identity,
+    facts: Facts,
+    epochs: Epochs,
+    commits: Commits,
+    generations: BTreeMap<Rank, Generation>,
+    log: Log,
+    history: History,
+    outbox: Outbox,
+    invites: Invites,
+    /// Welcomes by newcomer, to be sent again until a receipt.
+    welcomes: BTreeSet<MemberId>,
+    /// Tickets of others not executed yet.
+    pending: BTreeMap<[u8; 32], Signed>,
+    verified: BTreeMap<MemberId, [u8; 32]>,
+    reach: Reach,
+    links: BTreeMap<LinkId, Link>,
+    spread: Spread,
+    receipts: Receipts,
+    listening: Vec<Address>,
+    topics: Vec<crate::id::Topic>,
+    /// Whether generations must be burnt before the next send (PROTOCOL G3).
+    burn_due: bool,
+}
+
+/// What was opened and not receipted yet.
+#[derive(Default)]
+struct Receipts {
+    ids: Vec<MsgId>,
+    due: Option<Time>,
+    last: Option<Time>,
+}
+
+/// The row of a group: small, rewritten when the group changes.
+#[derive(Clone, Encode, Decode)]
+#[cbor(map)]
+struct Facts {
+    #[n(0)]
+    head: EpochId,
+    #[n(1)]
+    joined: Time,
+    /// The first hour whose envelopes can be of use here.
+    #[n(2)]
+    since: u32,
+    #[n(3)]
+    port: Option<u16>,
+    #[n(4)]
+    standing: StandingRow,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+enum StandingRow {
+    #[n(0)]
+    Active,
+    #[n(1)]
+    Leaving,
+    #[n(2)]
+    Removed,
+    #[n(3)]
+    Broken,
+    /// Only in memory: the rows are gone.
+    #[n(4)]
+    Left,
+}
+
+impl Group {
+    /// A group with this device's person as its only member.
+    pub(crate) fn create(
+        cx: &mut Cx<'_>,
+        net: NetId,
+        name: &str,
+        display_name: &str,
+        retention: Duration,
+    ) -> Result<Self, Error> {
+        let me = Identity::new(display_name, cx.rng);
+        let id = GroupId::from_bytes(cx.random());
+        let policy = Policy { name: name.to_owned(), retention: retention.as_secs() };
+        let extension = Extension::new(me.member(), policy);
+        let signer = Signer::new(&me.device_secret());
+        let state = State::create(cx.mls, &signer, &me.credential.encode(), id.as_bytes(), &extension.encode())
+            .map_err(|_| Error::Broken)?;
+        let generation = first_generation(cx, &state)?;
+        Self::begin(cx, net, id, me, state, vec![generation], cx.now.stamp)
+    }
+
+    /// A group that this device stands at the beginning of: founded, or joined.
+    pub(crate) fn begin(
+        cx: &mut Cx<'_>,
+        net: NetId,
+        id: GroupId,
+        me: Identity,
+        state: State,
+        generations: Vec<Generation>,
+        at: Time,
+    ) -> Result<Self, Error> {
+        let newest = generations.iter().map(Generation::rank).max().ok_or(Error::Broken)?;
+        let mut epochs = Epochs::default();
+        let head = epochs.add(cx, net, state, None, newest)?;
+        let facts = Facts { head, joined: at, since: at.hour(), port: None, standing: StandingRow::Active };
+        let mut group = Self::empty(net, id, me, facts);
+        group.epochs = epochs;
+        for generation in generations {
+            group.add_generation(cx, generation);
+        }
+        cx.tx.write(Key::new(Table::Group, net, &[b"identity"]), &Own::of(&group), None);
+        group.write_facts(cx);
+        Ok(group)
+    }
+
+    /// What a newcomer begins with beside its state.
+    pub(crate) fn arrive(&mut self, cx: &mut Cx<'_>, arrival: Arrival) -> Result<(), Error> {
+        for (address, member) in arrival.reach {
+            if member != self.me.member() {
+                self.reach.learn(cx, self.net, address, Some(member));
+            }
+        }
+        let name = self.me.credential.name.clone();
+        let line = LineRow::of_change(arrival.at, self.me.member(), name.clone(), RowKind::Joined(name), true);
+        self.show(cx, advance::line_id(&arrival.commit, 0), line);
+        self.refresh_topics(cx);
+        if let Some((port, listening)) = arrival.listening {
+            self.on_listening(cx, port, listening)?;
+        }
+        Ok(())
+    }
+
+    fn empty(net: NetId, id: GroupId, me: Identity, facts: Facts) -> Self {
+        Self {
+            net,
+            id,
+            me,
+            facts,
+            epochs: Epochs::default(),
+            commits: Commits::default(),
+            generations: BTreeMap::new(),
+            log: Log::default(),
+            history: History::default(),
+            outbox: Outbox::default(),
+            invites: Invites::default(),
+            welcomes: BTreeSet::new(),
+            pending: BTreeMap::new(),
+            verified: BTreeMap::new(),
+            reach: Reach::default(),
+            links: BTreeMap::new(),
+            spread: Spread::default(),
+            receipts: Receipts::default(),
+            listening: Vec::new(),
+            topics: Vec::new(),
+            burn_due: false,
+        }
+    }
+
+    /// Starts the network, if the group has one.
+    pub(crate) fn start(&mut self, cx: &mut Cx<'_>) {
+        if self.talks() {
+            cx.transmit(Transmit::Open { net: self.net, port: self.facts.port });
+            self.refresh_topics(cx);
+        }
+    }
+
+    /// Takes over what lives only while the process does, from the group as it was before a step that failed.
+    pub(crate) fn inherit(&mut self, before: Self) {
+        self.links = before.links;
+        self.spread = before.spread;
+        self.receipts = before.receipts;
+        self.listening = before.listening;
+        self.topics = before.topics;
+        self.burn_due = before.burn_due;
+    }
+
+    /// After an unclean stop: more may have been sealed than the rows know (PROTOCOL G3).
+    pub(crate) const fn burn_before_sending(&mut self) {
+        self.burn_due = true;
+    }
+
+    /// Whether the group has a network.
+    pub(crate) const fn talks(&self) -> bool {
+        matches!(self.facts.standing, StandingRow::Active | StandingRow::Leaving)
+    }
+
+    /// The person's standing.
+    pub(crate) const fn standing(&self) -> Standing {
+        match self.facts.standing {
+            StandingRow::Active => Standing::Active,
+            StandingRow::Broken => Standing::Broken,
+            StandingRow::Leaving => Standing::Leaving,
+            StandingRow::Left => Standing::Left,
+            StandingRow::Removed => Standing::Removed,
+        }
+    }
+
+    /// Refuses what only a talking member may do.
+    fn require_active(&self) -> Result<(), Error> {
+        match self.facts.standing {
+            StandingRow::Active => Ok(()),
+            StandingRow::Broken => Err(Error::GroupBroken),
+            StandingRow::Leaving | StandingRow::Left => Err(Error::GroupLeft),
+            StandingRow::Removed => Err(Error::GroupRemoved),
+        }
+    }
+
+    fn set_standing(&mut self, cx: &mut Cx<'_>, standing: StandingRow) {
+        self.facts.standing = standing;
+        self.write_facts(cx);
+        cx.tell(Event::Standing { group: self.id, standing: self.standing() });
+    }
+
+    /// Sets the group aside, in memory only: its rows contradict themselves.
+    pub(crate) fn set_aside(&mut self, cx: &mut Cx<'_>) {
+        self.facts.standing = StandingRow::Broken;
+        self.links.clear();
+        cx.transmit(Transmit::Close { net: self.net });
+        cx.tell(Event::Standing { group: self.id, standing: self.standing() });
+    }
+
+    fn head(&self) -> Result<&Epoch, Error> {
+        self.epochs.get(&self.facts.head).ok_or(Error::Broken)
+    }
+
+    fn roster(&self) -> Result<&Roster, Error> {
+        Ok(&self.head()?.roster)
+    }
+
+    fn extension(&self) -> Result<&Extension, Error> {
+        Ok(&self.head()?.extension)
+    }
+
+    fn newest(&self) -> Result<&Generation, Error> {
+        self.generations.values().next_back().ok_or(Error::Broken)
+    }
+
+    fn newest_rank(&self) -> Option<Rank> {
+        self.generations.keys().next_back().copied()
+    }
+
+    fn write_facts(&self, cx: &mut Cx<'_>) {
+        cx.tx.write(Key::new(Table::Group, self.net, &[b"facts"]), &self.facts, None);
+    }
+
+    fn add_generation(&mut self, cx: &mut Cx<'_>, generation: Generation) {
+        let rank = generation.rank();
+        let key = Key::new(Table::Generation, self.net, &[rank.1.as_bytes()]);
+        cx.tx.write(key, &generation.to_wire(), None);
+        self.generations.insert(rank, generation);
+    }
+
+    /// Forgets generations that began more than 90 days before the next one took over.
+    fn sweep_generations(&mut self, cx: &mut Cx<'_>) {
+        while self.generations.len() > 1 {
+            let mut oldest = self.generations.iter();
+            let (Some((rank, _)), Some((_, next))) = (oldest.next(), oldest.next()) else { return };
+            let old = next.at + GENERATION_KEPT <= cx.now.sweep || self.generations.len() > GENERATIONS_MAX;
+            if !old {
+                return;
+            }
+            let rank = *rank;
+            cx.tx.delete(Key::new(Table::Generation, self.net, &[rank.1.as_bytes()]));
+            self.generations.remove(&rank);
+        }
+    }
+
+    /// The generation that seals tickets, votes and links: the one before the oldest unsettled removal, so that those
+    /// who have not seen it can read them (PROTOCOL O5).
+    fn control_generation(&self, now: Time) -> Result<&Generation, Error> {
+        let settled = |generation: &&Generation| generation.at + READER_KEPT <= now;
+        let last_settled = self.generations.values().rev().find(settled);
+        last_settled.or_else(|| self.generations.values().next()).ok_or(Error::Broken)
+    }
+
+    /// Subscribes to the topics of today and its neighbours, and for a while to those of the generation before.
+    fn refresh_topics(&mut self, cx: &mut Cx<'_>) {
+        let day = cx.now.stamp.day();
+        let mut topics = Vec::new();
+        let mut previous_counts = true;
+        for generation in self.generations.values().rev().take(2) {
+            if previous_counts {
+                topics.extend([day.saturating_sub(1), day, day.saturating_add(1)].map(|day| generation.topic(day)));
+            }
+            previous_counts = cx.now.stamp < generation.at + TOPICS_KEPT;
+        }
+        if topics != self.topics {
+            self.topics.clone_from(&topics);
+            cx.transmit(Transmit::Topics { net: self.net, topics });
+        }
+    }
+
+    /// When the topics change by themselves.
+    fn topics_deadline(&self, now: Time) -> Option<Time> {
+        let midnight = Time::ZERO + Duration::from_secs(u64::from(now.day()).saturating_add(1).saturating_mul(86_400));
+        let handover = self.newest().ok().map(|generation| generation.at + TOPICS_KEPT).filter(|at| *at > now);
+        Some(handover.map_or(midnight, |at| at.min(midnight)))
+    }
+
+    /// Everything that is due.
+    pub(crate) fn on_deadline(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
+        self.sweep(cx)?;
+        if !self.talks() {
+            return Ok(());
+        }
+        self.refresh_topics(cx);
+        self.flush_receipts(cx)?;
+        self.push_lacking(cx)?;
+        self.tend_links(cx)?;
+        self.dial(cx);
+        Ok(())
+    }
+
+    /// Destroys what is past its time: lines, envelopes, outbox, states, generations, invites, commits.
+    pub(crate) fn sweep(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
+        let gone = self.history.sweep(cx, self.net);
+        for (id, envelope) in &gone {
+            if let Some(envelope) = envelope {
+                self.log.withdraw(cx, self.net, envelope);
+                self.spread.stop(envelope);
+            }
+            self.outbox.remove(cx, self.net, id);
+        }
+        if !gone.is_empty() {
+            let ids = gone.into_iter().map(|(id, _)| id).collect();
+            cx.tell(Event::Gone { group: self.id, ids });
+        }
+        self.log.sweep(cx, self.net);
+        self.epochs.sweep(cx, self.net, self.id)?;
+        self.commits.sweep(cx, self.net);
+        self.invites.sweep(cx, self.net);
+        self.sweep_generations(cx);
+        Ok(())
+    }
+
+    /// When to come back, by the wall clock, for things that the mark or the wall clock brings. `shift` is what to add
+    /// to the mark or stamp to get the wall clock.
+    pub(crate) fn deadline(&self, now: crate::clock::Now) -> Option<Time> {
+        let by_mark = [
+            self.history.deadline(),
+            self.log.deadline(),
+            self.epochs.deadline(),
+            self.commits.deadline(),
+            self.invites.deadline(),
+        ];
+        // A moment on the mark's scale comes after as much wall time as it lies ahead of the mark.
+        let by_mark = by_mark.into_iter().flatten().map(|at| now.wall + at.since(now.sweep));
+        if !self.talks() {
+            return by_mark.min();
+        }
+        let topics = self.topics_deadline(now.stamp).map(|at| now.wall + at.since(now.stamp));
+        let by_wall = [
+            self.receipts.due,
+            self.spread.deadline(),
+            self.links_deadline(),
+            self.reach.deadline(&self.linked(), &self.listening),
+            topics,
+        ];
+        by_mark.chain(by_wall.into_iter().flatten()).min()
+    }
+
+    /// Takes every row of the group away.
+    pub(crate) fn wipe(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
+        let net = self.net.0.to_be_bytes();
+        cx.tx.delete_all(&|key| key.table != Table::Device && key.name.starts_with(&net))?;
+        cx.tx.urgent();
+        cx.transmit(Transmit::Close { net: self.net });
+        self.links.clear();
+        self.facts.standing = StandingRow::Left;
+        Ok(())
+    }
+
+    /// Whether the rows are gone.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.facts.standing == StandingRow::Left
+    }
+}
+
+/// What a join hands over to its group.
+pub(crate) struct Arrival {
+    /// The commit that let this person in, and when.
+    pub(crate) commit: crate::id::CommitId,
+    pub(crate) at: Time,
+    /// Where members can be reached.
+    pub(crate) reach: Vec<(Address, MemberId)>,
+    /// Where the network of the join listens already.
+    pub(crate) listening: Option<(u16, Vec<Address>)>,
+}
+
+/// The row of an own membership.
+#[derive(Encode, Decode)]
+#[cbor(map)]
+struct Own {
+    #[n(0)]
+    group: GroupId,
+    #[n(1)]
+    identity: IdentityRow,
+}
+
+impl Own {
+    fn of(group: &Group) -> Self {
+        Self { group: group.id, identity: group.me.to_row() }
+    }
+}
+
+fn first_generation(cx: &Cx<'_>, state: &State) -> Result<Generation, Error> {
+    let secret = state.export(cx.mls, "kinfold net", &[]).map_err(|_| Error::Broken)?;
+    Ok(Generation::new(secret, state.number(), cx.now.stamp))
+}
+
+fn generation_from_row(bytes: &[u8]) -> Result<Generation, Error> {
+    let wire: GenerationWire = crate::journal::parse(bytes)?;
+    Ok(Generation::from_wire(&wire))
+}

@@ -1,0 +1,372 @@
+//! Receiving: decode, know, place, open and judge. Each room ends early with an outcome.
+
+use std::collections::BTreeMap;
+
+use super::Group;
+use super::cx::Cx;
+use super::history::{LineRow, RowKind, to_line};
+use super::log::Order;
+use crate::error::{Error, Refusal, Why};
+use crate::id::{EnvelopeId, EpochId, LinkId, MemberId};
+use crate::limits::{AHEAD_MAX, ENVELOPE_BYTES_MAX, RETENTION_MAX, TOMBSTONE_KEPT};
+use crate::meet::generation::Rank;
+use crate::mls::MlsError;
+use crate::policy::judge::{self, Parent};
+use crate::seal;
+use crate::step::{Event, MessageState, Outcome, Reply};
+use crate::wire;
+use crate::wire::commit::{Commit, CommitBinding};
+use crate::wire::content::{Content, Kind, Numbered, msg_id};
+use crate::wire::control::{Control, Link, Operation, Ticket, Vote};
+use crate::wire::envelope::Envelope;
+use crate::wire::signed::{Body, Signed};
+
+/// What may come on the way it came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flow {
+    /// Everything.
+    All,
+    /// Commits, tickets, votes and links: the link is in catch-up (PROTOCOL M2).
+    ControlOnly,
+}
+
+/// Envelopes that came together.
+pub(crate) struct Batch {
+    pub(crate) envelopes: Vec<Envelope>,
+    pub(crate) from: Option<LinkId>,
+    pub(crate) flow: Flow,
+}
+
+/// Under which key an envelope is sealed.
+enum Seal {
+    Content(EpochId),
+    Commit(EpochId),
+    Control(Rank),
+    Unknown,
+}
+
+impl Group {
+    /// One envelope that gossip brought.
+    pub(crate) fn on_gossip(&mut self, cx: &mut Cx<'_>, bytes: Vec<u8>) -> Result<Outcome, Error> {
+        match Envelope::parse(bytes) {
+            Ok(envelope) => self.ingest(cx, Batch { envelopes: vec![envelope], from: None, flow: Flow::All }),
+            Err(_) => Ok(Outcome::Refused(Refusal::Malformed)),
+        }
+    }
+
+    /// The one way in for envelopes, whatever brought them. The outcome is that of the last one.
+    pub(crate) fn ingest(&mut self, cx: &mut Cx<'_>, batch: Batch) -> Result<Outcome, Error> {
+        let mut outcome = Outcome::Duplicate;
+        let mut opened = BTreeMap::new();
+        for envelope in batch.envelopes {
+            let id = envelope.id();
+            if self.log.has(&id) {
+                continue;
+            }
+            match self.place(cx, &envelope, batch.flow) {
+                Ok(order) => {
+                    opened.insert((order, id), envelope);
+                }
+                Err(refusal) => outcome = Outcome::Refused(refusal),
+            }
+        }
+        let head = self.facts.head;
+        for ((_, id), envelope) in opened {
+            outcome = self.open(cx, id, &envelope, batch.from)?;
+        }
+        if self.facts.head != head {
+            self.rescan(cx)?;
+        }
+        Ok(outcome)
+    }
+
+    /// Opens what waited for an epoch that is known now (PROTOCOL M5), as long as that moves the head.
+    fn rescan(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
+        loop {
+            let head = self.facts.head;
+            let mut ready = BTreeMap::new();
+            for id in self.log.unknown() {
+                if let Some(envelope) = self.log.read(cx, self.net, &id)? {
+                    let order = self.order(&self.seal_of(&envelope), &envelope);
+                    if order != Order::UNKNOWN {
+                        ready.insert((order, id), envelope);
+                    }
+                }
+            }
+            for ((_, id), envelope) in ready {
+                self.open(cx, id, &envelope, None)?;
+            }
+            if self.facts.head == head || !self.talks() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Whether an envelope may come in at all, and where along the chain it stands.
+    fn place(&self, cx: &Cx<'_>, envelope: &Envelope, flow: Flow) -> Result<Order, Refusal> {
+        let day = envelope.hour() / 24;
+        let seal = self.seal_of(envelope);
+        let control = matches!(seal, Seal::Commit(_) | Seal::Control(_));
+        let lane = envelope.lane();
+        if !self.generations.values().rev().any(|generation| generation.has_lane(&lane, day)) {
+            return Err(Refusal::WrongLane);
+        }
+        if flow == Flow::ControlOnly && !control {
+            return Err(Refusal::OutOfTurn);
+        }
+        if envelope.hour() < self.facts.since {
+            return Err(Refusal::NotForUs);
+        }
+        // Commits and tickets are walked for 97 days, long after their class has ended (PROTOCOL M6).
+        if !control && super::log::end_of(envelope) <= cx.now.sweep {
+            return Err(Refusal::Expired);
+        }
+        let order = self.order(&seal, envelope);
+        if order == Order::UNKNOWN && !self.log.has_room() {
+            return Err(Refusal::OverBudget);
+        }
+        Ok(order)
+    }
+
+    fn seal_of(&self, envelope: &Envelope) -> Seal {
+        for (id, epoch) in self.epochs.iter() {
+            let Some(keys) = &epoch.keys else { continue };
+            if envelope.is_under(&keys.content) {
+                return Seal::Content(*id);
+            }
+            if envelope.is_under(&keys.commit) {
+                return Seal::Commit(*id);
+            }
+        }
+        let control = self.generations.iter().find(|(_, generation)| envelope.is_under(&generation.control_key()));
+        control.map_or(Seal::Unknown, |(rank, _)| Seal::Control(*rank))
+    }
+
+    fn order(&self, seal: &Seal, envelope: &Envelope) -> Order {
+        match seal {
+            Seal::Unknown => Order::UNKNOWN,
+            Seal::Control(_) => Order::CONTROL,
+            Seal::Commit(parent) => self.epochs.get(parent).map_or(Order::UNKNOWN, |epoch| Order::commit(epoch.number)),
+            Seal::Content(id) => self.epochs.get(id).map_or(Order::UNKNOWN, |epoch| {
+                let numbered = self.numbered(id, envelope).ok();
+                let (leaf, count) = numbered.map_or((0, 0), |numbered| (numbered.leaf, numbered.count));
+                Order { number: epoch.number, leaf, count }
+            }),
+        }
+    }
+
+    fn numbered(&self, id: &EpochId, envelope: &Envelope) -> Result<Numbered, Refusal> {
+        let keys = self.epochs.get(id).and_then(|epoch| epoch.keys.as_ref()).ok_or(Refusal::NotForUs)?;
+        let body = envelope.open(&keys.content).map_err(|_| Refusal::BadSeal)?;
+        wire::decode(&body, ENVELOPE_BYTES_MAX).map_err(|_| Refusal::Malformed)
+    }
+
+    fn open(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: EnvelopeId,
+        envelope: &Envelope,
+        from: Option<LinkId>,
+    ) -> Result<Outcome, Error> {
+        if !self.talks() {
+            return Ok(Outcome::Refused(Refusal::Removed));
+        }
+        match self.seal_of(envelope) {
+            Seal::Unknown => {
+                self.log.keep_unknown(cx, self.net, envelope);
+                Ok(Outcome::Parked(Why::UnknownEpoch))
+            }
+            Seal::Control(rank) => self.open_control(cx, envelope, &rank),
+            Seal::Commit(parent) => self.open_commit(cx, envelope, &parent),
+            Seal::Content(epoch) => {
+                let outcome = self.open_content(cx, envelope, &epoch)?;
+                if let (Outcome::Applied(_) | Outcome::Parked(_), Some(author)) =
+                    (&outcome, self.author_of(&epoch, envelope))
+                {
+                    if let Some(link) = self.link_to(&author).or(from) {
+                        self.have_soon(cx, link, id);
+                    }
+                }
+                Ok(outcome)
+            }
+        }
+    }
+
+    fn author_of(&self, epoch: &EpochId, envelope: &Envelope) -> Option<MemberId> {
+        let numbered = self.numbered(epoch, envelope).ok()?;
+        Some(self.epochs.get(epoch)?.roster.at(numbered.leaf)?.member)
+    }
+
+    fn open_content(&mut self, cx: &mut Cx<'_>, envelope: &Envelope, epoch: &EpochId) -> Result<Outcome, Error> {
+        let numbered = match self.numbered(epoch, envelope) {
+            Ok(numbered) => numbered,
+            Err(refusal) => return Ok(Outcome::Refused(refusal)),
+        };
+        let known = self.epochs.get(epoch).ok_or(Error::Broken)?;
+        let order = Order { number: known.number, leaf: numbered.leaf, count: numbered.count };
+        let seat = known.roster.at(numbered.leaf).map(|seat| seat.credential.clone());
+        let opened = self.epochs.with(cx, self.net, self.id, epoch, |state, mls| state.decrypt(mls, &numbered.mls))?;
+        let (leaf, plain) = match opened {
+            Ok(opened) => opened,
+            Err(MlsError::TooFarAhead) => {
+                self.log.keep_unknown(cx, self.net, envelope);
+                self.ask_around(cx)?;
+                return Ok(Outcome::Parked(Why::Gap));
+            }
+            Err(MlsError::Reused | MlsError::Own) => {
+                // Opened before, and the note of it did not survive: its key is gone, so it is settled.
+                self.log.keep_opened(cx, self.net, envelope, order, None, None);
+                return Ok(Outcome::Duplicate);
+            }
+            Err(_) => return Ok(Outcome::Refused(Refusal::BadSeal)),
+        };
+        // From here on the message's key is spent: whatever is decided, the batch is kept (PROTOCOL E).
+        let content = (leaf == numbered.leaf)
+            .then(|| wire::decode::<Signed>(&plain, ENVELOPE_BYTES_MAX).ok())
+            .flatten()
+            .and_then(|signed| signed.open::<Content>(self.id).ok().map(|content| (signed, content)))
+            .filter(|(_, content)| seat.as_ref().is_some_and(|seat| seat.member_key == *content.key()));
+        let Some((signed, content)) = content else {
+            self.log.keep_opened(cx, self.net, envelope, order, None, None);
+            return Ok(Outcome::Refused(Refusal::Malformed));
+        };
+        let name = seat.map(|seat| seat.name).unwrap_or_default();
+        self.take_content(cx, envelope, order, (signed, content), name)
+    }
+
+    fn take_content(
+        &mut self,
+        cx: &mut Cx<'_>,
+        envelope: &Envelope,
+        order: Order,
+        (signed, content): (Signed, Content),
+        author_name: String,
+    ) -> Result<Outcome, Error> {
+        let id = msg_id(&signed);
+        let seen = (id, content.deadline + TOMBSTONE_KEPT);
+        let lasts = content.deadline <= content.pos + RETENTION_MAX;
+        let live = content.deadline > cx.now.sweep;
+        let known = self.history.has(&id) || self.log.has_message(&id, cx.now.sweep);
+        let dies = (live && lasts).then_some(content.deadline);
+        self.log.keep_opened(cx, self.net, envelope, order, dies, Some(seen));
+        if !lasts {
+            return Ok(Outcome::Refused(Refusal::Malformed));
+        }
+        if !live {
+            return Ok(Outcome::Refused(Refusal::Expired));
+        }
+        if known {
+            return Ok(Outcome::Duplicate);
+        }
+        let author = content.author.member();
+        match content.kind {
+            Kind::Receipt(ids) => {
+                self.mark_received(cx, author, &ids);
+                Ok(Outcome::Applied(Reply::Done))
+            }
+            Kind::Text(text) => {
+                let row = LineRow {
+                    pos: content.pos,
+                    author,
+                    author_name,
+                    kind: RowKind::Text(text),
+                    expires: Some(content.deadline),
+                    own: author == self.me.member(),
+                    arrival: 0,
+                    late: false,
+                    signed: Some(signed),
+                    envelope: Some(envelope.id()),
+                };
+                self.receipt_soon(cx, id);
+                self.show(cx, id, row);
+                let ahead = content.pos > cx.now.stamp + AHEAD_MAX;
+                Ok(if ahead { Outcome::Parked(Why::Ahead) } else { Outcome::Applied(Reply::Done) })
+            }
+        }
+    }
+
+    /// Puts a line of somebody into the history and tells the faces.
+    pub(crate) fn show(&mut self, cx: &mut Cx<'_>, id: crate::id::MsgId, row: LineRow) {
+        let shown = row.pos <= cx.now.stamp + AHEAD_MAX;
+        let line = to_line(id, &row, MessageState::Held);
+        let late = self.history.insert(cx, self.net, id, row);
+        if shown {
+            cx.tell(Event::Line { group: self.id, line: crate::step::Line { late, ..line } });
+        }
+    }
+
+    fn open_control(&mut self, cx: &mut Cx<'_>, envelope: &Envelope, rank: &Rank) -> Result<Outcome, Error> {
+        let key = self.generations.get(rank).ok_or(Error::Broken)?.control_key();
+        let body = match envelope.open(&key) {
+            Ok(body) => body,
+            Err(_) => return Ok(Outcome::Refused(Refusal::BadSeal)),
+        };
+        let Ok(control) = wire::decode::<Control>(&body, Control::BYTES_MAX) else {
+            return Ok(Outcome::Refused(Refusal::Malformed));
+        };
+        // Votes and links are carried for those who weigh them.
+        let author = match &control {
+            Control::Ticket(signed) => signed.open::<Ticket>(self.id).map(|ticket| ticket.issuer.member()),
+            Control::Vote(signed) => signed.open::<Vote>(self.id).map(|vote| vote.voter.member()),
+            Control::Link(signed) => signed.open::<Link>(self.id).map(|link| link.committer.member()),
+        };
+        let known = author.is_ok_and(|author| self.epochs.iter().any(|(_, epoch)| epoch.roster.has(&author)));
+        if !known {
+            return Ok(Outcome::Refused(Refusal::NotAMember));
+        }
+        let end = super::log::end_of(envelope);
+        self.log.keep_opened(cx, self.net, envelope, Order::CONTROL, Some(end), None);
+        let Control::Ticket(signed) = &control else { return Ok(Outcome::Applied(Reply::Done)) };
+        let Ok(ticket) = judge::open_ticket(self.parent(&self.facts.head)?, signed) else {
+            return Ok(Outcome::Refused(Refusal::InvalidCommit));
+        };
+        let hash = seal::digest("kinfold ticket", &[&signed.body]);
+        if ticket.operation == Operation::Leave && !self.pending.contains_key(&hash) {
+            self.keep_ticket(cx, hash, signed.clone());
+            self.execute_pending(cx)?;
+        }
+        Ok(Outcome::Applied(Reply::Done))
+    }
+
+    fn open_commit(&mut self, cx: &mut Cx<'_>, envelope: &Envelope, parent: &EpochId) -> Result<Outcome, Error> {
+        let keys = self.epochs.get(parent).and_then(|epoch| epoch.keys.clone()).ok_or(Error::Broken)?;
+        let Ok(body) = envelope.open(&keys.commit) else { return Ok(Outcome::Refused(Refusal::BadSeal)) };
+        let Ok((commit, id)) = Commit::parse(&body) else { return Ok(Outcome::Refused(Refusal::Malformed)) };
+        if commit.group != self.id || commit.parent != *parent {
+            return Ok(Outcome::Refused(Refusal::Malformed));
+        }
+        if *parent != self.facts.head {
+            let end = super::log::end_of(envelope);
+            let number = self.epochs.get(parent).ok_or(Error::Broken)?.number;
+            self.log.keep_opened(cx, self.net, envelope, Order::commit(number), Some(end), None);
+            let known = self.commits.on(parent) == Some(id);
+            return Ok(if known { Outcome::Duplicate } else { Outcome::Parked(Why::Rival) });
+        }
+        if self.extension()?.version_min > crate::limits::PROTOCOL_VERSION {
+            self.log.keep_unknown(cx, self.net, envelope);
+            return Ok(Outcome::Parked(Why::NewerProtocol));
+        }
+        let staged = self.epochs.with(cx, self.net, self.id, parent, |state, mls| state.stage(mls, &commit.mls))?;
+        let Ok(staged) = staged else { return Ok(Outcome::Refused(Refusal::InvalidCommit)) };
+        let Ok(binding) = CommitBinding::check(&staged.view.aad, *parent, &commit.tickets) else {
+            return Ok(Outcome::Refused(Refusal::InvalidCommit));
+        };
+        let Ok(verdict) = judge::judge(self.parent(parent)?, &staged.view, &commit.tickets) else {
+            return Ok(Outcome::Refused(Refusal::InvalidCommit));
+        };
+        if staged.view.removes_self {
+            self.go(cx, id, &binding, &verdict)?;
+            return Ok(Outcome::Applied(Reply::Done));
+        }
+        let child = self.epochs.with(cx, self.net, self.id, parent, |state, mls| state.apply(mls, staged))?;
+        let Ok(child) = child else { return Ok(Outcome::Refused(Refusal::InvalidCommit)) };
+        self.advance(cx, super::advance::Advance { child, commit: id, envelope, at: binding.at, verdict: &verdict })?;
+        Ok(Outcome::Applied(Reply::Done))
+    }
+
+    /// A state as the judge sees it.
+    pub(crate) fn parent(&self, id: &EpochId) -> Result<Parent<'_>, Error> {
+        let epoch = self.epochs.get(id).ok_or(Error::Broken)?;
+        Ok(Parent { group: self.id, number: epoch.number, roster: &epoch.roster, extension: &epoch.extension })
+    }
+}

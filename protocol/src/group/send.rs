@@ -1,0 +1,281 @@
+//! Saying something: accepted and kept at once, sealed as late as possible, told truly how far it came (PROTOCOL D).
+
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use super::Group;
+use super::cx::Cx;
+use super::history::{LineRow, RowKind, to_line};
+use super::outbox::Entry;
+use crate::error::Error;
+use crate::id::{EnvelopeId, EpochId, MemberId, MsgId};
+use crate::limits::{BURN, EXPIRY_MIN, OUTBOX_MAX, RETENTION_MAX, TEXT_BYTES_MAX, TOMBSTONE_KEPT};
+use crate::mls::Signer;
+use crate::step::{Event, MessageState, Reply, Transmit};
+use crate::time::Time;
+use crate::wire;
+use crate::wire::content::{Class, Content, Kind, Numbered, RECEIPTS_MAX, msg_id};
+use crate::wire::envelope::Envelope;
+use crate::wire::signed::Signed;
+
+/// Version of the content format.
+const CONTENT_VERSION: u16 = 1;
+/// Between two receipts, at least (PROTOCOL D5).
+const RECEIPT_EVERY: Duration = Duration::from_secs(10);
+/// The first receipt after a pause comes sooner: people look at their screen after they have sent.
+const RECEIPT_FIRST: Duration = Duration::from_secs(1);
+
+impl Group {
+    /// Accepts a text: when this returns and its batch is durable, it is kept, and `send` may say so.
+    pub(crate) fn send(
+        &mut self,
+        cx: &mut Cx<'_>,
+        text: &Zeroizing<String>,
+        expires: Option<Duration>,
+    ) -> Result<Reply, Error> {
+        self.require_active()?;
+        if text.trim().is_empty() || text.len() > TEXT_BYTES_MAX {
+            return Err(Error::BadText);
+        }
+        if self.outbox.len() >= OUTBOX_MAX {
+            return Err(Error::OutboxFull);
+        }
+        let retention = Duration::from_secs(self.extension()?.policy.retention);
+        let life = expires.unwrap_or(retention);
+        if life < EXPIRY_MIN || life > retention {
+            return Err(Error::BadLifetime);
+        }
+        let (signed, content) = self.content(cx, Kind::Text(text.to_string()), life);
+        let id = msg_id(&signed);
+        let row = LineRow {
+            pos: content.pos,
+            author: self.me.member(),
+            author_name: self.me.credential.name.clone(),
+            kind: RowKind::Text(text.to_string()),
+            expires: Some(content.deadline),
+            own: true,
+            arrival: 0,
+            late: false,
+            signed: Some(signed),
+            envelope: None,
+        };
+        let line = to_line(id, &row, MessageState::Kept);
+        self.history.insert(cx, self.net, id, row);
+        let entry = Entry {
+            accepted_in: self.facts.head,
+            sealed: None,
+            held: false,
+            received: Vec::new(),
+            audience: 0,
+            waiting: false,
+            expires: content.deadline,
+        };
+        self.outbox.set(cx, self.net, id, entry);
+        if !self.linked().is_empty() {
+            self.seal_message(cx, id)?;
+        }
+        cx.tell(Event::Line { group: self.id, line });
+        Ok(Reply::Message { id, state: MessageState::Kept })
+    }
+
+    /// Signed inner bytes of this person, stamped now (PROTOCOL D4).
+    fn content(&self, cx: &Cx<'_>, kind: Kind, life: Duration) -> (Signed, Content) {
+        let pos = self.history.next_pos(cx.now.stamp);
+        let content = Content {
+            version: CONTENT_VERSION,
+            author: self.me.key(),
+            pos,
+            parents: self.history.tips(),
+            deadline: pos + life.min(RETENTION_MAX),
+            class: Class::Talk,
+            kind,
+        };
+        (self.me.sign(self.id, &content), content)
+    }
+
+    /// Seals every message that was never sealed, unless its author must be asked first.
+    pub(crate) fn seal_intents(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
+        if self.require_active().is_err() || self.linked().is_empty() {
+            return Ok(());
+        }
+        let mut intents: Vec<(MsgId, Time)> = self
+            .outbox
+            .iter()
+            .filter(|(_, entry)| entry.sealed.is_none() && !entry.waiting && entry.expires > cx.now.sweep)
+            .map(|(id, entry)| (*id, entry.expires))
+            .collect();
+        intents.sort_by_key(|(id, _)| self.history.place(id));
+        for (id, _) in intents {
+            if self.has_newcomers(&id)? {
+                self.wait_for_author(cx, id);
+            } else {
+                self.seal_message(cx, id)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the head has gained a member since a message was accepted: the audience never widens silently (D1).
+    fn has_newcomers(&self, id: &MsgId) -> Result<bool, Error> {
+        let entry = self.outbox.get(id).ok_or(Error::UnknownMessage)?;
+        let Some(accepted) = self.epochs.get(&entry.accepted_in) else { return Ok(true) };
+        Ok(self.roster()?.without(&accepted.roster).next().is_some())
+    }
+
+    fn wait_for_author(&mut self, cx: &mut Cx<'_>, id: MsgId) {
+        if let Some(mut entry) = self.outbox.get(&id).cloned() {
+            entry.waiting = true;
+            self.outbox.set(cx, self.net, id, entry);
+            cx.tell(Event::State { group: self.id, id, state: MessageState::Waiting });
+        }
+    }
+
+    /// The author's word: to the people who have joined since, too.
+    pub(crate) fn release(&mut self, cx: &mut Cx<'_>, id: MsgId) -> Result<(), Error> {
+        self.require_active()?;
+        let mut entry = self.outbox.get(&id).ok_or(Error::UnknownMessage)?.clone();
+        entry.accepted_in = self.facts.head;
+        entry.waiting = false;
+        let state = entry.state();
+        self.outbox.set(cx, self.net, id, entry);
+        cx.tell(Event::State { group: self.id, id, state });
+        self.seal_intents(cx)
+    }
+
+    /// Drops a message that nobody else is known to hold.
+    pub(crate) fn drop_message(&mut self, cx: &mut Cx<'_>, id: MsgId) -> Result<(), Error> {
+        let entry = self.outbox.get(&id).filter(|entry| !entry.held && entry.received.is_empty());
+        entry.ok_or(Error::UnknownMessage)?;
+        if let Some((_, envelope)) = self.outbox.remove(cx, self.net, &id).and_then(|entry| entry.sealed) {
+            self.log.withdraw(cx, self.net, &envelope);
+            self.spread.stop(&envelope);
+        }
+        self.history.drop_line(cx, self.net, &id);
+        cx.tx.urgent();
+        cx.tell(Event::Gone { group: self.id, ids: vec![id] });
+        Ok(())
+    }
+
+    /// Somebody is out: what was sealed with it and reached nobody is sealed anew, under the same id.
+    pub(crate) fn unseal_unheld(&mut self, cx: &mut Cx<'_>) {
+        let stale: Vec<MsgId> = self
+            .outbox
+            .iter()
+            .filter(|(_, entry)| !entry.held && entry.sealed.is_some_and(|(epoch, _)| epoch != self.facts.head))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in stale {
+            if let Some(envelope) = self.outbox.unseal(cx, self.net, &id) {
+                self.log.withdraw(cx, self.net, &envelope);
+                self.spread.stop(&envelope);
+            }
+        }
+    }
+
+    fn seal_message(&mut self, cx: &mut Cx<'_>, id: MsgId) -> Result<(), Error> {
+        let row = super::history::History::row(cx, self.net, &id)?.ok_or(Error::Broken)?;
+        let signed = row.signed.clone().ok_or(Error::Broken)?;
+        let mut entry = self.outbox.get(&id).ok_or(Error::Broken)?.clone();
+        let envelope = self.seal_content(cx, &signed, entry.expires)?;
+        entry.sealed = Some((self.facts.head, envelope));
+        entry.audience = u32::try_from(self.roster()?.len().saturating_sub(1)).unwrap_or(u32::MAX);
+        self.outbox.set(cx, self.net, id, entry);
+        self.history.set_envelope(cx, self.net, id, envelope)
+    }
+
+    /// MLS and outer seal around signed inner bytes, kept in the log, on its way by gossip.
+    fn seal_content(&mut self, cx: &mut Cx<'_>, signed: &Signed, deadline: Time) -> Result<EnvelopeId, Error> {
+        let head = self.facts.head;
+        let burnt = self.burn(cx, &head)?;
+        let count = self.head()?.sent;
+        let leaf = self.roster()?.seat(&self.me.member()).ok_or(Error::Broken)?.leaf;
+        let plain = Zeroizing::new(wire::encode(signed));
+        let signer = Signer::new(&self.me.device_secret());
+        let sealed =
+            self.epochs.with(cx, self.net, self.id, &head, |state, mls| state.encrypt(mls, &signer, &plain))?;
+        let mls = sealed.map_err(|_| Error::Broken)?;
+        self.epochs.count_sent(cx, self.net, &head, 1);
+        let body = wire::encode(&Numbered { leaf, count, burnt, mls });
+        let key = self.head()?.keys.as_ref().ok_or(Error::Broken)?.content.clone();
+        let generation = self.newest()?.clone();
+        let envelope = self.seal_envelope(cx, &key, &generation, &body)?;
+        let order = super::log::Order { number: self.head()?.number, leaf, count };
+        let seen = (msg_id(signed), deadline + TOMBSTONE_KEPT);
+        self.log.keep_opened(cx, self.net, &envelope, order, Some(deadline), Some(seen));
+        self.publish(cx, &envelope)?;
+        Ok(envelope.id())
+    }
+
+    fn publish(&mut self, cx: &mut Cx<'_>, envelope: &Envelope) -> Result<(), Error> {
+        let topic = self.newest()?.topic(cx.now.stamp.day());
+        cx.transmit(Transmit::Publish { net: self.net, topic, bytes: envelope.as_bytes().to_vec() });
+        self.spread.begin(envelope.id(), cx.now.wall);
+        Ok(())
+    }
+
+    /// After an unclean stop, generations that a lost batch may have used are burnt before the first send (G3).
+    fn burn(&mut self, cx: &mut Cx<'_>, head: &EpochId) -> Result<u32, Error> {
+        if !std::mem::take(&mut self.burn_due) {
+            return Ok(0);
+        }
+        let signer = Signer::new(&self.me.device_secret());
+        for _ in 0..BURN {
+            let burnt = self.epochs.with(cx, self.net, self.id, head, |state, mls| state.encrypt(mls, &signer, &[]))?;
+            burnt.map_err(|_| Error::Broken)?;
+        }
+        self.epochs.count_sent(cx, self.net, head, BURN);
+        Ok(BURN)
+    }
+
+    /// Another member holds an own message.
+    pub(crate) fn mark_held(&mut self, cx: &mut Cx<'_>, envelope: &EnvelopeId) {
+        let Some(id) = self.outbox.by_envelope(envelope) else { return };
+        let Some(mut entry) = self.outbox.get(&id).filter(|entry| !entry.held).cloned() else { return };
+        entry.held = true;
+        let state = entry.state();
+        self.outbox.set(cx, self.net, id, entry);
+        cx.tell(Event::State { group: self.id, id, state });
+    }
+
+    /// A member says which messages it has opened.
+    pub(crate) fn mark_received(&mut self, cx: &mut Cx<'_>, by: MemberId, ids: &[MsgId]) {
+        for id in ids {
+            let Some(mut entry) = self.outbox.get(id).filter(|entry| !entry.received.contains(&by)).cloned() else {
+                continue;
+            };
+            entry.held = true;
+            entry.received.push(by);
+            let state = entry.state();
+            self.outbox.set(cx, self.net, *id, entry);
+            cx.tell(Event::State { group: self.id, id: *id, state });
+        }
+    }
+
+    /// Remembers to tell the author that a message was opened.
+    pub(crate) fn receipt_soon(&mut self, cx: &Cx<'_>, id: MsgId) {
+        self.receipts.ids.push(id);
+        let quiet = self.receipts.last.is_none_or(|last| last + RECEIPT_EVERY <= cx.now.wall);
+        let wait = if quiet { RECEIPT_FIRST } else { RECEIPT_EVERY };
+        self.receipts.due.get_or_insert(cx.now.wall + wait);
+    }
+
+    /// Sends the receipts that are due; they are never receipted themselves.
+    pub(crate) fn flush_receipts(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
+        if self.receipts.due.is_none_or(|due| due > cx.now.wall) {
+            return Ok(());
+        }
+        self.receipts.due = None;
+        if self.require_active().is_err() {
+            return Ok(());
+        }
+        self.receipts.last = Some(cx.now.wall);
+        let retention = Duration::from_secs(self.extension()?.policy.retention);
+        let ids = std::mem::take(&mut self.receipts.ids);
+        for part in ids.chunks(RECEIPTS_MAX) {
+            let (signed, content) = self.content(cx, Kind::Receipt(part.to_vec()), retention);
+            self.seal_content(cx, &signed, content.deadline)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,260 @@
+//! Keeping the logs of two members equal: reconciliation, asking, pushing, and saying what is held (PROTOCOL M4, D5).
+
+use std::time::Duration;
+
+use super::Group;
+use super::cx::Cx;
+use super::receive::{Batch, Flow};
+use crate::error::{Error, Refusal};
+use crate::id::{EnvelopeId, LinkId};
+use crate::limits::{PUSH_BYTES_MAX, RETENTION_MAX};
+use crate::meet::reconcile::{Session, Step};
+use crate::step::{Outcome, Reply};
+use crate::wire::envelope::Envelope;
+use crate::wire::message::{Bytes, Message, Push, Round, SessionId};
+
+/// Between two reconciliations on one link.
+const SYNC_EVERY: Duration = Duration::from_secs(600);
+/// What is held is said in batches.
+const HAVE_AFTER: Duration = Duration::from_millis(200);
+/// Pushes under way on one link: enough to keep a line busy, few enough to stay small in every queue.
+const PUSHES_MAX: usize = 2;
+/// Ids asked for at a time.
+const WANTS_MAX: usize = 256;
+/// Envelopes waiting to be pushed on one link.
+const QUEUE_MAX: usize = 100_000;
+
+/// Envelopes for one frame.
+#[derive(Default)]
+pub(crate) struct Bundle {
+    envelopes: Vec<Bytes>,
+    size: usize,
+}
+
+impl Bundle {
+    /// Takes one more, unless the frame is full. The first always fits.
+    pub(crate) fn add(&mut self, envelope: Vec<u8>) -> bool {
+        let size = self.size.saturating_add(envelope.len());
+        let fits = self.envelopes.is_empty() || size <= PUSH_BYTES_MAX;
+        if fits {
+            self.size = size;
+            self.envelopes.push(Bytes(envelope));
+        }
+        fits
+    }
+
+    /// Whether there is nothing in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.envelopes.is_empty()
+    }
+
+    /// The message that carries it.
+    pub(crate) fn into_push(self, more: bool) -> Message {
+        Message::Push(Push { envelopes: self.envelopes, more })
+    }
+}
+
+impl Group {
+    /// Opens a reconciliation over everything that both can use.
+    pub(crate) fn open_session(&mut self, cx: &mut Cx<'_>, id: LinkId) -> Result<(), Error> {
+        let nonce = cx.random();
+        let since = self.sync_since(cx, id);
+        let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
+        link.sync_due = Some(cx.now.wall + SYNC_EVERY);
+        let (session, round) = Session::open(nonce, since, self.log.reconciled()).map_err(|_| Error::Broken)?;
+        link.session = Some(session);
+        self.say(cx, id, &Message::Reconcile(round));
+        Ok(())
+    }
+
+    /// A gap was seen: compare with whoever is linked, without waiting for the next turn.
+    pub(crate) fn ask_around(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
+        let idle = |link: &&super::Link| link.full && link.session.is_none();
+        let free: Vec<LinkId> = self.links.iter().filter(|(_, link)| idle(link)).map(|(id, _)| *id).collect();
+        for id in free {
+            self.open_session(cx, id)?;
+        }
+        Ok(())
+    }
+
+    fn sync_since(&self, cx: &Cx<'_>, id: LinkId) -> u32 {
+        let theirs = self.links.get(&id).and_then(|link| link.head).map_or(0, |head| head.since);
+        let oldest = (cx.now.sweep - RETENTION_MAX).hour();
+        theirs.max(self.facts.since).max(oldest)
+    }
+
+    /// A round of reconciliation came.
+    pub(crate) fn on_round(&mut self, cx: &mut Cx<'_>, id: LinkId, round: &Round) -> Result<Outcome, Error> {
+        let link = self.links.get_mut(&id).ok_or(Error::Broken)?;
+        let known = link.session.as_ref().is_some_and(|session| session.is(&round.nonce));
+        if !known {
+            if !round.opener {
+                // The end of a session that was given up.
+                return Ok(Outcome::Duplicate);
+            }
+            match Session::join(round, self.log.reconciled()) {
+                Ok(session) => link.session = Some(session),
+                Err(_) => return self.refuse_link(cx, id, Refusal::Malformed),
+            }
+        }
+        let Some(session) = link.session.as_mut() else { return Err(Error::Broken) };
+        match session.receive(round) {
+            Err(_) => return self.refuse_link(cx, id, Refusal::Malformed),
+            Ok(Step::Next(round)) => self.say(cx, id, &Message::Reconcile(round)),
+            Ok(Step::Done(difference)) => {
+                link.wants.extend(difference.wants);
+                self.note_held(cx, id, &difference.common)?;
+                self.enqueue(cx, id, difference.lacks)?;
+                self.ask(cx, id);
+            }
+        }
+        Ok(Outcome::Applied(Reply::Done))
+    }
+
+    fn refuse_link(&mut self, cx: &mut Cx<'_>, id: LinkId, refusal: Refusal) -> Result<Outcome, Error> {
+        self.close(cx, id);
+        Ok(Outcome::Refused(refusal))
+    }
+
+    /// Asks for the next of what the peer has and we lack.
+    fn ask(&mut self, cx: &mut Cx<'_>, id: LinkId) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        if !link.asked.is_empty() || link.wants.is_empty() {
+            return;
+        }
+        let count = link.wants.len().min(WANTS_MAX);
+        let names: Vec<SessionId> = link.wants.drain(..count).collect();
+        link.asked = names.iter().copied().collect();
+        self.say(cx, id, &Message::Want(names));
+    }
+
+    /// A peer asks for envelopes under the session's names.
+    pub(crate) fn on_want(&mut self, cx: &mut Cx<'_>, id: LinkId, names: &[SessionId]) -> Result<(), Error> {
+        let Some(session) = self.links.get(&id).and_then(|link| link.session.as_ref()) else { return Ok(()) };
+        let ids = names.iter().filter_map(|name| session.envelope(name)).collect();
+        self.enqueue(cx, id, ids)?;
+        // An empty answer still tells the peer to go on.
+        let idle = self.links.get(&id).is_some_and(|link| link.queue.is_empty() && link.under_way == 0);
+        if idle {
+            self.say(cx, id, &Bundle::default().into_push(false));
+            if let Some(link) = self.links.get_mut(&id) {
+                link.under_way = link.under_way.saturating_add(1);
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts envelopes in the queue of a link, oldest first.
+    pub(crate) fn enqueue(&mut self, cx: &mut Cx<'_>, id: LinkId, mut ids: Vec<EnvelopeId>) -> Result<(), Error> {
+        self.log.sort(&mut ids);
+        if let Some(link) = self.links.get_mut(&id) {
+            let room = QUEUE_MAX.saturating_sub(link.queue.len());
+            link.queue.extend(ids.into_iter().take(room));
+        }
+        self.push(cx, id)
+    }
+
+    /// Pushes from a link's queue as long as not too much is unanswered.
+    fn push(&mut self, cx: &mut Cx<'_>, id: LinkId) -> Result<(), Error> {
+        loop {
+            let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
+            if link.queue.is_empty() || link.under_way >= PUSHES_MAX {
+                return Ok(());
+            }
+            let mut bundle = Bundle::default();
+            while let Some(next) = link.queue.front().copied() {
+                let envelope = self.log.read(cx, self.net, &next)?;
+                if envelope.is_some_and(|envelope| !bundle.add(envelope.into_bytes())) {
+                    break;
+                }
+                link.queue.pop_front();
+            }
+            link.under_way = link.under_way.saturating_add(1);
+            let more = !link.queue.is_empty();
+            self.say(cx, id, &bundle.into_push(more));
+        }
+    }
+
+    /// Envelopes came by stream.
+    pub(crate) fn on_push(&mut self, cx: &mut Cx<'_>, id: LinkId, push: Push) -> Result<Outcome, Error> {
+        let mut envelopes = Vec::with_capacity(push.envelopes.len());
+        for Bytes(bytes) in push.envelopes {
+            let Ok(envelope) = Envelope::parse(bytes) else { return self.refuse_link(cx, id, Refusal::Malformed) };
+            envelopes.push(envelope);
+        }
+        let ids: Vec<EnvelopeId> = envelopes.iter().map(Envelope::id).collect();
+        let link = self.links.get_mut(&id).ok_or(Error::Broken)?;
+        let flow = if link.full { Flow::All } else { Flow::ControlOnly };
+        if let Some(session) = &link.session {
+            for id in &ids {
+                link.asked.remove(&session.name(id));
+            }
+        }
+        if !push.more {
+            link.asked.clear();
+        }
+        let before = self.facts.head;
+        let outcome = self.ingest(cx, Batch { envelopes, from: Some(id), flow })?;
+        // What came from the peer is held by the peer; what is durable here by the end of the step is held here.
+        self.note_held(cx, id, &ids)?;
+        let held = ids.into_iter().filter(|id| self.log.has(id)).collect();
+        self.say(cx, id, &Message::Got(held));
+        self.ask(cx, id);
+        let behind = self.links.get(&id).and_then(|link| link.head).is_some_and(|theirs| {
+            self.head().is_ok_and(|ours| theirs.number > ours.number) && before != self.facts.head
+        });
+        if behind {
+            self.say(cx, id, &Message::After(self.facts.head));
+        }
+        Ok(outcome)
+    }
+
+    /// A peer answers a push.
+    pub(crate) fn on_got(&mut self, cx: &mut Cx<'_>, id: LinkId, ids: &[EnvelopeId]) -> Result<(), Error> {
+        if let Some(link) = self.links.get_mut(&id) {
+            link.under_way = link.under_way.saturating_sub(1);
+        }
+        self.note_held(cx, id, ids)?;
+        self.push(cx, id)
+    }
+
+    /// A linked member holds these: a fact for the author (PROTOCOL D5).
+    pub(crate) fn note_held(&mut self, cx: &mut Cx<'_>, id: LinkId, ids: &[EnvelopeId]) -> Result<(), Error> {
+        let Some(link) = self.links.get(&id).filter(|link| link.full) else { return Ok(()) };
+        let member = link.member;
+        for envelope in ids {
+            self.spread.held(envelope, id);
+            if member.is_some_and(|member| member != self.me.member()) {
+                self.mark_held(cx, envelope);
+            }
+        }
+        Ok(())
+    }
+
+    /// Remembers to tell the one who waits for it that an envelope is held here.
+    pub(crate) fn have_soon(&mut self, cx: &Cx<'_>, to: LinkId, envelope: EnvelopeId) {
+        if let Some(link) = self.links.get_mut(&to) {
+            link.haves.insert(envelope);
+            link.have_due.get_or_insert(cx.now.wall + HAVE_AFTER);
+        }
+    }
+
+    /// Says what is held.
+    pub(crate) fn flush_haves(&mut self, cx: &mut Cx<'_>, id: LinkId) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        link.have_due = None;
+        let haves: Vec<EnvelopeId> = std::mem::take(&mut link.haves).into_iter().collect();
+        for part in haves.chunks(crate::wire::message::IDS_MAX) {
+            self.say(cx, id, &Message::Have(part.to_vec()));
+        }
+    }
+
+    /// Pushes own envelopes to linked members who have not said that they hold them.
+    pub(crate) fn push_lacking(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
+        let links = self.full_links();
+        for (link, envelope) in self.spread.due(&links, cx.now.wall) {
+            self.enqueue(cx, link, vec![envelope])?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,183 @@
+//! Comparing two envelope logs by range-based set reconciliation: what the other lacks, and what we lack.
+
+use std::collections::BTreeMap;
+
+use negentropy::{Id, Negentropy, NegentropyStorageVector};
+
+use crate::id::EnvelopeId;
+use crate::limits::PUSH_BYTES_MAX;
+use crate::seal;
+use crate::wire::Malformed;
+use crate::wire::message::{Round, SessionId};
+
+/// Bytes of one round: within a frame beside the rest of its message.
+const ROUND_BYTES_MAX: u64 = PUSH_BYTES_MAX as u64 - 4_096;
+/// Rounds after which a session that has not ended is given up: 100,000 items with 100 differences take 4.
+const ROUNDS_MAX: u32 = 64;
+
+/// One comparison under way: a snapshot of our log under the session's names.
+pub(crate) struct Session {
+    nonce: [u8; 16],
+    since: u32,
+    engine: Negentropy<'static, NegentropyStorageVector>,
+    names: BTreeMap<SessionId, EnvelopeId>,
+    rounds: u32,
+    opener: bool,
+    lacks: Vec<EnvelopeId>,
+    wants: Vec<SessionId>,
+}
+
+/// What a round led to.
+pub(crate) enum Step {
+    /// Send this and wait.
+    Next(Round),
+    /// The opener knows all: what the peer lacks, what we lack, and what both hold.
+    Done(Difference),
+}
+
+/// What two logs differ in.
+pub(crate) struct Difference {
+    /// Ours that the peer lacks.
+    pub(crate) lacks: Vec<EnvelopeId>,
+    /// Theirs that we lack, under the session's names.
+    pub(crate) wants: Vec<SessionId>,
+    /// What both hold, or held.
+    pub(crate) common: Vec<EnvelopeId>,
+}
+
+impl Session {
+    /// Opens a session, with its first round.
+    pub(crate) fn open(
+        nonce: [u8; 16],
+        since: u32,
+        log: impl Iterator<Item = (u32, EnvelopeId)>,
+    ) -> Result<(Self, Round), Malformed> {
+        let mut session = Self::new(nonce, since, log, true)?;
+        let bytes = session.engine.initiate().map_err(|_| Malformed)?;
+        let round = session.round(bytes);
+        Ok((session, round))
+    }
+
+    /// Joins the session of a peer.
+    pub(crate) fn join(round: &Round, log: impl Iterator<Item = (u32, EnvelopeId)>) -> Result<Self, Malformed> {
+        Self::new(round.nonce, round.since, log, false)
+    }
+
+    fn new(
+        nonce: [u8; 16],
+        since: u32,
+        log: impl Iterator<Item = (u32, EnvelopeId)>,
+        opener: bool,
+    ) -> Result<Self, Malformed> {
+        let mut items = NegentropyStorageVector::new();
+        let mut names = BTreeMap::new();
+        for (hour, id) in log.filter(|(hour, _)| *hour >= since) {
+            let name = session_id(&nonce, &id);
+            items.insert(u64::from(hour), Id::from_byte_array(name.0)).map_err(|_| Malformed)?;
+            names.insert(name, id);
+        }
+        items.seal().map_err(|_| Malformed)?;
+        let engine = Negentropy::owned(items, ROUND_BYTES_MAX).map_err(|_| Malformed)?;
+        Ok(Self { nonce, since, engine, names, rounds: 0, opener, lacks: Vec::new(), wants: Vec::new() })
+    }
+
+    /// Whether a round belongs to this session.
+    pub(crate) fn is(&self, nonce: &[u8; 16]) -> bool {
+        self.nonce == *nonce
+    }
+
+    /// The envelope under one of the session's names.
+    pub(crate) fn envelope(&self, name: &SessionId) -> Option<EnvelopeId> {
+        self.names.get(name).copied()
+    }
+
+    /// The session's name of an envelope.
+    pub(crate) fn name(&self, id: &EnvelopeId) -> SessionId {
+        session_id(&self.nonce, id)
+    }
+
+    /// Takes the peer's round.
+    pub(crate) fn receive(&mut self, round: &Round) -> Result<Step, Malformed> {
+        self.rounds = self.rounds.saturating_add(1);
+        if self.rounds > ROUNDS_MAX || round.opener == self.opener || round.since != self.since {
+            return Err(Malformed);
+        }
+        if !self.opener {
+            let bytes = self.engine.reconcile(&round.bytes).map_err(|_| Malformed)?;
+            return Ok(Step::Next(self.round(bytes)));
+        }
+        let (mut have, mut need) = (Vec::new(), Vec::new());
+        let next = self.engine.reconcile_with_ids(&round.bytes, &mut have, &mut need).map_err(|_| Malformed)?;
+        let names = &self.names;
+        self.lacks.extend(have.iter().filter_map(|id| names.get(&SessionId(*id.as_bytes()))));
+        self.wants.extend(need.iter().map(|id| SessionId(*id.as_bytes())));
+        if let Some(bytes) = next {
+            return Ok(Step::Next(self.round(bytes)));
+        }
+        let lacks = std::mem::take(&mut self.lacks);
+        let missing: std::collections::BTreeSet<_> = lacks.iter().collect();
+        let common = self.names.values().filter(|id| !missing.contains(id)).copied().collect();
+        Ok(Step::Done(Difference { lacks, wants: std::mem::take(&mut self.wants), common }))
+    }
+
+    const fn round(&self, bytes: Vec<u8>) -> Round {
+        Round { nonce: self.nonce, since: self.since, opener: self.opener, bytes }
+    }
+}
+
+fn session_id(nonce: &[u8; 16], id: &EnvelopeId) -> SessionId {
+    SessionId(seal::digest("kinfold session id", &[nonce, id.as_bytes()]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    fn envelope(n: u16) -> (u32, EnvelopeId) {
+        (u32::from(n % 7), EnvelopeId::from_bytes(*blake3::hash(&n.to_be_bytes()).as_bytes()))
+    }
+
+    fn compare(ours: &BTreeSet<u16>, theirs: &BTreeSet<u16>, since: u32) -> (Difference, Session) {
+        let (mut ana, first) = Session::open([1; 16], since, ours.iter().map(|n| envelope(*n))).unwrap();
+        let mut ben = Session::join(&first, theirs.iter().map(|n| envelope(*n))).unwrap();
+        let mut to_ben = first;
+        loop {
+            let Step::Next(to_ana) = ben.receive(&to_ben).unwrap() else { panic!("the joiner never ends") };
+            match ana.receive(&to_ana).unwrap() {
+                Step::Next(round) => to_ben = round,
+                Step::Done(difference) => return (difference, ben),
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn the_difference_is_the_set_difference(
+            ours in proptest::collection::btree_set(0_u16..3_000, 0..600),
+            theirs in proptest::collection::btree_set(0_u16..3_000, 0..600),
+            since in 0_u32..7,
+        ) {
+            let (difference, ben) = compare(&ours, &theirs, since);
+            let seen = |set: BTreeSet<u16>| -> BTreeSet<EnvelopeId> {
+                set.into_iter().map(envelope).filter(|(hour, _)| *hour >= since).map(|(_, id)| id).collect()
+            };
+            prop_assert_eq!(difference.lacks.into_iter().collect::<BTreeSet<_>>(), seen(&ours - &theirs));
+            prop_assert_eq!(difference.common.into_iter().collect::<BTreeSet<_>>(), seen(&ours & &theirs));
+            let wanted: BTreeSet<_> = difference.wants.iter().map(|name| ben.envelope(name).unwrap()).collect();
+            prop_assert_eq!(wanted, seen(&theirs - &ours));
+        }
+    }
+
+    #[test]
+    fn garbage_ends_the_session() {
+        let (mut ana, first) = Session::open([1; 16], 0, std::iter::empty()).unwrap();
+        for bytes in [vec![], vec![0xff; 40], vec![0x61]] {
+            let round = Round { bytes, opener: false, ..first.clone() };
+            assert!(ana.receive(&round).is_err() || round.bytes == [0x61]);
+        }
+        assert!(ana.receive(&first).is_err(), "an opener takes no opener's round");
+    }
+}

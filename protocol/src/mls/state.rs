@@ -1,0 +1,205 @@
+//! One epoch state: reading it, and sending and opening messages in it.
+
+use openmls::group::{GroupId, MlsGroup};
+use openmls::prelude::{ContentType, MlsMessageBodyIn, ProcessedMessageContent, ProtocolMessage, Sender};
+use openmls_traits::random::OpenMlsRand;
+use zeroize::Zeroizing;
+
+use super::store::{Label, MlsStore};
+use super::{
+    HANDSHAKE_BYTES_MAX, MESSAGE_BYTES_MAX, MlsError, Provider, RowChanges, Signer, StateRows, error, profile,
+};
+
+/// One epoch state of one group (PROTOCOL O1). This device is a member of it.
+///
+/// Only the ratchets inside change, by [`Self::encrypt`] and [`Self::decrypt`]; their rows are then in
+/// [`Self::changes`]. Another epoch is another `State`.
+pub(crate) struct State {
+    pub(super) group: MlsGroup,
+    pub(super) store: MlsStore,
+}
+
+/// One member's leaf.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Leaf {
+    /// Its place in the tree; stays while the member stays.
+    pub(crate) index: u32,
+    /// The identity in its Basic credential, opaque to MLS.
+    pub(crate) credential: Vec<u8>,
+    /// The device's Ed25519 key.
+    pub(crate) signature_key: Vec<u8>,
+}
+
+impl State {
+    /// A new group at epoch 0, with this device as its only member. `extension` is our extension's first content.
+    pub(crate) fn create(
+        p: &Provider,
+        signer: &Signer,
+        credential: &[u8],
+        group_id: &[u8],
+        extension: &[u8],
+    ) -> Result<Self, MlsError> {
+        if extension.len() > HANDSHAKE_BYTES_MAX {
+            return Err(MlsError::Oversize);
+        }
+        let config = profile::create_config(extension)?;
+        let store = MlsStore::default();
+        let id = GroupId::from_slice(group_id);
+        let made = MlsGroup::new_with_group_id(&p.with(&store), signer, &config, id, signer.credential(credential));
+        made.map_err(|_| MlsError::Broken)?;
+        // Read back, because what is stored has no resumption secrets and what was made has.
+        Self::load(group_id, store.rows())
+    }
+
+    /// The state that [`Self::rows`] and [`Self::changes`] described.
+    pub(crate) fn load(group_id: &[u8], rows: StateRows) -> Result<Self, MlsError> {
+        let store = MlsStore::new(rows);
+        let group = MlsGroup::load(&store, &GroupId::from_slice(group_id));
+        match group {
+            Ok(Some(group)) if group.is_active() => Ok(Self { group, store }),
+            Ok(_) | Err(_) => Err(MlsError::Broken),
+        }
+    }
+
+    /// Every row of this state, to write a fresh one.
+    pub(crate) fn rows(&self) -> StateRows {
+        self.store.rows()
+    }
+
+    /// The rows that changed since this was last called, or since the state was made or loaded.
+    pub(crate) fn changes(&mut self) -> RowChanges {
+        self.store.take_changes()
+    }
+
+    /// Forgets what an old commit could be replayed with (PROTOCOL E, replay half). From here on the state opens
+    /// messages and tells its leaves; everything else is `Closed`. In [`Self::changes`] like the rest.
+    pub(crate) fn close(&mut self, p: &Provider) -> Result<(), MlsError> {
+        let secret = p.rand().random_array().map_err(|_| MlsError::Broken)?;
+        // OpenMLS loads no group without epoch secrets; those of a group that nobody is in open nothing.
+        let nobody = Self::create(p, &Signer::new(&secret), &[], self.group_id(), &[])?;
+        self.all_or_nothing(|state| {
+            state.store.replace(Label::EpochKeyPairs, &MlsStore::default());
+            state.store.replace(Label::EpochSecrets, &nobody.store);
+            state.reload()
+        })
+    }
+
+    /// Whether [`Self::close`] was called on this state, in this run or an earlier one.
+    pub(crate) fn is_closed(&self) -> bool {
+        !self.store.holds(Label::EpochKeyPairs)
+    }
+
+    pub(super) fn check_open(&self) -> Result<(), MlsError> {
+        if self.is_closed() { Err(MlsError::Closed) } else { Ok(()) }
+    }
+
+    /// The epoch's number. Branches share numbers; the authenticator tells them apart.
+    pub(crate) fn number(&self) -> u64 {
+        self.group.epoch().as_u64()
+    }
+
+    /// The epoch authenticator.
+    pub(crate) fn authenticator(&self) -> Result<Vec<u8>, MlsError> {
+        self.check_open()?;
+        Ok(self.group.epoch_authenticator().as_slice().to_vec())
+    }
+
+    /// The group's id.
+    pub(crate) fn group_id(&self) -> &[u8] {
+        self.group.group_id().as_slice()
+    }
+
+    /// The content of our GroupContext extension (PROTOCOL V9).
+    pub(crate) fn extension(&self) -> Vec<u8> {
+        // Present: made with it or joined with it, and no staged commit without it can be applied.
+        profile::content(self.group.extensions()).unwrap_or_default()
+    }
+
+    /// The members' leaves, by index.
+    pub(crate) fn leaves(&self) -> Vec<Leaf> {
+        let members = self.group.members();
+        members
+            .map(|member| Leaf {
+                index: member.index.u32(),
+                credential: member.credential.serialized_content().to_vec(),
+                signature_key: member.signature_key,
+            })
+            .collect()
+    }
+
+    /// A secret that exactly the members of this epoch can derive.
+    pub(crate) fn export(&self, p: &Provider, label: &str, context: &[u8]) -> Result<Zeroizing<[u8; 32]>, MlsError> {
+        self.check_open()?;
+        let secret = self.group.export_secret(p.crypto(), label, context, 32).map_err(|_| MlsError::Broken)?;
+        let secret = Zeroizing::new(secret);
+        let mut out = Zeroizing::new([0; 32]);
+        if secret.len() != out.len() {
+            return Err(MlsError::Broken);
+        }
+        out.copy_from_slice(&secret);
+        Ok(out)
+    }
+
+    /// Seals one application message. The ratchet's step is in [`Self::changes`] and must be durable before the bytes
+    /// leave (PROTOCOL G2).
+    pub(crate) fn encrypt(&mut self, p: &Provider, signer: &Signer, plaintext: &[u8]) -> Result<Vec<u8>, MlsError> {
+        self.check_open()?;
+        if plaintext.len() > MESSAGE_BYTES_MAX {
+            return Err(MlsError::Oversize);
+        }
+        self.all_or_nothing(|state| {
+            let message = state.group.create_message(&p.with(&state.store), signer, plaintext);
+            message.map_err(|_| MlsError::Broken)?.to_bytes().map_err(|_| MlsError::Broken)
+        })
+    }
+
+    /// Opens one application message of this epoch, and says from which leaf it is.
+    pub(crate) fn decrypt(&mut self, p: &Provider, bytes: &[u8]) -> Result<(u32, Zeroizing<Vec<u8>>), MlsError> {
+        let MlsMessageBodyIn::PrivateMessage(message) = profile::read_message(bytes, MESSAGE_BYTES_MAX)? else {
+            return Err(MlsError::Malformed);
+        };
+        let message = ProtocolMessage::from(message);
+        if message.content_type() != ContentType::Application {
+            return Err(MlsError::Malformed);
+        }
+        if message.group_id() != self.group.group_id() || message.epoch() != self.group.epoch() {
+            return Err(MlsError::WrongEpoch);
+        }
+        self.all_or_nothing(|state| {
+            let opened = state.group.process_message(&p.with(&state.store), message).map_err(error::message)?;
+            let sender = opened.sender().clone();
+            match (sender, opened.into_content()) {
+                (Sender::Member(leaf), ProcessedMessageContent::ApplicationMessage(content)) => {
+                    Ok((leaf.u32(), Zeroizing::new(content.into_bytes())))
+                }
+                (_, ProcessedMessageContent::OwnPrivateMessage) => Err(MlsError::Own),
+                _ => Err(MlsError::Malformed),
+            }
+        })
+    }
+
+    /// A copy that can become a child.
+    pub(super) fn copy(&self) -> Result<Self, MlsError> {
+        Self::load(self.group_id(), self.rows())
+    }
+
+    /// Does `act`, and puts the state back to where it was if that fails.
+    pub(super) fn all_or_nothing<T>(
+        &mut self,
+        act: impl FnOnce(&mut Self) -> Result<T, MlsError>,
+    ) -> Result<T, MlsError> {
+        let mark = self.store.mark();
+        let done = act(self);
+        if done.is_err() {
+            self.store.restore(mark);
+            self.reload()?;
+        }
+        done
+    }
+
+    fn reload(&mut self) -> Result<(), MlsError> {
+        let group = MlsGroup::load(&self.store, self.group.group_id());
+        self.group = group.ok().flatten().ok_or(MlsError::Broken)?;
+        Ok(())
+    }
+}

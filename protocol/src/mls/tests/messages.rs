@@ -1,0 +1,88 @@
+//! Sending and opening, in order and out of it.
+
+use super::support::Three;
+use crate::limits;
+use crate::mls::{CommitPlan, MlsError};
+
+/// PROTOCOL M4: the window is wide enough for a batch that comes newest first.
+#[test]
+fn messages_open_newest_first() {
+    let Three { alice, bob, mut a, mut b, .. } = Three::new();
+    let sent: Vec<_> = (0..250).map(|n| alice.say(&mut a, &format!("message {n}"))).collect();
+    for (n, message) in sent.iter().enumerate().rev() {
+        assert_eq!(bob.hear(&mut b, message), (0, format!("message {n}")));
+    }
+}
+
+#[test]
+fn a_message_opens_once() {
+    let Three { alice, bob, mut a, mut b, .. } = Three::new();
+    let message = alice.say(&mut a, "once");
+    bob.hear(&mut b, &message);
+    let rows = b.rows();
+    assert_eq!(b.decrypt(&bob.p, &message).unwrap_err(), MlsError::Reused);
+    assert!(b.rows() == rows);
+}
+
+#[test]
+fn too_far_ahead_is_told_from_a_bad_seal() {
+    let Three { alice, bob, mut a, mut b, .. } = Three::new();
+    let early = alice.say(&mut a, "early");
+    for _ in 0..=limits::RATCHET_WINDOW {
+        alice.say(&mut a, "on the way");
+    }
+    let late = alice.say(&mut a, "late");
+    let rows = b.rows();
+    assert_eq!(b.decrypt(&bob.p, &late).unwrap_err(), MlsError::TooFarAhead);
+    assert!(b.rows() == rows && b.changes().is_empty());
+    bob.hear(&mut b, &early);
+}
+
+/// PROTOCOL G1: a message that does not open changes nothing, and the state goes on.
+#[test]
+fn a_message_that_does_not_open_changes_nothing() {
+    let Three { alice, bob, mut a, mut b, .. } = Three::new();
+    bob.say(&mut b, "something untaken");
+    let rows = b.rows();
+    let good = alice.say(&mut a, "good");
+    let mut bad = good.clone();
+    *bad.last_mut().unwrap() ^= 1;
+    assert_eq!(b.decrypt(&bob.p, &bad).unwrap_err(), MlsError::BadSeal);
+    assert!(b.rows() == rows);
+    assert_eq!(b.changes().len(), 1, "what was untaken before still is");
+    bob.hear(&mut b, &good);
+    let answer = bob.say(&mut b, "and back");
+    alice.hear(&mut a, &answer);
+}
+
+#[test]
+fn a_message_of_another_branch_with_the_same_number_has_a_bad_seal() {
+    let Three { alice, bob, a, b, .. } = Three::new();
+    let mut one = alice.commit(&a, CommitPlan::default()).child;
+    let mut other = bob.commit(&b, CommitPlan::default()).child;
+    let message = alice.say(&mut one, "over here");
+    let rows = other.rows();
+    assert_eq!(other.decrypt(&bob.p, &message).unwrap_err(), MlsError::BadSeal);
+    assert!(other.rows() == rows);
+    // One epoch further it is told by the number.
+    let mut further = bob.commit(&other, CommitPlan::default()).child;
+    assert_eq!(further.decrypt(&bob.p, &message).unwrap_err(), MlsError::WrongEpoch);
+}
+
+#[test]
+fn plaintexts_are_bounded() {
+    let Three { alice, mut a, .. } = Three::new();
+    let rows = a.rows();
+    let long = vec![0; limits::ENVELOPE_BYTES_MAX + 1];
+    assert_eq!(a.encrypt(&alice.p, &alice.signer, &long).unwrap_err(), MlsError::Oversize);
+    assert!(a.rows() == rows);
+}
+
+#[test]
+fn a_commit_is_no_message_and_a_message_no_commit() {
+    let Three { alice, bob, mut a, mut b, .. } = Three::new();
+    let committed = alice.commit(&a, CommitPlan::default());
+    let message = alice.say(&mut a, "hello");
+    assert_eq!(b.decrypt(&bob.p, &committed.commit).unwrap_err(), MlsError::Malformed);
+    assert!(matches!(b.stage(&bob.p, &message), Err(MlsError::Malformed)));
+}

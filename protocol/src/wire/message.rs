@@ -1,0 +1,256 @@
+//! What two devices say to each other on a link, once its channel is sealed.
+
+use minicbor::{Decode, Encode};
+
+use super::{Malformed, bounded, decode, encode};
+use crate::id::{CommitId, EnvelopeId, EpochId, MemberId};
+use crate::limits::{ADDRESS_BYTES_MAX, ADDRESSES_MAX, ENVELOPE_BYTES_MAX, FRAME_BYTES_MAX, PUSH_BYTES_MAX};
+use crate::time::Time;
+
+/// Ids in one frame: 32 bytes each and a few for the frame, within 64 KiB.
+pub(crate) const IDS_MAX: usize = 1_024;
+/// Own addresses that one device may name: two families, a few interfaces.
+pub(crate) const OWN_ADDRESSES_MAX: usize = 8;
+
+/// One frame's content.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(flat)]
+pub(crate) enum Message {
+    /// First in each direction: who I am and where I stand.
+    #[n(0)]
+    Greeting(#[n(0)] Greeting),
+    /// I hold a newer generation than the one this channel began with: its tag over this channel (PROTOCOL M2).
+    #[n(1)]
+    Prove(#[cbor(n(0), with = "minicbor::bytes")] [u8; 16]),
+    /// One round of reconciliation.
+    #[n(2)]
+    Reconcile(#[n(0)] Round),
+    /// Send me these, oldest first; under the session's names.
+    #[n(3)]
+    Want(#[n(0)] Vec<SessionId>),
+    /// Envelopes, oldest first.
+    #[n(4)]
+    Push(#[n(0)] Push),
+    /// I hold these durably (PROTOCOL D5).
+    #[n(5)]
+    Have(#[n(0)] Vec<EnvelopeId>),
+    /// Send me the commits after this state.
+    #[n(6)]
+    After(#[n(0)] EpochId),
+    /// Where members can be reached.
+    #[n(7)]
+    Addresses(#[n(0)] Vec<Reach>),
+    /// Let me in.
+    #[n(8)]
+    JoinRequest(#[cbor(n(0), with = "minicbor::bytes")] Vec<u8>),
+    /// You are in.
+    #[n(9)]
+    Welcome(#[n(0)] Box<Bundle>),
+    /// You cannot come in.
+    #[n(10)]
+    JoinRefused(#[n(0)] JoinRefusal),
+    /// The answer to every [`Self::Push`]: of it, these are held durably.
+    #[n(11)]
+    Got(#[n(0)] Vec<EnvelopeId>),
+}
+
+/// Envelopes on their way to a peer.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct Push {
+    /// The envelopes.
+    #[n(0)]
+    pub(crate) envelopes: Vec<Bytes>,
+    /// Whether more of what was asked for follows.
+    #[n(1)]
+    pub(crate) more: bool,
+}
+
+/// Bytes of an envelope inside a list.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(transparent)]
+pub(crate) struct Bytes(#[cbor(n(0), with = "minicbor::bytes")] pub(crate) Vec<u8>);
+
+/// An envelope's name inside one reconciliation: hashed with the session's nonce, so that nobody can choose ids that
+/// collide under its sums.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+#[cbor(transparent)]
+pub(crate) struct SessionId(#[cbor(n(0), with = "minicbor::bytes")] pub(crate) [u8; 32]);
+
+/// The first thing said.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct Greeting {
+    /// The sender's clock.
+    #[n(0)]
+    pub(crate) clock: Time,
+    /// Who: the credential, and the member's signature over the channel. `None` from an invite's holder.
+    #[n(1)]
+    pub(crate) member: Option<Proof>,
+    /// Where the sender stands.
+    #[n(2)]
+    pub(crate) head: Option<Head>,
+    /// Where the sender listens.
+    #[n(3)]
+    pub(crate) addresses: Vec<String>,
+    /// From the one who answers an invite: the public key whose hash is in the invite, and its signature.
+    #[n(4)]
+    pub(crate) answerer: Option<Answerer>,
+}
+
+/// A member's word that this channel is its own.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct Proof {
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub(crate) credential: Vec<u8>,
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub(crate) signature: [u8; 64],
+}
+
+/// The word of the one who may answer an invite.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct Answerer {
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub(crate) key: [u8; 32],
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub(crate) signature: [u8; 64],
+}
+
+/// Where a device stands.
+#[derive(Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct Head {
+    #[n(0)]
+    pub(crate) epoch: EpochId,
+    #[n(1)]
+    pub(crate) number: u64,
+    /// The first hour of which the device can use envelopes.
+    #[n(2)]
+    pub(crate) since: u32,
+}
+
+/// One round of range-based set reconciliation over the envelope logs.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct Round {
+    /// Names the session; chosen by the one who opens it.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub(crate) nonce: [u8; 16],
+    /// The first hour compared: what is older is of no use to one of the two.
+    #[n(1)]
+    pub(crate) since: u32,
+    /// Whether the opener says this.
+    #[n(2)]
+    pub(crate) opener: bool,
+    /// The round.
+    #[cbor(n(3), with = "minicbor::bytes")]
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// Where a member can be reached.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct Reach {
+    #[n(0)]
+    pub(crate) member: MemberId,
+    #[n(1)]
+    pub(crate) address: String,
+}
+
+/// All that a newcomer needs (PROTOCOL J, M1).
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct Bundle {
+    /// The MLS Welcome.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub(crate) welcome: Vec<u8>,
+    /// The commit that let the newcomer in.
+    #[n(5)]
+    pub(crate) commit: CommitId,
+    /// The net secrets of the last 90 days.
+    #[n(1)]
+    pub(crate) generations: Vec<GenerationWire>,
+    /// When it was made.
+    #[n(2)]
+    pub(crate) at: Time,
+    /// The key of the member who made the invite.
+    #[n(3)]
+    pub(crate) inviter: crate::wire::signed::MemberKey,
+    /// Where members can be reached.
+    #[n(4)]
+    pub(crate) reach: Vec<Reach>,
+}
+
+/// A generation of the net secret as handed to a newcomer.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct GenerationWire {
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub(crate) secret: [u8; 32],
+    /// The number of the epoch it began with.
+    #[n(1)]
+    pub(crate) number: u64,
+    /// When it began, on its maker's clock.
+    #[n(2)]
+    pub(crate) at: Time,
+}
+
+/// Why one cannot come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub(crate) enum JoinRefusal {
+    #[n(0)]
+    Used,
+    #[n(1)]
+    Revoked,
+    #[n(2)]
+    Expired,
+    #[n(3)]
+    Full,
+    #[n(4)]
+    Malformed,
+}
+
+impl Message {
+    /// Its bytes.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        encode(self)
+    }
+
+    /// Reads one and holds every list to its bound.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
+        let message: Self = decode(bytes, FRAME_BYTES_MAX)?;
+        message.check()?;
+        Ok(message)
+    }
+
+    fn check(&self) -> Result<(), Malformed> {
+        match self {
+            Self::Greeting(greeting) => {
+                bounded(&greeting.addresses, OWN_ADDRESSES_MAX)?;
+                greeting.addresses.iter().try_for_each(|address| bounded(address.as_bytes(), ADDRESS_BYTES_MAX))
+            }
+            Self::Reconcile(round) => bounded(&round.bytes, PUSH_BYTES_MAX),
+            Self::Want(ids) => bounded(ids, IDS_MAX),
+            Self::Have(ids) | Self::Got(ids) => bounded(ids, IDS_MAX),
+            Self::Push(push) => {
+                bounded(&push.envelopes, IDS_MAX)?;
+                push.envelopes.iter().try_for_each(|bytes| bounded(&bytes.0, ENVELOPE_BYTES_MAX))
+            }
+            Self::Addresses(reach) => check_reach(reach),
+            Self::JoinRequest(bytes) => bounded(bytes, super::control::KEY_PACKAGE_BYTES_MAX),
+            Self::Welcome(bundle) => {
+                bounded(&bundle.generations, crate::meet::GENERATIONS_MAX)?;
+                check_reach(&bundle.reach)
+            }
+            Self::Prove(_) | Self::After(_) | Self::JoinRefused(_) => Ok(()),
+        }
+    }
+}
+
+fn check_reach(reach: &[Reach]) -> Result<(), Malformed> {
+    bounded(reach, ADDRESSES_MAX)?;
+    reach.iter().try_for_each(|entry| bounded(entry.address.as_bytes(), ADDRESS_BYTES_MAX))
+}
