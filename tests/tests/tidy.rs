@@ -1,6 +1,13 @@
 //! House style as a test. Each rule is a pure function over a path and a text, and is shown examples on which it must
 //! fail before it judges the repository.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "the helpers of a test fail it by panicking"
+)]
+
 #[path = "tidy/code.rs"]
 mod code;
 #[path = "tidy/packages.rs"]

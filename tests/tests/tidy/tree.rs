@@ -54,7 +54,7 @@ fn walk(root: &Path, folder: &Path, found: &mut Vec<Source>) {
             continue;
         }
         let ending = path.extension().unwrap_or_default().to_string_lossy().into_owned();
-        let in_ci = path.parent().is_some_and(|parent| parent.ends_with(".ci"));
+        let in_ci = path.parent().is_some_and(|parent| parent.file_name().is_some_and(|name| name == ".ci"));
         if TEXTS.contains(&ending.as_str()) || in_ci {
             let text = fs::read_to_string(&path).unwrap();
             let path = path.strip_prefix(root).unwrap().to_string_lossy().replace('\\', "/");
