@@ -1,0 +1,88 @@
+//! Virtual time, and what each node takes it for.
+
+use kinfold_protocol::time::Time;
+
+/// When every run begins: a day like any other in 2026.
+const BEGIN_MS: u64 = 1_790_000_000_000;
+
+/// True time, and how far each node's clock is off.
+#[derive(Debug)]
+pub struct Clock {
+    now_ms: u64,
+    skews_ms: Vec<i64>,
+    marks: Vec<Time>,
+}
+
+impl Clock {
+    /// Clocks of so many nodes, all right.
+    #[must_use]
+    pub fn new(nodes: usize) -> Self {
+        Self { now_ms: BEGIN_MS, skews_ms: vec![0; nodes], marks: vec![Time::ZERO; nodes] }
+    }
+
+    /// True time, which no node knows.
+    #[must_use]
+    pub const fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+
+    /// Milliseconds since the beginning of the run.
+    #[must_use]
+    pub const fn elapsed_ms(&self) -> u64 {
+        self.now_ms.saturating_sub(BEGIN_MS)
+    }
+
+    /// Moves true time forward; never back.
+    pub fn advance_to(&mut self, ms: u64) {
+        self.now_ms = self.now_ms.max(ms);
+    }
+
+    /// Everything sleeps for a while, and wakes up to find that time has passed.
+    pub fn leap(&mut self, ms: u64) {
+        self.now_ms = self.now_ms.saturating_add(ms);
+    }
+
+    /// Sets how far a node's clock is ahead.
+    pub fn set_skew(&mut self, node: usize, ahead_ms: i64) {
+        if let Some(skew) = self.skews_ms.get_mut(node) {
+            *skew = ahead_ms;
+        }
+    }
+
+    /// What a node's clock shows.
+    pub fn local(&mut self, node: usize) -> Time {
+        let now = Time::from_ms(self.now_ms).shifted(self.skew(node));
+        if let Some(mark) = self.marks.get_mut(node) {
+            *mark = now.max(*mark);
+        }
+        now
+    }
+
+    /// The latest that a node's clock has ever shown.
+    #[must_use]
+    pub fn mark(&self, node: usize) -> Time {
+        self.marks.get(node).copied().unwrap_or_default()
+    }
+
+    /// The true time at which a node's clock will show `local`.
+    #[must_use]
+    pub fn true_ms(&self, node: usize, local: Time) -> u64 {
+        local.shifted(self.skew(node).saturating_neg()).ms()
+    }
+
+    fn skew(&self, node: usize) -> i64 {
+        self.skews_ms.get(node).copied().unwrap_or(0)
+    }
+}
+
+#[test]
+fn a_skewed_clock_is_off_by_its_skew_and_its_mark_never_goes_back() {
+    let mut clock = Clock::new(2);
+    clock.set_skew(1, 5_000);
+    let (right, ahead) = (clock.local(0), clock.local(1));
+    assert_eq!(ahead, right.shifted(5_000));
+    assert_eq!(clock.true_ms(1, ahead), clock.now_ms());
+    clock.set_skew(1, -5_000);
+    assert!(clock.local(1) < right);
+    assert_eq!(clock.mark(1), ahead);
+}

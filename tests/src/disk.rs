@@ -1,0 +1,148 @@
+//! A disk that keeps what was flushed and may forget the rest.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use kinfold_protocol::persist::{Key, ReadError, Rows, Value, WriteBatch};
+use kinfold_protocol::time::Time;
+use zeroize::Zeroizing;
+
+/// One node's disk. Clones are the same disk: the client reads through one while the node writes through another.
+#[derive(Clone, Debug, Default)]
+pub struct Disk(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    durable: BTreeMap<Key, Value>,
+    deaths: BTreeSet<(Time, Key)>,
+    unflushed: Vec<WriteBatch>,
+}
+
+impl Disk {
+    /// Takes a batch that is not safe yet.
+    pub fn stage(&self, batch: WriteBatch) {
+        if !batch.is_empty() {
+            self.state().unflushed.push(batch);
+        }
+    }
+
+    /// Makes everything staged durable.
+    pub fn flush(&self) {
+        let mut state = self.state();
+        for batch in std::mem::take(&mut state.unflushed) {
+            for (key, value) in batch.rows {
+                state.put(key, value);
+            }
+        }
+    }
+
+    /// The power goes: what was staged is lost. Says how many batches that was.
+    pub fn lose(&self) -> u64 {
+        std::mem::take(&mut self.state().unflushed).len() as u64
+    }
+
+    /// Time passes: rows past their moment are unreadable from now on, whatever the clock does later. The node's vault
+    /// does this by destroying keys.
+    pub fn sweep(&self, now: Time) {
+        let mut state = self.state();
+        while let Some((dies, key)) = state.deaths.pop_first() {
+            if dies > now {
+                state.deaths.insert((dies, key));
+                break;
+            }
+            state.durable.remove(&key);
+        }
+    }
+
+    /// Rows that can be read.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.state().durable.len()
+    }
+
+    /// Whether no row can be read.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // One thread uses a disk; a poisoned lock means that it has panicked already.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn put(&mut self, key: Key, value: Option<Value>) {
+        let old = self.durable.get(&key).and_then(|value| value.dies);
+        if let Some(dies) = old {
+            self.deaths.remove(&(dies, key.clone()));
+        }
+        match value {
+            Some(value) => {
+                if let Some(dies) = value.dies {
+                    self.deaths.insert((dies, key.clone()));
+                }
+                self.durable.insert(key, value);
+            }
+            None => {
+                self.durable.remove(&key);
+            }
+        }
+    }
+}
+
+impl Rows for Disk {
+    fn get(&self, key: &Key) -> Result<Option<Zeroizing<Vec<u8>>>, ReadError> {
+        Ok(self.state().durable.get(key).map(|value| value.bytes.clone()))
+    }
+
+    fn scan(&self, visit: &mut dyn FnMut(&Key, &[u8])) -> Result<(), ReadError> {
+        // Copied, so that the visitor may read the disk itself.
+        let rows: Vec<_> = self.state().durable.iter().map(|(key, value)| (key.clone(), value.bytes.clone())).collect();
+        for (key, bytes) in rows {
+            visit(&key, &bytes);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kinfold_protocol::id::NetId;
+    use kinfold_protocol::persist::Table;
+
+    fn batch(value: Option<Value>) -> (Key, WriteBatch) {
+        let key = Key::new(Table::Line, NetId(1), &[b"x"]);
+        (key.clone(), WriteBatch { rows: BTreeMap::from([(key, value)]), urgent: false })
+    }
+
+    #[test]
+    fn a_staged_batch_is_read_after_the_flush_and_never_after_a_loss() {
+        let disk = Disk::default();
+        let (key, first) = batch(Some(Value::lasting(vec![1])));
+        disk.stage(first.clone());
+        assert_eq!(disk.get(&key), Ok(None));
+        assert_eq!(disk.lose(), 1);
+        disk.flush();
+        assert_eq!(disk.get(&key), Ok(None));
+        disk.stage(first);
+        disk.flush();
+        assert_eq!(disk.get(&key).unwrap().unwrap().as_slice(), [1]);
+    }
+
+    #[test]
+    fn a_row_dies_at_its_last_written_moment() {
+        let disk = Disk::default();
+        let (key, early) = batch(Some(Value::dying(vec![1], Time::from_ms(5))));
+        let (_, late) = batch(Some(Value::dying(vec![2], Time::from_ms(9))));
+        disk.stage(early);
+        disk.stage(late);
+        disk.flush();
+        disk.sweep(Time::from_ms(5));
+        assert!(disk.get(&key).unwrap().is_some());
+        disk.sweep(Time::from_ms(9));
+        assert!(disk.is_empty());
+    }
+}
