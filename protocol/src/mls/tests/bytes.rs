@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 
 use super::support::{Person, Three};
-use crate::mls::{CommitPlan, KeyPackageMade, MlsError, State, StateRows, join, key_package_facts};
+use crate::mls::join::KeyPackageMade;
+use crate::mls::{CommitPlan, MlsError, State, StateRows, join, key_package_facts};
 
 /// One of each kind of bytes, and who is to read them.
 struct Wire {

@@ -1,8 +1,9 @@
 //! What a state is stored as.
 
 use super::support::{GROUP, Person, Three};
+use crate::mls::stage::Staged;
 use crate::mls::store::Label;
-use crate::mls::{CommitPlan, MlsError, Provider, Signer, Staged, State, StateRows};
+use crate::mls::{CommitPlan, MlsError, Provider, Signer, State, StateRows};
 
 fn size(rows: &StateRows) -> usize {
     rows.iter().map(|(name, value)| name.len() + value.len()).sum()

@@ -3,7 +3,8 @@
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
-use crate::mls::{CommitPlan, Committed, KeyPackageMade, Provider, Signer, State, key_package};
+use crate::mls::join::KeyPackageMade;
+use crate::mls::{CommitPlan, Committed, Provider, Signer, State, key_package};
 
 pub(super) const GROUP: &[u8] = b"a group of sixte";
 
