@@ -205,7 +205,7 @@ impl Rows for Reader {
 
 fn read_error(err: StoreError) -> ReadError {
     // The protocol only needs to stop; which part failed is for the log.
-    tracing::error!(code = "store_read_failed", reason = err.code());
+    tracing::warn!(code = "store_read_failed", reason = err.code());
     ReadError
 }
 

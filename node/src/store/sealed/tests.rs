@@ -51,12 +51,12 @@ pub(super) fn database(dir: &DataDir) -> PathBuf {
     tree(dir.root()).into_iter().find(is_database).unwrap()
 }
 
-/// A barrier that counts, fails when told, and runs `look` first.
-fn watching(look: impl Fn() + Send + Sync + 'static) -> (Barrier, Arc<AtomicUsize>) {
+/// A barrier that counts, and runs `look` on the file first.
+fn watching(look: impl Fn(&File) + Send + Sync + 'static) -> (Barrier, Arc<AtomicUsize>) {
     let count = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&count);
     let barrier = Arc::new(move |file: &File| {
-        look();
+        look(file);
         counted.fetch_add(1, Ordering::SeqCst);
         file.sync_data()
     });
@@ -204,19 +204,26 @@ pub(super) fn raw(dir: &DataDir) -> ::sled::Db {
 fn each_commit_passes_the_disk_barrier_before_the_keyring_changes() {
     let (_temp, dir, store) = fresh();
     drop(store);
-    let keyring = dir.keyring();
+    let (keyring, db) = (dir.keyring(), database(&dir).join("db"));
     let seen = Arc::new(Mutex::new(Vec::new()));
-    let record = Arc::clone(&seen);
-    let (barrier, count) = watching(move || record.lock().unwrap().push(fs::read(&keyring).unwrap()));
+    let (record, ring) = (Arc::clone(&seen), keyring.clone());
+    let (barrier, count) = watching(move |file| {
+        let mut whole = vec![0; usize::try_from(file.metadata().unwrap().len()).unwrap()];
+        file.read_exact_at(&mut whole, 0).unwrap();
+        record.lock().unwrap().push((whole, fs::read(&ring).unwrap()));
+    });
     let mut store = SealedStore::open_with(&dir, PASS, barrier).unwrap();
     assert_eq!(count.load(Ordering::SeqCst), 1, "once at opening");
     for urgent in [true, false, true] {
-        let before = fs::read(dir.keyring()).unwrap();
+        let before = (fs::read(&db).unwrap(), fs::read(&keyring).unwrap());
         let barriers = count.load(Ordering::SeqCst);
         commit(&mut store, [(key(1), Some(Value::lasting(vec![1])))], urgent).unwrap();
         assert_eq!(count.load(Ordering::SeqCst), barriers + 1);
-        assert!(seen.lock().unwrap().last() == Some(&before), "the keyring was first");
-        assert_eq!(fs::read(dir.keyring()).unwrap() != before, urgent);
+        let (db_then, keyring_then) = seen.lock().unwrap().last().unwrap().clone();
+        assert!(db_then != before.0, "sled had not written yet");
+        assert!(db_then == fs::read(&db).unwrap(), "sled wrote after the barrier");
+        assert!(keyring_then == before.1, "the keyring was first");
+        assert_eq!(fs::read(&keyring).unwrap() != before.1, urgent);
     }
 }
 
