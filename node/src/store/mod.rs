@@ -50,7 +50,7 @@ pub trait Store: Send {
     /// When [`tick`](Self::tick) next has something to do, if it has.
     fn due(&self) -> Option<Time>;
 
-    /// Removes rows whose death has come, and destroys old keys that a commit left for later.
+    /// Removes rows whose death has come, and stores the keyring if a commit left that for later.
     ///
     /// # Errors
     /// As for [`commit`](Self::commit).

@@ -5,8 +5,8 @@
 //! ```
 //!
 //! The database never forgets: a deleted value stays in its log. So each version of each row is sealed under a
-//! key that is derived from leaves of key trees ([`tree`]), and the trees live in one small file that is
-//! overwritten in place ([`keyring`], [`ringfile`]). A row that may be read has its leaves; to erase the row is
+//! key that is derived from leaves of key trees (`tree`), and the trees live in one small file that is
+//! overwritten in place (`keyring`, `ringfile`). A row that may be read has its leaves; to erase the row is
 //! to take a leaf away.
 
 mod bytes;
