@@ -1,1 +1,5 @@
 //! A Kinfold node.
+
+pub mod paths;
+pub mod store;
+pub mod vault;

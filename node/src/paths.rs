@@ -1,0 +1,202 @@
+//! Where a node keeps its files, and that nobody else may look at them.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// The folder that holds everything a node keeps. One node uses it at a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataDir {
+    root: PathBuf,
+}
+
+/// The data folder cannot be used as it is.
+#[derive(Debug, thiserror::Error)]
+pub enum DataDirError {
+    /// The folder could not be made or looked at.
+    #[error("the data folder cannot be used")]
+    Io(#[from] io::Error),
+    /// Other users of this computer may enter the folder. Take their rights away (mode 0700) and try again.
+    #[error("the data folder is open to other users")]
+    NotPrivate,
+}
+
+impl DataDir {
+    /// Names the folder; nothing is touched.
+    #[must_use]
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The folder itself.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The file whose lock shows that a node is running here.
+    #[must_use]
+    pub fn lock(&self) -> PathBuf {
+        self.root.join("LOCK")
+    }
+
+    /// The file that holds the keys.
+    #[must_use]
+    pub fn keyring(&self) -> PathBuf {
+        self.root.join("keyring")
+    }
+
+    /// The file that is given up when the disk is full.
+    #[must_use]
+    pub fn ballast(&self) -> PathBuf {
+        self.root.join("ballast")
+    }
+
+    /// The folder of one database.
+    #[must_use]
+    pub fn database(&self, id: &[u8; 16]) -> PathBuf {
+        let hex: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
+        self.root.join(format!("{DATABASE_PREFIX}{hex}"))
+    }
+
+    /// Whether any database stands here.
+    ///
+    /// # Errors
+    /// When the folder cannot be listed.
+    pub fn has_database(&self) -> io::Result<bool> {
+        for entry in fs::read_dir(&self.root)? {
+            if entry?.file_name().to_string_lossy().starts_with(DATABASE_PREFIX) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Makes the folder, for its owner alone. One that exists already is made private.
+    ///
+    /// # Errors
+    /// When the folder cannot be made, or belongs to somebody else.
+    pub fn create(&self) -> Result<(), DataDirError> {
+        if let Some(parent) = self.root.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        create_private_dir(&self.root)?;
+        forbid_copy_on_write(&self.root);
+        self.check()
+    }
+
+    /// Refuses a folder that is missing, belongs to somebody else, or that others may enter.
+    ///
+    /// # Errors
+    /// As said above.
+    pub fn check(&self) -> Result<(), DataDirError> {
+        let facts = fs::metadata(&self.root)?;
+        let mine = facts.uid() == rustix::process::geteuid().as_raw();
+        if facts.is_dir() && mine && facts.mode() & OTHERS == 0 { Ok(()) } else { Err(DataDirError::NotPrivate) }
+    }
+}
+
+/// Makes a folder with mode 0700, or gives that mode to one that exists.
+pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(DIR_MODE).create(path) {
+        Ok(()) => Ok(()),
+        Err(err) if err.kind() == io::ErrorKind::AlreadyExists => {
+            fs::set_permissions(path, Permissions::from_mode(DIR_MODE))
+        }
+        Err(err) => Err(err),
+    }
+}
+
+/// Makes a new file with mode 0600 for reading and writing; one that exists is an error.
+pub(crate) fn create_private_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create_new(true).mode(FILE_MODE).open(path)
+}
+
+/// Gives every file below `dir` mode 0600 and every folder 0700, for files that a library made with the
+/// process's own mask.
+pub(crate) fn make_tree_private(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let facts = match entry.metadata() {
+            Ok(facts) => facts,
+            // Removed since it was listed: nothing is left to protect.
+            Err(err) if err.kind() == io::ErrorKind::NotFound => continue,
+            Err(err) => return Err(err),
+        };
+        let wanted = if facts.is_dir() { DIR_MODE } else { FILE_MODE };
+        if facts.mode() & 0o777 != wanted {
+            fs::set_permissions(entry.path(), Permissions::from_mode(wanted))?;
+        }
+        if facts.is_dir() {
+            make_tree_private(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes the names inside a folder durable.
+pub(crate) fn sync_dir(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// Asks a copy-on-write file system to overwrite new files of this folder in place, because erasing a key
+/// means overwriting it.
+#[cfg(target_os = "linux")]
+fn forbid_copy_on_write(dir: &Path) {
+    use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
+    let asked = File::open(dir)
+        .and_then(|dir| Ok((ioctl_getflags(&dir)?, dir)))
+        .and_then(|(flags, dir)| Ok(ioctl_setflags(&dir, flags | IFlags::NOCOW)?));
+    if asked.is_err() {
+        // Most file systems have no such flag and overwrite in place anyway; those that do neither are
+        // named to the user by the doctor, not refused here.
+        tracing::debug!(code = "nocow_unsupported");
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn forbid_copy_on_write(_dir: &Path) {}
+
+const DATABASE_PREFIX: &str = "db-";
+const DIR_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
+/// The rights of everybody but the owner.
+const OTHERS: u32 = 0o077;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_folder_is_for_its_owner_alone() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = DataDir::new(temp.path().join("a/b"));
+        dir.create().unwrap();
+        assert_eq!(fs::metadata(dir.root()).unwrap().mode() & 0o777, 0o700);
+        dir.check().unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_others_may_enter_is_refused_until_it_is_made_private() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = DataDir::new(temp.path());
+        fs::set_permissions(temp.path(), Permissions::from_mode(0o710)).unwrap();
+        assert!(matches!(dir.check(), Err(DataDirError::NotPrivate)));
+        dir.create().unwrap();
+        dir.check().unwrap();
+    }
+
+    #[test]
+    fn files_made_with_a_loose_mask_are_tightened() {
+        let temp = tempfile::tempdir().unwrap();
+        let inner = temp.path().join("inner");
+        fs::create_dir(&inner).unwrap();
+        fs::write(inner.join("file"), b"x").unwrap();
+        fs::set_permissions(inner.join("file"), Permissions::from_mode(0o666)).unwrap();
+        fs::set_permissions(&inner, Permissions::from_mode(0o777)).unwrap();
+        make_tree_private(temp.path()).unwrap();
+        assert_eq!(fs::metadata(&inner).unwrap().mode() & 0o777, 0o700);
+        assert_eq!(fs::metadata(inner.join("file")).unwrap().mode() & 0o777, 0o600);
+    }
+}

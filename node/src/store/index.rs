@@ -1,0 +1,64 @@
+//! Which rows there are and when they die, kept in memory because names on the disk say neither.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::vault::row::Name;
+
+/// What is known of a row without opening it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Fact {
+    /// The second at which it is dead, if it dies.
+    pub(super) dies: Option<u64>,
+    /// How many chunks its value lies in.
+    pub(super) chunks: u16,
+}
+
+/// All rows, by name and by death.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    facts: BTreeMap<Name, Fact>,
+    deaths: BTreeSet<(u64, Name)>,
+}
+
+impl Index {
+    pub(super) fn insert(&mut self, name: Name, fact: Fact) {
+        self.remove(&name);
+        if let Some(second) = fact.dies {
+            self.deaths.insert((second, name));
+        }
+        self.facts.insert(name, fact);
+    }
+
+    pub(super) fn remove(&mut self, name: &Name) {
+        if let Some(Fact { dies: Some(second), .. }) = self.facts.remove(name) {
+            self.deaths.remove(&(second, *name));
+        }
+    }
+
+    pub(super) fn fact(&self, name: &Name) -> Option<Fact> {
+        self.facts.get(name).copied()
+    }
+
+    /// The fact of a row that is alive at `now_second`.
+    pub(super) fn living(&self, name: &Name, now_second: u64) -> Option<Fact> {
+        self.fact(name).filter(|fact| fact.dies.is_none_or(|second| second > now_second))
+    }
+
+    pub(super) fn names(&self) -> Vec<Name> {
+        self.facts.keys().copied().collect()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.facts.len()
+    }
+
+    /// The second of the next death, past or to come.
+    pub(super) fn next_death(&self) -> Option<u64> {
+        self.deaths.first().map(|(second, _)| *second)
+    }
+
+    /// Up to `most` rows that are dead at `now_second`, the longest dead first.
+    pub(super) fn dead(&self, now_second: u64, most: usize) -> Vec<Name> {
+        self.deaths.iter().take_while(|(second, _)| *second <= now_second).take(most).map(|(_, name)| *name).collect()
+    }
+}

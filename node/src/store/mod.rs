@@ -1,0 +1,75 @@
+//! What a node keeps: one writer, batches that are all or nothing, and rows that die when they must.
+//!
+//! [`SealedStore`] is the one on disk; [`MemoryStore`] keeps the same promises in memory and breaks on demand.
+//!
+//! The order inside a commit is fixed: the database is made durable, then the keyring. A crash in between leaves
+//! keys of rows that are gone, which the next open knows; the other order would leave rows without keys.
+
+mod ballast;
+#[cfg(test)]
+mod conformance;
+mod error;
+mod index;
+mod memory;
+mod meta;
+mod sealed;
+mod sled;
+
+use kinfold_protocol::persist::{Rows, WriteBatch};
+use kinfold_protocol::time::Time;
+
+pub use error::StoreError;
+pub use memory::{CommitFault, MemoryDisk, MemoryStore};
+pub use sealed::{OpenReport, SealedStore};
+
+/// Where the protocol's rows are kept. One value of it exists for a folder, with one owner.
+pub trait Store: Send {
+    /// Makes a whole batch durable, or none of it. A row that is already past its death is not kept.
+    ///
+    /// # Errors
+    /// The batch may or may not have survived, and the store is closed: open it again and look at
+    /// [`commit_seq`](Self::commit_seq). Only [`StoreError::TooLarge`] and [`StoreError::Closed`] promise that
+    /// nothing was written.
+    fn commit(&mut self, batch: &WriteBatch) -> Result<(), StoreError>;
+
+    /// Reads what is durable. A reader that outlives its store reads nothing but errors.
+    fn reader(&self) -> Box<dyn Rows>;
+
+    /// Grows with each change that became durable, whether by [`commit`](Self::commit) or [`tick`](Self::tick).
+    /// It keeps its last value when the store is closed: reopen after an error, and a greater number there means
+    /// that the change survived.
+    fn commit_seq(&self) -> u64;
+
+    /// Moves the store's clock. It never goes back: neither now nor after a restart. Whoever calls it has
+    /// decided that the moment can be believed, as rows die by it.
+    fn set_now(&mut self, wall: Time);
+
+    /// The store's clock, which starts at the latest moment that the last run kept.
+    fn now(&self) -> Time;
+
+    /// When [`tick`](Self::tick) next has something to do, if it has.
+    fn due(&self) -> Option<Time>;
+
+    /// Removes rows whose death has come, and stores the keyring if a commit left that for later.
+    ///
+    /// # Errors
+    /// As for [`commit`](Self::commit).
+    fn tick(&mut self) -> Result<(), StoreError>;
+
+    /// Does now what a later [`tick`](Self::tick) would do, whether or not it is due.
+    ///
+    /// # Errors
+    /// As for [`commit`](Self::commit).
+    fn flush(&mut self) -> Result<(), StoreError>;
+
+    /// Flushes and closes. All keys leave memory.
+    ///
+    /// # Errors
+    /// As for [`commit`](Self::commit); the store is closed all the same.
+    fn close(self: Box<Self>) -> Result<(), StoreError>;
+}
+
+/// The first whole second at which a row is dead: never before its moment, and less than a second after.
+fn death_second(dies: Time) -> u64 {
+    dies.ms().div_ceil(1_000)
+}

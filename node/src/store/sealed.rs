@@ -1,0 +1,242 @@
+//! The store on disk: rows sealed by the vault, kept by sled.
+
+use std::fmt;
+use std::fs::{self, File, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use kinfold_protocol::persist::{Key, ReadError, Rows, Table, WriteBatch};
+use kinfold_protocol::time::Time;
+use zeroize::Zeroizing;
+
+use super::error::{DATABASE, KEYRING};
+use super::sled::{Barrier, disk_barrier};
+use super::{Store, StoreError, ballast};
+use crate::paths::{DataDir, create_private_file, sync_dir};
+use crate::vault::KdfCost;
+use crate::vault::keyring::Keyring;
+use crate::vault::ringfile::Ring;
+
+mod state;
+
+use self::state::Core;
+pub use self::state::OpenReport;
+
+/// The store that people use: ciphertext in sled, keys in the keyring file.
+pub struct SealedStore {
+    /// Shared with readers, and `None` once closed, so that closing takes keys from readers too. One task owns
+    /// the store and reads through its readers, so nobody ever waits for this lock.
+    core: Arc<Mutex<Option<Core>>>,
+    report: OpenReport,
+    /// Outlives the core: after an error this is what the next open is compared with.
+    commit_seq: u64,
+    now: Time,
+}
+
+impl SealedStore {
+    /// Makes a new store in a folder, sealed with a passphrase.
+    ///
+    /// # Errors
+    /// [`StoreError::AlreadyExists`] when the folder holds one, else what the system refuses.
+    pub fn create(dir: &DataDir, passphrase: &[u8], cost: KdfCost) -> Result<Self, StoreError> {
+        Self::create_with(dir, passphrase, cost, disk_barrier())
+    }
+
+    /// Opens the store in a folder. Set its clock before anything is read from it.
+    ///
+    /// # Errors
+    /// Each variant of [`StoreError`] says what to do.
+    pub fn open(dir: &DataDir, passphrase: &[u8]) -> Result<Self, StoreError> {
+        Self::open_with(dir, passphrase, disk_barrier())
+    }
+
+    /// What opening found to be missing, for the user to be told.
+    #[must_use]
+    pub fn report(&self) -> OpenReport {
+        self.report
+    }
+
+    fn create_with(dir: &DataDir, passphrase: &[u8], cost: KdfCost, barrier: Barrier) -> Result<Self, StoreError> {
+        let io = |err| StoreError::io(KEYRING, err);
+        dir.create()?;
+        let lock = lock(dir)?;
+        if dir.keyring().exists() {
+            // The database follows the keyring, so a keyring alone is a creation that was cut short.
+            if dir.has_database().map_err(io)? {
+                return Err(StoreError::AlreadyExists);
+            }
+            fs::remove_file(dir.keyring()).map_err(io)?;
+        }
+        let mut keyring = Keyring::generate()?;
+        let file = create_private_file(&dir.keyring()).map_err(io)?;
+        let ring = Ring::create(file, &mut keyring, passphrase, cost)?;
+        sync_dir(dir.root()).map_err(io)?;
+        Self::start(dir, Core::start(dir, lock, ring, keyring, barrier)?)
+    }
+
+    fn open_with(dir: &DataDir, passphrase: &[u8], barrier: Barrier) -> Result<Self, StoreError> {
+        dir.check()?;
+        match Self::open_once(dir, passphrase, Arc::clone(&barrier)) {
+            Err(StoreError::DiskFull) if ballast::give_up(&dir.ballast()).map_err(ballast_error)? => {
+                Self::open_once(dir, passphrase, barrier)
+            }
+            opened => opened,
+        }
+    }
+
+    fn open_once(dir: &DataDir, passphrase: &[u8], barrier: Barrier) -> Result<Self, StoreError> {
+        let io = |err| StoreError::io(KEYRING, err);
+        let lock = lock(dir)?;
+        if !dir.keyring().try_exists().map_err(io)? {
+            return Err(StoreError::KeyringMissing);
+        }
+        let file = File::options().read(true).write(true).open(dir.keyring()).map_err(io)?;
+        let (ring, keyring) = Ring::open(file, passphrase)?;
+        if keyring.commit_seq > 0 && !dir.database(&keyring.database_id).try_exists().map_err(io)? {
+            // Starting an empty database here would look like a loss of everything that the user had.
+            return Err(StoreError::Damaged { what: DATABASE });
+        }
+        Self::start(dir, Core::start(dir, lock, ring, keyring, barrier)?)
+    }
+
+    fn start(dir: &DataDir, (core, report): (Core, OpenReport)) -> Result<Self, StoreError> {
+        match ballast::hold(&dir.ballast()).map_err(ballast_error) {
+            // Without it only the next full disk is harder to leave.
+            Ok(()) | Err(StoreError::DiskFull) => {}
+            Err(err) => return Err(err),
+        }
+        let (commit_seq, now) = (core.commit_seq(), core.now());
+        Ok(Self { core: Arc::new(Mutex::new(Some(core))), report, commit_seq, now })
+    }
+
+    /// Runs a change. Any error but one that is known to have changed nothing closes the store.
+    fn change(&mut self, run: impl FnOnce(&mut Core) -> Result<(), StoreError>) -> Result<(), StoreError> {
+        let mut guard = lock_core(&self.core);
+        let core = guard.as_mut().ok_or(StoreError::Closed)?;
+        core.set_now(self.now);
+        let done = run(core);
+        match &done {
+            Ok(()) | Err(StoreError::TooLarge) => self.commit_seq = core.commit_seq(),
+            Err(_) => *guard = None,
+        }
+        done
+    }
+}
+
+impl Store for SealedStore {
+    fn commit(&mut self, batch: &WriteBatch) -> Result<(), StoreError> {
+        self.change(|core| core.commit(batch))
+    }
+
+    fn reader(&self) -> Box<dyn Rows> {
+        Box::new(Reader { core: Arc::clone(&self.core) })
+    }
+
+    fn commit_seq(&self) -> u64 {
+        self.commit_seq
+    }
+
+    fn set_now(&mut self, wall: Time) {
+        self.now = self.now.max(wall);
+        if let Some(core) = lock_core(&self.core).as_mut() {
+            core.set_now(self.now);
+        }
+    }
+
+    fn now(&self) -> Time {
+        self.now
+    }
+
+    fn due(&self) -> Option<Time> {
+        lock_core(&self.core).as_ref().and_then(Core::due)
+    }
+
+    fn tick(&mut self) -> Result<(), StoreError> {
+        self.change(Core::tick)
+    }
+
+    fn flush(&mut self) -> Result<(), StoreError> {
+        self.change(Core::flush)
+    }
+
+    fn close(mut self: Box<Self>) -> Result<(), StoreError> {
+        let flushed = self.flush();
+        *lock_core(&self.core) = None;
+        flushed
+    }
+}
+
+impl Drop for SealedStore {
+    fn drop(&mut self) {
+        // Readers may outlive the store; the keys must not.
+        *lock_core(&self.core) = None;
+    }
+}
+
+impl fmt::Debug for SealedStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SealedStore(commit {})", self.commit_seq)
+    }
+}
+
+struct Reader {
+    core: Arc<Mutex<Option<Core>>>,
+}
+
+impl Rows for Reader {
+    fn get(&self, key: &Key) -> Result<Option<Zeroizing<Vec<u8>>>, ReadError> {
+        let guard = lock_core(&self.core);
+        let core = guard.as_ref().ok_or(ReadError)?;
+        core.get(key.table as u8, &key.name).map_err(read_error)
+    }
+
+    fn scan(&self, visit: &mut dyn FnMut(&Key, &[u8])) -> Result<(), ReadError> {
+        let names = lock_core(&self.core).as_ref().ok_or(ReadError)?.names();
+        for name in names {
+            // The lock is let go of before each visit, so that a visitor may read other rows.
+            let row = lock_core(&self.core).as_ref().ok_or(ReadError)?.row(&name).map_err(read_error)?;
+            if let Some(row) = row {
+                let table = Table::from_number(row.table).ok_or(ReadError)?;
+                visit(&Key { table, name: row.logical.to_vec() }, &row.value);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read_error(err: StoreError) -> ReadError {
+    // The protocol only needs to stop; which part failed is for the log.
+    tracing::warn!(code = "store_read_failed", reason = err.code());
+    ReadError
+}
+
+fn lock_core(core: &Mutex<Option<Core>>) -> MutexGuard<'_, Option<Core>> {
+    // A panic while it was held can have left the core half changed: it is closed, not used.
+    core.lock().unwrap_or_else(|poisoned: PoisonError<_>| {
+        core.clear_poison();
+        let mut guard = poisoned.into_inner();
+        *guard = None;
+        guard
+    })
+}
+
+fn lock(dir: &DataDir) -> Result<File, StoreError> {
+    let io = |err| StoreError::io("lock", err);
+    let file = match create_private_file(&dir.lock()) {
+        Err(err) if err.kind() == std::io::ErrorKind::AlreadyExists => {
+            File::options().read(true).write(true).open(dir.lock()).map_err(io)?
+        }
+        made => made.map_err(io)?,
+    };
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse),
+        Err(TryLockError::Error(err)) => Err(io(err)),
+    }
+}
+
+fn ballast_error(err: std::io::Error) -> StoreError {
+    StoreError::io("ballast", err)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,314 @@
+//! An open store: the database, the keyring, and what memory knows of the rows.
+
+use std::fs::File;
+use std::time::Duration;
+
+use kinfold_protocol::persist::{Key, Value, WriteBatch};
+use kinfold_protocol::time::Time;
+use zeroize::Zeroizing;
+
+use crate::paths::DataDir;
+use crate::store::error::DATABASE;
+use crate::store::index::{Fact, Index};
+use crate::store::meta::{META_NAME, META_TABLE, Meta};
+use crate::store::sled::{Barrier, Change, Engine};
+use crate::store::{StoreError, death_second};
+use crate::vault::keyring::Keyring;
+use crate::vault::ringfile::Ring;
+use crate::vault::row::{Class, LAST_SECOND, Leaves, Name, Part, Row};
+
+/// What opening found to differ from what was last known to be durable. Anything but zeros means that the disk
+/// lost or changed data: groups must be synced again, and joined again where their state is gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OpenReport {
+    /// Commits that the keyring knows of and the database does not.
+    pub commits_lost: u64,
+    /// Rows that the database counted and does not have.
+    pub rows_missing: u64,
+    /// Stored values that belong to no row that can be read.
+    pub values_unreadable: u64,
+}
+
+impl OpenReport {
+    /// Whether everything was as it was left.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Everything that is gone from memory once the store is closed.
+pub(super) struct Core {
+    engine: Engine,
+    ring: Ring<File>,
+    keyring: Keyring,
+    index: Index,
+    meta: Meta,
+    now: Time,
+    /// By when the keyring must be stored.
+    ring_due: Option<Time>,
+    check_due: Time,
+    /// Let go of last.
+    _lock: File,
+}
+
+impl Core {
+    /// Opens the database that belongs to an opened keyring, and looks at every row.
+    pub(super) fn start(
+        dir: &DataDir,
+        lock: File,
+        ring: Ring<File>,
+        keyring: Keyring,
+        barrier: Barrier,
+    ) -> Result<(Self, OpenReport), StoreError> {
+        let engine = Engine::open(&dir.database(&keyring.database_id), barrier)?;
+        let meta = read_meta(&engine, &keyring)?;
+        let now = keyring.last_seen;
+        let check_due = now + CHECK_EVERY;
+        let index = Index::default();
+        let mut core = Self { engine, ring, keyring, index, meta, now, ring_due: None, check_due, _lock: lock };
+        let report = OpenReport {
+            commits_lost: core.keyring.commit_seq.saturating_sub(meta.commit_seq),
+            values_unreadable: core.index_rows()?,
+            rows_missing: meta.rows.saturating_sub(count(core.index.len())),
+        };
+        core.burn_leaves()?;
+        Ok((core, report))
+    }
+
+    /// Opens every row once; returns how many stored values belong to none.
+    fn index_rows(&mut self) -> Result<u64, StoreError> {
+        let (engine, keyring, index) = (&self.engine, &self.keyring, &mut self.index);
+        let meta_name = keyring.row_name(META_TABLE, META_NAME);
+        let (mut stored_values, mut readable) = (0_u64, 0_u64);
+        engine.scan(|name, stored| {
+            let name = Name::try_from(name).ok().filter(|name| *name != meta_name);
+            let Some(name) = name else { return Ok(()) };
+            stored_values += 1;
+            let Ok(header) = keyring.row_header(stored) else { return Ok(()) };
+            let Part::Head(chunks) = header.part else { return Ok(()) };
+            match keyring.open_row(&name, stored, |chunk| engine.get(chunk)) {
+                Ok(_) => {
+                    readable += 1 + u64::from(chunks);
+                    index.insert(name, Fact { dies: header.leaves.time, chunks });
+                    Ok(())
+                }
+                // Counted as unreadable: one bad row must not keep the others from being read.
+                Err(StoreError::Damaged { .. } | StoreError::NewerVersion) => Ok(()),
+                Err(err) => Err(err),
+            }
+        })?;
+        Ok(stored_values.saturating_sub(readable))
+    }
+
+    /// Skips the leaves that a batch lost in a crash may have used, and notes that in the keyring, for a second
+    /// crash before the next commit must not come back to the same leaves.
+    fn burn_leaves(&mut self) -> Result<(), StoreError> {
+        let burnt = |database: u64, keyring: u64| (database.max(keyring) / LEAVES_PER_OPEN + 1) * LEAVES_PER_OPEN;
+        self.meta.next_m = burnt(self.meta.next_m, self.keyring.next_m);
+        self.meta.next_s = burnt(self.meta.next_s, self.keyring.next_s);
+        self.meta.commit_seq = self.meta.commit_seq.max(self.keyring.commit_seq);
+        self.store_ring()
+    }
+
+    pub(super) fn commit_seq(&self) -> u64 {
+        self.meta.commit_seq
+    }
+
+    pub(super) fn now(&self) -> Time {
+        self.now
+    }
+
+    pub(super) fn set_now(&mut self, wall: Time) {
+        self.now = self.now.max(wall);
+    }
+
+    pub(super) fn commit(&mut self, batch: &WriteBatch) -> Result<(), StoreError> {
+        if batch.rows.len() > BATCH_ROWS_MAX {
+            return Err(StoreError::TooLarge);
+        }
+        if !batch.is_empty() {
+            let mut change = Pending::new(self.meta);
+            for (key, value) in &batch.rows {
+                let name = self.keyring.row_name(key.table as u8, &key.name);
+                match value.as_ref().filter(|value| self.outlives_now(value)) {
+                    Some(value) => self.put(&mut change, name, key, value)?,
+                    None => self.delete(&mut change, name),
+                }
+            }
+            self.write(change)?;
+        }
+        if batch.urgent { self.store_ring() } else { Ok(()) }
+    }
+
+    fn outlives_now(&self, value: &Value) -> bool {
+        value.dies.is_none_or(|dies| death_second(dies) > self.now.secs())
+    }
+
+    fn put(&self, change: &mut Pending, name: Name, key: &Key, value: &Value) -> Result<(), StoreError> {
+        let class = if key.table.is_secret_state() { Class::State } else { Class::Message };
+        let time = value.dies.map(|dies| death_second(dies).min(LAST_SECOND));
+        let leaves = change.take_leaf(class, time);
+        let parts = self.keyring.seal_row(key.table as u8, &key.name, &value.bytes, leaves)?;
+        // A head and its chunks; the bound of a value keeps the chunks within u16.
+        let chunks = u16::try_from(parts.len().saturating_sub(1)).map_err(|_| StoreError::TooLarge)?;
+        change.changes.extend(parts.into_iter().map(|(name, stored)| (name, Some(stored))));
+        self.drop_chunks(change, &name, chunks);
+        change.facts.push((name, Some(Fact { dies: time, chunks })));
+        Ok(())
+    }
+
+    fn delete(&self, change: &mut Pending, name: Name) {
+        if self.index.fact(&name).is_some() {
+            change.changes.push((name, None));
+            self.drop_chunks(change, &name, 0);
+            change.facts.push((name, None));
+        }
+    }
+
+    /// Removes the chunks from number `from` on that the row has now.
+    fn drop_chunks(&self, change: &mut Pending, name: &Name, from: u16) {
+        let until = self.index.fact(name).map_or(0, |fact| fact.chunks);
+        change.changes.extend((from..until).map(|number| (self.keyring.chunk_name(name, number), None)));
+    }
+
+    /// Makes a change durable, then known.
+    fn write(&mut self, mut change: Pending) -> Result<(), StoreError> {
+        let added = change.facts.iter().filter(|(name, fact)| fact.is_some() && self.index.fact(name).is_none());
+        let removed = change.facts.iter().filter(|(_, fact)| fact.is_none());
+        let rows = (self.index.len() + added.count()).saturating_sub(removed.count());
+        let leaves = change.take_leaf(Class::Message, None);
+        change.meta.rows = count(rows);
+        change.meta.commit_seq += 1;
+        let sealed = self.keyring.seal_row(META_TABLE, META_NAME, &change.meta.encode(), leaves)?;
+        change.changes.extend(sealed.into_iter().map(|(name, stored)| (name, Some(stored))));
+
+        self.engine.apply(change.changes)?;
+
+        self.meta = change.meta;
+        for (name, fact) in change.facts {
+            match fact {
+                Some(fact) => self.index.insert(name, fact),
+                None => self.index.remove(&name),
+            }
+        }
+        self.ring_due.get_or_insert(self.now + RING_WAIT_MAX);
+        Ok(())
+    }
+
+    pub(super) fn due(&self) -> Option<Time> {
+        let death = self.index.next_death().map(|second| Time::from_ms(second.saturating_mul(1_000)));
+        [self.ring_due, death, Some(self.check_due)].into_iter().flatten().min()
+    }
+
+    pub(super) fn tick(&mut self) -> Result<(), StoreError> {
+        let swept = self.sweep()?;
+        if self.check_due <= self.now {
+            self.engine.check()?;
+            self.check_due = self.now + CHECK_EVERY;
+        }
+        // What died is destroyed at once, and the moment of death is kept, for a clock set back must not undo it.
+        if swept || self.ring_due.is_some_and(|due| due <= self.now) { self.store_ring() } else { Ok(()) }
+    }
+
+    pub(super) fn flush(&mut self) -> Result<(), StoreError> {
+        while self.sweep()? {}
+        self.store_ring()
+    }
+
+    /// Removes some of the rows that are dead; whether there were any.
+    fn sweep(&mut self) -> Result<bool, StoreError> {
+        let dead = self.index.dead(self.now.secs(), SWEEP_ROWS_MAX);
+        if dead.is_empty() {
+            return Ok(false);
+        }
+        let mut change = Pending::new(self.meta);
+        for name in dead {
+            self.delete(&mut change, name);
+        }
+        self.write(change)?;
+        Ok(true)
+    }
+
+    fn store_ring(&mut self) -> Result<(), StoreError> {
+        self.keyring.last_seen = self.now;
+        self.keyring.commit_seq = self.meta.commit_seq;
+        self.keyring.next_m = self.meta.next_m;
+        self.keyring.next_s = self.meta.next_s;
+        self.ring.store(&mut self.keyring)?;
+        self.ring_due = None;
+        Ok(())
+    }
+
+    #[cfg(test)]
+    pub(super) fn next_leaves(&self) -> (u64, u64) {
+        (self.meta.next_m, self.meta.next_s)
+    }
+
+    pub(super) fn names(&self) -> Vec<Name> {
+        self.index.names()
+    }
+
+    pub(super) fn get(&self, table: u8, logical: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+        Ok(self.row(&self.keyring.row_name(table, logical))?.map(|row| row.value))
+    }
+
+    /// Opens a row if it is alive.
+    pub(super) fn row(&self, name: &Name) -> Result<Option<Row>, StoreError> {
+        if self.index.living(name, self.now.secs()).is_none() {
+            return Ok(None);
+        }
+        let head = self.engine.get(name)?.ok_or(StoreError::Damaged { what: DATABASE })?;
+        self.keyring.open_row(name, &head, |chunk| self.engine.get(chunk)).map(Some)
+    }
+}
+
+/// A change that is not written yet: what the disk gets, and what memory then knows.
+struct Pending {
+    changes: Vec<Change>,
+    facts: Vec<(Name, Option<Fact>)>,
+    meta: Meta,
+}
+
+impl Pending {
+    fn new(meta: Meta) -> Self {
+        Self { changes: Vec::new(), facts: Vec::new(), meta }
+    }
+
+    fn take_leaf(&mut self, class: Class, time: Option<u64>) -> Leaves {
+        let next = match class {
+            Class::Message => &mut self.meta.next_m,
+            Class::State => &mut self.meta.next_s,
+        };
+        let version = *next;
+        *next += 1;
+        Leaves { class, time, version }
+    }
+}
+
+/// The counters of the last durable commit; zeros for a database that never had one or has lost them.
+fn read_meta(engine: &Engine, keyring: &Keyring) -> Result<Meta, StoreError> {
+    let name = keyring.row_name(META_TABLE, META_NAME);
+    let Some(stored) = engine.get(&name)? else { return Ok(Meta::default()) };
+    match keyring.open_row(&name, &stored, |chunk| engine.get(chunk)) {
+        Ok(row) => Meta::decode(&row.value),
+        // The report then names every commit as lost.
+        Err(StoreError::Damaged { .. }) => Ok(Meta::default()),
+        Err(err) => Err(err),
+    }
+}
+
+fn count(rows: usize) -> u64 {
+    rows.try_into().unwrap_or(u64::MAX)
+}
+
+/// Old versions of ratchet steps are destroyed within this.
+const RING_WAIT_MAX: Duration = Duration::from_secs(1);
+/// How often the database's folder is looked at.
+const CHECK_EVERY: Duration = Duration::from_secs(3_600);
+/// How many rows one sweep removes, so that a commit never waits long behind it.
+const SWEEP_ROWS_MAX: usize = 4_096;
+/// More than one batch can use, and few enough for 16 million opens.
+const LEAVES_PER_OPEN: u64 = 1 << 16;
+/// A batch takes a leaf for each row and one for its counters.
+const BATCH_ROWS_MAX: usize = (1 << 16) - 1;

@@ -1,0 +1,122 @@
+//! What opening does with files that are not as they were left.
+
+use super::*;
+
+fn filled(rows: u8) -> (TempDir, DataDir) {
+    let (temp, dir, mut store) = fresh();
+    for row in 0..rows {
+        put(&mut store, &key(row), Value::lasting(vec![row; 300])).unwrap();
+    }
+    Box::new(store).close().unwrap();
+    (temp, dir)
+}
+
+fn report(dir: &DataDir) -> OpenReport {
+    SealedStore::open(dir, PASS).unwrap().report()
+}
+
+#[test]
+fn a_snapshot_that_was_being_written_is_no_obstacle() {
+    let (_temp, dir) = filled(5);
+    fs::write(database(&dir).join("snap.0000000000000FFF.generating"), b"torn").unwrap();
+    assert_eq!(contents(&*open(&dir).reader()).len(), 5);
+    let leftover = |path: &PathBuf| path.to_string_lossy().contains("0FFF");
+    assert!(!tree(&database(&dir)).iter().any(leftover), "removed, not taken for a damaged snapshot");
+}
+
+#[test]
+fn a_torn_snapshot_is_set_aside_and_nothing_is_lost() {
+    let (_temp, dir) = filled(12);
+    for torn in [&b""[..], b"torn snapshot that sled cannot read"] {
+        fs::write(database(&dir).join("snap.7FFFFFFFFFFFFFFF"), torn).unwrap();
+        assert_eq!(contents(&*open(&dir).reader()).len(), 12);
+    }
+}
+
+#[test]
+fn a_database_copied_back_from_an_earlier_day_is_reported() {
+    let (temp, dir) = filled(5);
+    let copy = temp.path().join("copy");
+    fs::create_dir(&copy).unwrap();
+    for path in tree(&database(&dir)).iter().filter(|path| path.is_file()) {
+        fs::copy(path, copy.join(path.file_name().unwrap())).unwrap();
+    }
+    let mut store = open(&dir);
+    put(&mut store, &key(6), Value::lasting(vec![6])).unwrap();
+    put(&mut store, &key(7), Value::lasting(vec![7])).unwrap();
+    Box::new(store).close().unwrap();
+    for path in tree(&database(&dir)).iter().filter(|path| path.is_file()) {
+        fs::remove_file(path).unwrap();
+    }
+    for path in tree(&copy) {
+        fs::copy(&path, database(&dir).join(path.file_name().unwrap())).unwrap();
+    }
+    let found = report(&dir);
+    assert_eq!((found.commits_lost, found.rows_missing), (2, 0));
+    assert!(!found.is_clean());
+}
+
+#[test]
+fn rows_that_sled_lost_or_that_were_swapped_are_counted_and_never_shown() {
+    let (_temp, dir) = filled(6);
+    let sled = raw(&dir);
+    let names: Vec<_> = sled.iter().keys().map(Result::unwrap).collect();
+    let store_rows = names.len() - 1;
+    // One of the seven is the row of counters: losing that one is seen too.
+    let lost = names[0].clone();
+    let value = sled.remove(&lost).unwrap().unwrap();
+    sled.insert([0xAB; 24], value).unwrap();
+    sled.flush().unwrap();
+    drop(sled);
+    let store = SealedStore::open(&dir, PASS).unwrap();
+    assert!(!store.report().is_clean());
+    assert!(store.report().values_unreadable == 1, "the row under a foreign name");
+    assert!(contents(&*store.reader()).len() >= store_rows - 1);
+    for (key, value) in contents(&*store.reader()) {
+        let row = (0..6).find(|row| super::key(*row) == key).unwrap();
+        assert_eq!(value, vec![row; 300]);
+    }
+}
+
+#[test]
+fn an_empty_database_behind_a_used_keyring_is_reported_and_a_missing_one_refused() {
+    let (_temp, dir) = filled(4);
+    for path in tree(&database(&dir)).iter().filter(|path| path.is_file()) {
+        fs::remove_file(path).unwrap();
+    }
+    assert_eq!(report(&dir).commits_lost, 4);
+    fs::remove_dir_all(database(&dir)).unwrap();
+    assert!(matches!(SealedStore::open(&dir, PASS), Err(StoreError::Damaged { .. })));
+}
+
+#[test]
+fn a_file_among_the_blobs_is_refused() {
+    let (_temp, dir) = filled(1);
+    // sled collects only blobs it takes for its own, so a foreign name stays.
+    let store = open(&dir);
+    fs::write(database(&dir).join("blobs").join("1"), b"x").unwrap();
+    let mut store = store;
+    store.set_now(store.now() + std::time::Duration::from_secs(3_600));
+    assert!(matches!(store.tick(), Err(StoreError::Damaged { .. })));
+}
+
+#[test]
+fn a_changed_byte_of_the_database_never_changes_a_row_and_never_panics() {
+    let (_temp, dir) = filled(12);
+    let file = database(&dir).join("db");
+    let whole = fs::read(&file).unwrap();
+    let used = whole.iter().rposition(|byte| *byte != 0).unwrap();
+    for at in (0..used).step_by(used / 40) {
+        fs::write(&file, &whole).unwrap();
+        flip(&file, u64::try_from(at).unwrap());
+        let Ok(store) = SealedStore::open(&dir, PASS) else { continue };
+        let Ok(()) = store.reader().scan(&mut |key, value| {
+            let row = (0..12).find(|row| super::key(*row) == *key).unwrap();
+            assert_eq!(value, vec![row; 300]);
+        }) else {
+            continue;
+        };
+        let shown = contents(&*store.reader()).len();
+        assert!(shown == 12 || !store.report().is_clean(), "byte {at}: {shown} rows and no word of it");
+    }
+}
