@@ -146,18 +146,22 @@ async fn tell(inbox: &mpsc::Sender<FromNet>, input: Input) -> Result<(), End> {
 async fn carry(stream: Stream, link: LinkId, inbox: &mpsc::Sender<FromNet>, orders: Orders, patience: Patience) -> End {
     let Orders { frames, admitted, leave } = orders;
     let (reader, writer) = stream.split();
+    let mut reading = std::pin::pin!(read_frames(reader, link, inbox));
     let mut writing = std::pin::pin!(write_frames(writer, frames, patience.stall));
-    let end = tokio::select! {
-        end = read_frames(reader, link, inbox) => end,
-        end = &mut writing => end,
+    tokio::select! {
+        end = &mut reading => end,
+        end = &mut writing => match end {
+            // The peer has closed: what it said before that is still to be read.
+            End::Closed => timeout(patience.farewell, &mut reading).await.unwrap_or(End::Closed),
+            other => other,
+        },
         end = never_admitted(&admitted, patience.stranger) => end,
-        () = leave.cancelled() => End::Left,
-    };
-    if end == End::Left {
-        // The peer may be slow or gone; then it does not get them.
-        let _written = timeout(patience.farewell, writing).await;
+        () = leave.cancelled() => {
+            // The peer may be slow or gone; then it does not get what is queued.
+            let _written = timeout(patience.farewell, &mut writing).await;
+            End::Left
+        }
     }
-    end
 }
 
 async fn never_admitted(admitted: &CancellationToken, stranger: Duration) -> End {

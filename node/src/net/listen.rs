@@ -46,13 +46,30 @@ pub(super) fn choose(listen: &[Multiaddr], kept: Option<u16>) -> Result<(Vec<Mul
         probe(*socket)?;
     }
     let mut chosen: Vec<Multiaddr> = explicit.iter().copied().map(multiaddr).collect();
-    let Some(first) = open.first() else {
-        let port = explicit.first().ok_or(NetError::Address)?.port();
-        return Ok((chosen, port));
-    };
-    let port = common_port(*first, &open, kept.filter(|port| *port != 0))?;
+    if let (true, Some(first)) = (open.is_empty(), explicit.first()) {
+        return Ok((chosen, first.port()));
+    }
+    let open = usable(open)?;
+    let first = *open.first().ok_or(NetError::Address)?;
+    let port = common_port(first, &open, kept.filter(|port| *port != 0))?;
     chosen.extend(open.iter().map(|socket| multiaddr(SocketAddr::new(socket.ip(), port))));
     Ok((chosen, port))
+}
+
+/// The interfaces that are there; an error if none is. A machine without IPv6, or out of its usual network, can talk.
+fn usable(sockets: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, NetError> {
+    let mut missing = None;
+    let mut usable = Vec::with_capacity(sockets.len());
+    for socket in sockets {
+        match probe(socket) {
+            Ok(_) => usable.push(socket),
+            Err(error) => {
+                tracing::info!(code = "net-interface-missing");
+                missing = Some(error);
+            }
+        }
+    }
+    missing.filter(|_| usable.is_empty()).map_or(Ok(usable), Err)
 }
 
 /// A port that is free on all of the interfaces: the kept one if it is.

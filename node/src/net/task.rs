@@ -1,5 +1,6 @@
 //! The task that owns the swarm.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::Ordering;
 
@@ -9,7 +10,7 @@ use kinfold_protocol::limits::{ENVELOPE_BYTES_MAX, LINKS_MAX};
 use kinfold_protocol::step::{Address, Ends};
 use libp2p::gossipsub::{self, IdentTopic, MessageAcceptance, PublishError};
 use libp2p::swarm::dial_opts::DialOpts;
-use libp2p::swarm::{ConnectionId, SwarmEvent};
+use libp2p::swarm::{ConnectionId, Stream, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Swarm, TransportError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinError, JoinSet};
@@ -18,7 +19,7 @@ use tokio::time::{sleep_until, timeout};
 use super::link::{self, Link, Start};
 use super::listen::{self, Listening};
 use super::outbox::Outbox;
-use super::stream::Opened;
+use super::stream::Event;
 use super::swarm::{Behaviour, BehaviourEvent};
 use super::{FromNet, GossipTicket, NetCommand, NetConfig, NetError, Patience, Verdict};
 
@@ -33,14 +34,22 @@ pub(super) struct Net {
     inbox: mpsc::Sender<FromNet>,
     patience: Patience,
     links: HashMap<LinkId, (PeerId, Link)>,
-    /// The newest link of each peer, and how to learn that its end was told.
-    newest: HashMap<PeerId, (LinkId, oneshot::Receiver<()>)>,
+    newest: HashMap<PeerId, Newest>,
     tasks: JoinSet<(LinkId, PeerId)>,
     /// What was dialled and is not answered.
     dials: HashMap<ConnectionId, Address>,
     topics: BTreeSet<Topic>,
     listening: Listening,
     outbox: Outbox,
+}
+
+/// The newest link of a peer, until its task has ended.
+struct Newest {
+    link: LinkId,
+    /// Resolves when the end was told.
+    told: oneshot::Receiver<()>,
+    /// Whether its connections are still to be closed.
+    connected: bool,
 }
 
 impl Net {
@@ -139,9 +148,11 @@ impl Net {
     fn on_command(&mut self, command: NetCommand) {
         match command {
             NetCommand::Admit { link } => {
-                if let Some((peer, link)) = self.links.get(&link) {
-                    link.admit();
-                    self.swarm.behaviour_mut().gossip.admit(*peer);
+                let Some((peer, handle)) = self.links.get(&link) else { return };
+                handle.admit();
+                let peer = *peer;
+                if self.swarm.behaviour_mut().gossip.admit(peer).is_err() {
+                    self.disconnect(peer);
                 }
             }
             NetCommand::Dial { address } => self.dial(address),
@@ -192,7 +203,6 @@ impl Net {
         if handle.send(bytes).is_err() {
             tracing::debug!(code = "link-no-room");
             let peer = *peer;
-            self.links.remove(&link);
             self.disconnect(peer);
         }
     }
@@ -232,28 +242,43 @@ impl Net {
         gossip.report_message_validation_result(&ticket.id, &ticket.source, acceptance);
     }
 
+    /// Closes all connections to the peer, and ends its link: a stream does not notice that its own end closed the
+    /// connection, and over a dead path the closing itself may take minutes.
     fn disconnect(&mut self, peer: PeerId) {
+        if let Some(newest) = self.newest.get_mut(&peer) {
+            newest.connected = false;
+            self.links.remove(&newest.link);
+        }
         // An error says that the peer is not connected.
         let _disconnected = self.swarm.disconnect_peer_id(peer);
     }
 
     fn on_swarm_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
         match event {
-            SwarmEvent::Behaviour(BehaviourEvent::Streams(opened)) => self.on_opened(opened),
+            SwarmEvent::Behaviour(BehaviourEvent::Streams(Event::Failed(peer))) => self.disconnect(peer),
+            SwarmEvent::Behaviour(BehaviourEvent::Streams(Event::Opened { peer, connection, stream })) => {
+                self.on_opened(peer, connection, stream);
+            }
             SwarmEvent::Behaviour(BehaviourEvent::Gossip(gossipsub::Event::Message {
                 propagation_source,
                 message_id,
                 message,
             })) => self.on_gossip(message.data, GossipTicket { id: message_id, source: propagation_source }),
-            SwarmEvent::Behaviour(BehaviourEvent::Ping(ping)) => {
-                if ping.result.is_err() {
-                    tracing::debug!(code = "net-ping-failed");
-                    // All connections, not this one: gossipsub stays deaf to a peer whose old connection lives on.
-                    self.disconnect(ping.peer);
+            SwarmEvent::Behaviour(BehaviourEvent::Ping(ping)) if ping.result.is_err() => {
+                tracing::debug!(code = "net-ping-failed");
+                // All connections, not this one: gossipsub stays deaf to a peer whose old connection lives on.
+                self.disconnect(ping.peer);
+            }
+            SwarmEvent::ConnectionClosed { connection_id, peer_id, num_established, .. } => {
+                self.on_dial_failed(connection_id);
+                if num_established == 0
+                    && let Some(newest) = self.newest.get_mut(&peer_id)
+                {
+                    // Its task goes on until it has handed over what had arrived.
+                    newest.connected = false;
                 }
             }
-            SwarmEvent::ConnectionClosed { connection_id, .. }
-            | SwarmEvent::OutgoingConnectionError { connection_id, .. } => self.on_dial_failed(connection_id),
+            SwarmEvent::OutgoingConnectionError { connection_id, .. } => self.on_dial_failed(connection_id),
             SwarmEvent::NewListenAddr { listener_id, address } => self.listening.add(listener_id, &address),
             SwarmEvent::ExpiredListenAddr { address, .. } => self.listening.remove(&address),
             SwarmEvent::ListenerClosed { listener_id, addresses, reason } => {
@@ -277,19 +302,14 @@ impl Net {
         }
     }
 
-    fn on_opened(&mut self, opened: Opened) {
-        let Opened { peer, connection, stream } = opened;
+    fn on_opened(&mut self, peer: PeerId, connection: ConnectionId, stream: Stream) {
         if self.tasks.len() >= LINK_TASKS_MAX {
             tracing::warn!(code = "net-links-full");
             return self.disconnect(peer);
         }
         let link = LinkId(self.config.links.fetch_add(1, Ordering::Relaxed));
-        let (told, gone) = oneshot::channel();
-        let before = self.newest.insert(peer, (link, gone)).map(|(old, gone)| {
-            // Its connection is closed; a new one would not have a stream otherwise.
-            self.links.remove(&old);
-            gone
-        });
+        let (tell, told) = oneshot::channel();
+        let before = self.newest.insert(peer, Newest { link, told, connected: true }).map(|old| old.told);
         let (handle, task) = link::prepare(Start {
             net: self.config.net,
             link,
@@ -303,7 +323,7 @@ impl Net {
         self.links.insert(link, (peer, handle));
         self.tasks.spawn(async move {
             task.await;
-            drop(told);
+            drop(tell);
             (link, peer)
         });
     }
@@ -312,8 +332,10 @@ impl Net {
         match ended {
             Ok((link, peer)) => {
                 self.links.remove(&link);
-                if self.newest.get(&peer).is_some_and(|(newest, _)| *newest == link) {
-                    self.newest.remove(&peer);
+                if let Entry::Occupied(newest) = self.newest.entry(peer)
+                    && newest.get().link == link
+                    && newest.remove().connected
+                {
                     self.disconnect(peer);
                 }
             }

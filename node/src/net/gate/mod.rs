@@ -7,7 +7,7 @@
 //!
 //! A peer goes through the gate once per connection. [`Gate::withhold`] shuts it, and the rest of the connection works
 //! on; but gossipsub announces subscriptions only when a connection begins, so the other side would not repeat them.
-//! Therefore admitting again what was withheld closes the connections: both sides begin anew with the next dial.
+//! Therefore what was withheld cannot be admitted again before all connections to the peer are closed.
 
 mod door;
 
@@ -48,6 +48,10 @@ enum Standing {
     Withheld,
 }
 
+/// The peer was withheld: disconnect it, so that both ends begin anew.
+#[derive(Debug)]
+pub(super) struct Spent;
+
 struct Connection {
     id: ConnectionId,
     endpoint: ConnectedPoint,
@@ -65,18 +69,17 @@ impl<B: NetworkBehaviour> Gate<B> {
         &mut self.inner
     }
 
-    /// Lets the inner behaviour know the peer, on all its connections. A peer that was withheld is disconnected.
-    pub(super) fn admit(&mut self, peer: PeerId) {
-        let Some(entry) = self.peers.get_mut(&peer) else { return };
+    /// Lets the inner behaviour know the peer, on all its connections.
+    pub(super) fn admit(&mut self, peer: PeerId) -> Result<(), Spent> {
+        let Some(entry) = self.peers.get_mut(&peer) else { return Ok(()) };
         match entry.standing {
-            Standing::Admitted => {}
+            Standing::Admitted => Ok(()),
             Standing::Stranger => {
                 entry.standing = Standing::Admitted;
                 self.open(peer);
+                Ok(())
             }
-            Standing::Withheld => {
-                self.waiting.push_back(ToSwarm::CloseConnection { peer_id: peer, connection: CloseConnection::All })
-            }
+            Standing::Withheld => Err(Spent),
         }
     }
 

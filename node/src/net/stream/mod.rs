@@ -31,18 +31,23 @@ pub(super) struct Streams {
     /// How long a connection may be without its stream.
     patience: Duration,
     peers: HashMap<PeerId, Peer>,
-    waiting: VecDeque<ToSwarm<Opened, Open>>,
+    waiting: VecDeque<ToSwarm<Event, Open>>,
 }
 
-/// A link stream is open.
+/// What became of a peer.
 #[derive(Debug)]
-pub(super) struct Opened {
-    /// With whom.
-    pub(super) peer: PeerId,
-    /// On which connection.
-    pub(super) connection: ConnectionId,
-    /// The stream.
-    pub(super) stream: Stream,
+pub(super) enum Event {
+    /// It does not do as it should: disconnect it.
+    Failed(PeerId),
+    /// A link stream is open.
+    Opened {
+        /// With whom.
+        peer: PeerId,
+        /// On which connection.
+        connection: ConnectionId,
+        /// The stream.
+        stream: Stream,
+    },
 }
 
 #[derive(Default)]
@@ -62,8 +67,13 @@ impl Streams {
         self.local.to_bytes().cmp(&peer.to_bytes()) == Ordering::Less
     }
 
-    fn close(&mut self, peer_id: PeerId, connection: CloseConnection) {
-        self.waiting.push_back(ToSwarm::CloseConnection { peer_id, connection });
+    /// Closes a connection that carries no link.
+    fn close(&mut self, peer_id: PeerId, connection: ConnectionId) {
+        self.waiting.push_back(ToSwarm::CloseConnection { peer_id, connection: CloseConnection::One(connection) });
+    }
+
+    fn fail(&mut self, peer: PeerId) {
+        self.waiting.push_back(ToSwarm::GenerateEvent(Event::Failed(peer)));
     }
 
     fn on_established(&mut self, event: ConnectionEstablished<'_>) {
@@ -73,7 +83,7 @@ impl Streams {
         entry.connections.push(id);
         if entry.carrier.is_some() {
             // Both ends know the same carrier, so this one is nobody's.
-            self.close(peer, CloseConnection::One(id));
+            self.close(peer, id);
         } else if opens {
             entry.carrier = Some(id);
             self.waiting.push_back(ToSwarm::NotifyHandler {
@@ -91,7 +101,7 @@ impl Streams {
             self.peers.remove(&event.peer_id);
         } else if entry.carrier == Some(event.connection_id) {
             entry.carrier = None;
-            self.close(event.peer_id, CloseConnection::All);
+            self.fail(event.peer_id);
         }
     }
 
@@ -101,20 +111,20 @@ impl Streams {
         let expected = if opens { entry.carrier == Some(connection) } else { entry.carrier.is_none() };
         if expected {
             entry.carrier = Some(connection);
-            self.waiting.push_back(ToSwarm::GenerateEvent(Opened { peer, connection, stream }));
+            self.waiting.push_back(ToSwarm::GenerateEvent(Event::Opened { peer, connection, stream }));
         } else {
             tracing::debug!(code = "net-second-stream");
-            self.close(peer, CloseConnection::All);
+            self.fail(peer);
         }
     }
 
     fn on_late(&mut self, peer: PeerId, connection: ConnectionId) {
         let Some(entry) = self.peers.get(&peer) else { return };
         match entry.carrier {
-            Some(carrier) if carrier != connection => self.close(peer, CloseConnection::One(connection)),
+            Some(carrier) if carrier != connection => self.close(peer, connection),
             Some(_) | None => {
                 tracing::debug!(code = "net-no-stream");
-                self.close(peer, CloseConnection::All);
+                self.fail(peer);
             }
         }
     }
@@ -122,7 +132,7 @@ impl Streams {
 
 impl NetworkBehaviour for Streams {
     type ConnectionHandler = Handler;
-    type ToSwarm = Opened;
+    type ToSwarm = Event;
 
     fn handle_established_inbound_connection(
         &mut self,

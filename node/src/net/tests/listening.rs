@@ -29,6 +29,19 @@ async fn one_port_on_all_interfaces_and_loopback_last() {
 }
 
 #[tokio::test]
+async fn does_without_an_interface_that_is_not_there() {
+    // An address for documentation, which no machine has.
+    let missing = "/ip4/192.0.2.1/tcp/0";
+    assert!(matches!(start(config(missing, None), mpsc::channel(8).0), Err(NetError::Listen(_))));
+    let (sender, mut inbox) = mpsc::channel(8);
+    let mut config = config(missing, None);
+    config.listen.push(LOOPBACK.parse().unwrap());
+    let _handle = start(config, sender).unwrap();
+    let told = timeout(LONG, inbox.recv()).await.unwrap().unwrap().input;
+    assert!(matches!(told, Input::Listening { port, addresses, .. } if port != 0 && addresses.len() == 1));
+}
+
+#[tokio::test]
 async fn keeps_its_port_when_it_is_free() {
     let first = Node::new().await;
     let port = first.port;
