@@ -21,8 +21,9 @@ use super::{FromNet, Patience};
 
 /// Frames that wait for a peer: what a full step of the core can say to one peer, however short each is.
 const QUEUE_FRAMES_MAX: usize = 1_024;
-/// Bytes that wait for a peer: 64 pushes of envelopes, half a minute of a slow line. With [`QUEUE_FRAMES_MAX`] it bounds
-/// what a peer that does not read can make us keep; beyond it the peer loses its link, and catches up after the next.
+/// Bytes that wait for a peer: 64 pushes of envelopes, half a minute of a slow line. With [`QUEUE_FRAMES_MAX`] it
+/// bounds what a peer that does not read can make us keep; beyond it the peer loses its link, and catches up after the
+/// next.
 const QUEUE_BYTES_MAX: usize = 64 * PUSH_BYTES_MAX;
 /// Bytes between two looks at the clock while writing: a peer that takes this much is alive.
 const CHUNK_BYTES: usize = 16 * 1024;

@@ -13,8 +13,8 @@ use super::NetError;
 use super::gate::Gate;
 use super::stream::Streams;
 
-/// Between two pings. libp2p tells of the second failure in a row, so a peer that is gone without a word is noticed after
-/// four times this at most.
+/// Between two pings. libp2p tells of the second failure in a row, so a peer that is gone without a word is noticed
+/// after four times this at most.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 /// For the answer: a path slower than this carries no conversation.
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
