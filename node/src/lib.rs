@@ -3,3 +3,4 @@
 pub mod paths;
 pub mod store;
 pub mod vault;
+mod net;
