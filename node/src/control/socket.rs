@@ -210,7 +210,7 @@ struct Subscription {
 enum Turn {
     Answer(Result<Result<Value, ApiError>, oneshot::error::RecvError>),
     Line(io::Result<Option<LineRead>>),
-    Notice(Result<Notice, RecvError>),
+    Notice(Box<Result<Notice, RecvError>>),
     Stop,
 }
 
@@ -221,7 +221,7 @@ impl Connection {
             let turn = tokio::select! {
                 answer = pending(&mut self.pending) => Turn::Answer(answer),
                 line = self.lines.next(), if self.pending.is_none() => Turn::Line(line),
-                notice = noticed(&mut self.subscription) => Turn::Notice(notice),
+                notice = noticed(&mut self.subscription) => Turn::Notice(Box::new(notice)),
                 () = stopping.closed(), if self.pending.is_none() => Turn::Stop,
             };
             let done = match turn {
@@ -232,7 +232,7 @@ impl Connection {
                     let line = frame::answer(&Value::Null, Err(ApiError::new(ErrorKind::TooLong)));
                     self.writer.write_all(&line).await.and(Err(io::ErrorKind::InvalidData.into()))
                 }
-                Turn::Notice(notice) => self.noticed(notice).await,
+                Turn::Notice(notice) => self.noticed(*notice).await,
                 Turn::Line(Ok(None) | Err(_)) | Turn::Stop => return,
             };
             if done.is_err() {
