@@ -25,6 +25,8 @@ pub(crate) struct Scroll {
     zone: TimeZone,
     /// Whether lines of several groups mix, so that each names its own.
     name_groups: bool,
+    /// The names of groups by id, for notices, which carry ids only.
+    groups: BTreeMap<String, String>,
     day: Option<Date>,
     seen: BTreeSet<String>,
     order: VecDeque<String>,
@@ -35,7 +37,14 @@ pub(crate) struct Scroll {
 impl Scroll {
     pub(crate) fn new(zone: TimeZone, name_groups: bool) -> Self {
         let (seen, order, own) = (BTreeSet::new(), VecDeque::new(), BTreeMap::new());
-        Self { zone, name_groups, day: None, seen, order, own }
+        Self { zone, name_groups, groups: BTreeMap::new(), day: None, seen, order, own }
+    }
+
+    /// Learns the name of a group.
+    pub(crate) fn name_group(&mut self, id: &str, name: &str) {
+        if !self.groups.contains_key(id) {
+            self.groups.insert(id.to_owned(), plain::name(name));
+        }
     }
 
     /// Remembers a line as shown; false if it was already.
@@ -63,6 +72,7 @@ impl Scroll {
 
     /// A line of history, under a line with the day when that has changed.
     pub(crate) fn line(&mut self, row: &Row) -> String {
+        self.name_group(&row.group_id, &row.group);
         let sent = row.sent.timestamp().to_zoned(self.zone.clone());
         let mut shown = String::new();
         if self.day != Some(sent.date()) {
@@ -72,11 +82,15 @@ impl Scroll {
         }
         shown.push_str(&sent.strftime("%H:%M").to_string());
         shown.push_str("  ");
-        if self.name_groups {
-            shown.push_str(&format!("[{}] ", plain::name(&row.group)));
-        }
+        shown.push_str(&self.prefix(Some(&row.group_id)));
         shown.push_str(&self.told(row));
         shown
+    }
+
+    /// The group's name where lines of several mix.
+    fn prefix(&self, group: Option<&str>) -> String {
+        let name = group.filter(|_| self.name_groups).and_then(|group| self.groups.get(group));
+        name.map_or_else(String::new, |name| format!("[{name}] "))
     }
 
     fn told(&self, row: &Row) -> String {
@@ -137,8 +151,15 @@ impl Scroll {
         moment.timestamp().to_zoned(self.zone.clone()).strftime("%A %-d %B %Y at %H:%M").to_string()
     }
 
-    /// A notice as a sentence. A line has its own form, [`Self::line`].
+    /// A notice as a sentence, a line as a line.
     pub(crate) fn notice(&mut self, notice: &Notice) -> String {
+        if let Notice::Line(row) = notice {
+            return self.line(row);
+        }
+        format!("{}{}", self.prefix(notice.group_id()), self.sentence(notice))
+    }
+
+    fn sentence(&self, notice: &Notice) -> String {
         match notice {
             Notice::ClockOff { ahead_secs } => {
                 let side = if *ahead_secs < 0 { "behind" } else { "ahead of" };
@@ -152,7 +173,7 @@ impl Scroll {
             Notice::Gone { ids, .. } if ids.len() == 1 => "1 message reached its time and is gone.".to_owned(),
             Notice::Gone { ids, .. } => format!("{} messages reached their time and are gone.", ids.len()),
             Notice::Lagged { missed } => format!("{missed} notices came too fast to show; reading them again."),
-            Notice::Line(row) => self.line(row),
+            Notice::Line(row) => self.told(row),
             Notice::Locked {} => "Kinfold was locked. `kinfold unlock` opens it again.".to_owned(),
             Notice::Standing { standing, .. } => standing_in_words(*standing).to_owned(),
             Notice::State { id, stand: now, .. } => match self.own.get(id) {

@@ -92,6 +92,8 @@ fn lines_of_several_groups_name_theirs() {
     let mut scroll = Scroll::new(TimeZone::UTC, true);
     scroll.line(&row(Kind::Text));
     assert!(scroll.line(&row(Kind::Text)).starts_with("12:00  [Circle] Ana: "));
+    let left = Notice::Standing { group_id: "bb".into(), standing: Standing::Left };
+    assert_eq!(scroll.notice(&left), "[Circle] You have left this group.");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use kinfold_node::control::Request;
 use kinfold_node::control::lines::{Notice, Row};
 use kinfold_node::control::rows::History;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Exit, Result};
 use crate::remote::{Feed, Remote};
 use crate::scroll::Scroll;
 
@@ -74,6 +74,21 @@ pub(crate) fn newest(remote: &mut Remote, group: &str, missed: u64) -> Result<Hi
 /// The lines of a group that a feed dropped, oldest first.
 pub(crate) fn missed(remote: &mut Remote, scroll: &Scroll, group: &str, missed: u64) -> Result<Vec<Row>> {
     Ok(after_the_known(newest(remote, group, missed)?.rows, |id| scroll.has_seen(id)))
+}
+
+/// Marks everything of a group as shown to the person.
+pub(crate) fn mark_read(remote: &mut Remote, group: &str) -> Result<()> {
+    let read = Request::History { group: group.to_owned(), last: Some(0), mark_read: true };
+    match remote.call::<History>(&read) {
+        Err(error) if ends(&error) => Err(error),
+        // Locked or left meanwhile: the lines stay unread, which is true enough.
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// Whether a window cannot go on after this.
+pub(crate) fn ends(error: &Error) -> bool {
+    matches!(error.exit, Exit::NotRunning | Exit::Bug)
 }
 
 /// What is before the first known line is older than the feed, not missed by it.

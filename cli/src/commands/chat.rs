@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::Context;
 use crate::args::ChatArgs;
-use crate::error::{Error, Exit, Result};
+use crate::error::Result;
 use crate::remote::{Remote, notice_json};
 use crate::scroll::Scroll;
 use crate::watch::{self, Heard};
@@ -137,49 +137,45 @@ impl Chat<'_> {
                 let text = crate::plain::name(text);
                 out.talk(&format!("{text} is nothing that can be done here; it was not sent.\n{HELP}"))?;
             }
-            Typed::Who => {
-                let who: Members = self.remote.call(&Request::Members { group: self.group.clone() })?;
-                for member in &who.members {
-                    out.row(member, || render::member(member))?;
-                }
-            }
+            Typed::Who => self.who()?,
         }
         Ok(true)
     }
 
+    fn who(&mut self) -> Result<()> {
+        let ask = Request::Members { group: self.group.clone() };
+        let who = self.remote.call::<Members>(&ask);
+        let Some(who) = self.or_told(who)? else { return Ok(()) };
+        for member in &who.members {
+            self.context.out.row(member, || render::member(member))?;
+        }
+        Ok(())
+    }
+
     fn say(&mut self, text: &str) -> Result<()> {
         let text = Secret::new(Zeroizing::new(text.to_owned()));
-        let request = Request::Send { group: self.group.clone(), text, expires_secs: None };
-        match self.remote.call::<Sent>(&request) {
-            Ok(sent) => {
-                if self.context.out.json {
-                    return self.context.out.answer(&sent, String::new);
-                }
-                self.typed.insert(sent.id);
-                Ok(())
-            }
-            Err(error) if ends(&error) => Err(error),
-            // A refusal is told, and the chat goes on: the next line may be accepted.
-            Err(error) => self.context.out.error(&error),
+        let ask = Request::Send { group: self.group.clone(), text, expires_secs: None };
+        let sent = self.remote.call::<Sent>(&ask);
+        let Some(sent) = self.or_told(sent)? else { return Ok(()) };
+        if self.context.out.json {
+            return self.context.out.answer(&sent, String::new);
+        }
+        self.typed.insert(sent.id);
+        Ok(())
+    }
+
+    /// A refusal is told, and the chat goes on: the next line may be accepted.
+    fn or_told<T>(&self, result: Result<T>) -> Result<Option<T>> {
+        match result {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if watch::ends(&error) => Err(error),
+            Err(error) => self.context.out.error(&error).map(|()| None),
         }
     }
 
     fn mark_read(&mut self) -> Result<()> {
-        if !std::mem::take(&mut self.unread) {
-            return Ok(());
-        }
-        let read = Request::History { group: self.group.clone(), last: Some(0), mark_read: true };
-        match self.remote.call::<History>(&read) {
-            Err(error) if ends(&error) => Err(error),
-            // Locked meanwhile: the lines stay unread, which is true enough.
-            Ok(_) | Err(_) => Ok(()),
-        }
+        if std::mem::take(&mut self.unread) { watch::mark_read(&mut self.remote, &self.group) } else { Ok(()) }
     }
-}
-
-/// Whether a conversation cannot go on after this.
-fn ends(error: &Error) -> bool {
-    matches!(error.exit, Exit::NotRunning | Exit::Bug)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use kinfold_node::control::Request;
 use kinfold_node::control::lines::Notice;
-use kinfold_node::control::rows::{GroupDetail, Groups, History};
+use kinfold_node::control::rows::{GroupDetail, Groups};
 
 use super::Context;
 use crate::args::FollowArgs;
@@ -20,22 +20,24 @@ const READ_PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) fn run(context: &Context, args: FollowArgs) -> Result<()> {
     let mut remote = context.remote()?;
-    let (groups, only) = match args.group {
+    let (rows, only) = match args.group {
         Some(group) => {
             let detail: GroupDetail = remote.call(&Request::GroupShow { group })?;
-            (vec![detail.row.group_id.clone()], Some(detail.row.group_id))
+            let only = detail.row.group_id.clone();
+            (vec![detail.row], Some(only))
         }
-        None => {
-            let all: Groups = remote.call(&Request::GroupList {})?;
-            (all.groups.into_iter().map(|group| group.group_id).collect(), None)
-        }
+        None => (remote.call::<Groups>(&Request::GroupList {})?.groups, None),
     };
-    let feed = context.remote()?.subscribe(only.clone())?;
+    let mut scroll = Scroll::new(TimeZone::system(), only.is_none());
+    for row in &rows {
+        scroll.name_group(&row.group_id, &row.name);
+    }
+    let feed = context.remote()?.subscribe(only)?;
     let mut follow = Follow {
         context,
         remote,
-        scroll: Scroll::new(TimeZone::system(), only.is_none()),
-        groups,
+        scroll,
+        groups: rows.into_iter().map(|row| row.group_id).collect(),
         events: args.events,
         unread: Vec::new(),
     };
@@ -110,8 +112,7 @@ impl Follow<'_> {
     fn mark_read(&mut self) -> Result<()> {
         for group in std::mem::take(&mut self.unread) {
             if !self.context.out.json {
-                let read = Request::History { group, last: Some(0), mark_read: true };
-                self.remote.call::<History>(&read)?;
+                watch::mark_read(&mut self.remote, &group)?;
             }
         }
         Ok(())

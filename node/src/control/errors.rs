@@ -1,5 +1,7 @@
 //! From every reason why something did not happen to what a face shows. The words stand in one table, `words.rs`.
 
+use std::fmt;
+
 use kinfold_protocol::error::{Error, Refusal};
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +9,7 @@ use super::resolve::Unresolved;
 pub use super::words::ErrorKind;
 
 /// What a face is told when something did not happen.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ApiError {
     /// The JSON-RPC number.
     pub code: i32,
@@ -89,6 +91,13 @@ pub enum Named {
     Member,
     /// A message in the outbox.
     Message,
+}
+
+impl fmt::Debug for ApiError {
+    /// Shows the name of the kind only: a hint can hold the name of a group or a person.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ApiError({})", self.kind.name())
+    }
 }
 
 impl ApiError {

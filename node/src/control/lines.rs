@@ -60,12 +60,6 @@ pub struct Row {
     pub retention_secs: Option<u64>,
 }
 
-impl fmt::Debug for Row {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Row(..)")
-    }
-}
-
 /// Where a message stands; each is a fact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -115,14 +109,8 @@ pub struct OutboxRow {
     pub expires: Moment,
 }
 
-impl fmt::Debug for OutboxRow {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("OutboxRow(..)")
-    }
-}
-
 /// Something that happened, as subscribers are told.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Notice {
     /// This device's clock and those of the others disagree.
@@ -229,6 +217,8 @@ impl<'de> Deserialize<'de> for Moment {
         String::deserialize(deserializer)?.parse().map(Self).map_err(de::Error::custom)
     }
 }
+
+redacted!(Row, OutboxRow, Notice);
 
 #[cfg(test)]
 mod tests {

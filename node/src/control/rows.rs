@@ -3,8 +3,6 @@
 //! Ids are lower-case hexadecimal, moments RFC 3339 in UTC, spans whole seconds. Fields may be added in a later
 //! version; readers ignore those that they do not know.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
 use super::lines::{Moment, OutboxRow, Row, Stand};
@@ -14,7 +12,7 @@ use super::lines::{Moment, OutboxRow, Row, Stand};
 pub struct Done {}
 
 /// A group that this device is in now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupMade {
     /// Its id.
     pub group_id: String,
@@ -23,7 +21,7 @@ pub struct GroupMade {
 }
 
 /// How leaving went.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Left {
     /// Which group.
     pub group_id: String,
@@ -48,7 +46,7 @@ pub enum Standing {
 }
 
 /// A group in a list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupRow {
     /// Its id.
     pub group_id: String,
@@ -75,7 +73,7 @@ pub struct GroupRow {
 }
 
 /// One group, looked at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupDetail {
     /// What the list shows.
     #[serde(flatten)]
@@ -85,14 +83,14 @@ pub struct GroupDetail {
 }
 
 /// All groups.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Groups {
     /// In the order of their names.
     pub groups: Vec<GroupRow>,
 }
 
 /// How things stand.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
     /// The program's version.
     pub version: String,
@@ -136,7 +134,7 @@ pub enum Role {
 }
 
 /// A member of a group.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberRow {
     /// The id.
     pub member_id: String,
@@ -154,14 +152,14 @@ pub struct MemberRow {
 }
 
 /// The people of a group.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Members {
     /// In the order of their names.
     pub members: Vec<MemberRow>,
 }
 
 /// The safety code shared with one member.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verification {
     /// Whose.
     pub member_id: String,
@@ -186,12 +184,6 @@ pub struct InviteMade {
     pub expires: Moment,
 }
 
-impl fmt::Debug for InviteMade {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("InviteMade(..)")
-    }
-}
-
 /// Where an invite stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -207,7 +199,7 @@ pub enum InviteState {
 }
 
 /// An invite in a list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InviteRow {
     /// Its id.
     pub invite_id: String,
@@ -218,14 +210,14 @@ pub struct InviteRow {
 }
 
 /// The invites made on this device.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Invites {
     /// Newest first.
     pub invites: Vec<InviteRow>,
 }
 
 /// How long messages of a group live.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retention {
     /// Which group.
     pub group_id: String,
@@ -234,7 +226,7 @@ pub struct Retention {
 }
 
 /// A message that was accepted, and is durable.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sent {
     /// Its name for ever.
     pub id: String,
@@ -244,7 +236,7 @@ pub struct Sent {
 }
 
 /// Lines of a group.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
     /// Which group.
     pub group_id: String,
@@ -255,16 +247,36 @@ pub struct History {
 }
 
 /// Own messages that nobody else is known to hold.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outbox {
     /// Oldest first.
     pub messages: Vec<OutboxRow>,
 }
 
 /// The subscription stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subscribed {
     /// To one group only; to all without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group_id: Option<String>,
 }
+
+redacted!(
+    GroupMade,
+    Left,
+    GroupRow,
+    GroupDetail,
+    Groups,
+    Status,
+    MemberRow,
+    Members,
+    Verification,
+    InviteMade,
+    InviteRow,
+    Invites,
+    Retention,
+    Sent,
+    History,
+    Outbox,
+    Subscribed
+);

@@ -217,12 +217,11 @@ enum Turn {
 impl Connection {
     async fn run(mut self) {
         loop {
-            let stopping = self.calls.clone();
             let turn = tokio::select! {
                 answer = pending(&mut self.pending) => Turn::Answer(answer),
                 line = self.lines.next(), if self.pending.is_none() => Turn::Line(line),
                 notice = noticed(&mut self.subscription) => Turn::Notice(Box::new(notice)),
-                () = stopping.closed(), if self.pending.is_none() => Turn::Stop,
+                () = self.calls.closed(), if self.pending.is_none() => Turn::Stop,
             };
             let done = match turn {
                 Turn::Answer(answer) => self.answered(answer.unwrap_or_else(|_| stopped())).await,
