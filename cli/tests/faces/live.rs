@@ -77,7 +77,7 @@ fn follow_shows_people_lines_and_changes() {
     assert_eq!(window.read(), "Sunday 22 November 2026");
     let expected = "13:05  [Circle] You: one  (gone Sun 29 Nov at 13:05; on this device only so far)";
     assert_eq!(window.read(), expected);
-    assert_eq!(window.read(), "Your message of 13:05: 1 of 1 have it.");
+    assert_eq!(window.read(), "[Circle] Your message of 13:05: 1 of 1 have it.");
 }
 
 #[test]
