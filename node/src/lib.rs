@@ -1,6 +1,9 @@
-//! A Kinfold node.
+//! A Kinfold node: the protocol's output made true, on disk and on the network, and a local API to it.
 
+pub mod control;
+mod net;
 pub mod paths;
 pub mod store;
 pub mod vault;
-mod net;
+
+pub use control::NodeError;

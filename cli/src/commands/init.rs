@@ -1,0 +1,27 @@
+//! `init`: sets Kinfold up on this device.
+
+use kinfold_node::NodeError;
+use serde_json::json;
+
+use super::Context;
+use crate::error::Result;
+use crate::secret;
+
+pub(super) fn run(context: &Context) -> Result<()> {
+    if kinfold_node::is_set_up(&context.data_dir) {
+        return Err(NodeError::AlreadySetUp.into());
+    }
+    context.out.talk(
+        "A passphrase will seal everything Kinfold keeps on this device.\n\
+         Nobody can reset it, and nobody can read your messages without it, we neither: if it is forgotten, what is on\n\
+         this device is gone, and you will need new invites to your groups. Write it down and keep it in a safe place.\n\
+         Four or more unrelated words make a good one.",
+    )?;
+    let passphrase = secret::new_passphrase(&context.global)?;
+    if passphrase.is_empty() {
+        return Err(NodeError::EmptyPassphrase.into());
+    }
+    kinfold_node::init(&context.data_dir, &passphrase)?;
+    let answer = json!({ "data_dir": context.data_dir.display().to_string() });
+    context.out.done(&answer, "Kinfold is set up. Start it with `kinfold up` in a window of its own.")
+}

@@ -1,0 +1,51 @@
+//! `up`: runs the node in this window until it is stopped.
+
+use std::env;
+use std::io::{self, IsTerminal};
+
+use kinfold_node::{NodeError, Options};
+use serde_json::json;
+use tracing_subscriber::EnvFilter;
+
+use super::Context;
+use crate::error::{Local, Result};
+use crate::secret;
+
+/// The variable that says what goes to the log on stderr; codes only, never names, ids or content.
+const LOG_VARIABLE: &str = "KINFOLD_LOG";
+
+pub(super) fn run(context: &Context) -> Result<()> {
+    if !kinfold_node::is_set_up(&context.data_dir) {
+        return Err(NodeError::NotSetUp.into());
+    }
+    let options = Options {
+        data_dir: context.data_dir.clone(),
+        listen: context.global.listen.clone(),
+        passphrase: secret::passphrase(&context.global)?,
+        lan: !context.global.no_lan,
+    };
+    let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new("warn"));
+    let colour = env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colour).with_writer(io::stderr).init();
+
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|_| Local::NoRuntime)?;
+    runtime.block_on(kinfold_node::run(options, |addresses| {
+        if ready(context, addresses).is_err() {
+            // Whoever started us does not listen; the node serves its groups all the same.
+            tracing::debug!(code = "output_closed", "nobody was told that the node is ready");
+        }
+    }))?;
+    context.out.talk("Kinfold has stopped.")
+}
+
+fn ready(context: &Context, addresses: Vec<(String, String)>) -> Result<()> {
+    if context.out.json {
+        let address = |(group, address)| json!({ "group": group, "address": address });
+        let addresses: Vec<_> = addresses.into_iter().map(address).collect();
+        return context.out.data(&json!({ "event": "ready", "addresses": addresses }).to_string());
+    }
+    context.out.talk(
+        "Kinfold is running. Leave this window open, and use another one: `kinfold status`, `kinfold chat GROUP`.\n\
+         Ctrl-C or `kinfold down` stops it.",
+    )
+}

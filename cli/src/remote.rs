@@ -1,0 +1,153 @@
+//! The way to the node: one request at a time over the control socket, or a feed of notices. Blocking, and bounded
+//! in time and length.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use kinfold_node::control::Request;
+use kinfold_node::control::errors::WireError;
+use kinfold_node::control::lines::Notice;
+use kinfold_node::control::rows::Subscribed;
+use kinfold_node::control::socket;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use crate::error::{Error, Local, Result};
+
+/// An answer's line: the longest history of a group, many times over; a bound all the same.
+const ANSWER_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// A request's line: room from the start, so that a passphrase in it is not left behind by a growing buffer.
+const REQUEST_BYTES: usize = 64 * 1024;
+
+/// How long an answer may take.
+const ANSWER_WAIT: Duration = Duration::from_secs(60);
+
+/// How long joining may take: the node gives up long before, with better words.
+const JOIN_WAIT: Duration = Duration::from_secs(15 * 60);
+
+/// How long stopping may take after the node has said that it will.
+const STOP_WAIT: Duration = Duration::from_secs(30);
+
+/// A connection to the node.
+#[derive(Debug)]
+pub(crate) struct Remote {
+    reader: BufReader<UnixStream>,
+    asked: u64,
+}
+
+#[derive(Serialize)]
+struct Asked<'a> {
+    jsonrpc: &'a str,
+    id: u64,
+    #[serde(flatten)]
+    request: &'a Request,
+}
+
+#[derive(Deserialize)]
+struct Answered<T> {
+    // `Option<T>` as a field would make serde ask for a default of `T` without this.
+    #[serde(default = "Option::default")]
+    result: Option<T>,
+    #[serde(default)]
+    error: Option<WireError>,
+}
+
+#[derive(Deserialize)]
+struct Told {
+    params: Notice,
+}
+
+impl Remote {
+    /// Connects to the node of a data directory.
+    pub(crate) fn open(data_dir: &Path) -> Result<Self> {
+        Ok(Self { reader: BufReader::new(socket::connect(data_dir)?), asked: 0 })
+    }
+
+    /// Asks, and waits for the answer.
+    pub(crate) fn call<T: DeserializeOwned>(&mut self, request: &Request) -> Result<T> {
+        self.asked += 1;
+        let mut line = Zeroizing::new(Vec::with_capacity(REQUEST_BYTES));
+        let asked = Asked { jsonrpc: "2.0", id: self.asked, request };
+        serde_json::to_writer(&mut *line, &asked).map_err(|_| Local::BadAnswer)?;
+        line.push(b'\n');
+        self.wait(if matches!(request, Request::Join { .. }) { Some(JOIN_WAIT) } else { Some(ANSWER_WAIT) })?;
+        self.reader.get_mut().write_all(&line).map_err(|error| lost(&error))?;
+
+        let line = self.line()?.ok_or(Local::LostContact)?;
+        let answered: Answered<T> = serde_json::from_slice(&line).map_err(|_| Local::BadAnswer)?;
+        match (answered.result, answered.error) {
+            (_, Some(error)) => Err(error.into()),
+            (Some(result), None) => Ok(result),
+            (None, None) => Err(Local::BadAnswer.into()),
+        }
+    }
+
+    /// Turns the connection into a feed, of one group or of all.
+    pub(crate) fn subscribe(mut self, group: Option<String>) -> Result<Feed> {
+        self.call::<Subscribed>(&Request::Subscribe { group })?;
+        self.wait(None)?;
+        Ok(Feed(self))
+    }
+
+    /// Waits until the node has closed the connection.
+    pub(crate) fn wait_for_end(mut self) -> Result<()> {
+        self.wait(Some(STOP_WAIT))?;
+        while self.line()?.is_some() {}
+        Ok(())
+    }
+
+    fn wait(&self, time: Option<Duration>) -> Result<()> {
+        self.reader.get_ref().set_read_timeout(time).map_err(|error| lost(&error))
+    }
+
+    fn line(&mut self) -> Result<Option<Zeroizing<Vec<u8>>>> {
+        let mut line = Zeroizing::new(Vec::new());
+        let read = self.reader.by_ref().take(ANSWER_BYTES_MAX).read_until(b'\n', &mut line);
+        read.map_err(|error| lost(&error))?;
+        match line.last() {
+            None => Ok(None),
+            Some(b'\n') => Ok(Some(line)),
+            Some(_) => Err(Local::LostContact.into()),
+        }
+    }
+}
+
+/// Notices, as they come.
+#[derive(Debug)]
+pub(crate) struct Feed(Remote);
+
+impl Feed {
+    /// Waits for the next one.
+    pub(crate) fn next(&mut self) -> Result<Notice> {
+        let line = self.0.line()?.ok_or(Local::LostContact)?;
+        let told: Told = serde_json::from_slice(&line).map_err(|_| Local::BadAnswer)?;
+        Ok(told.params)
+    }
+}
+
+fn lost(error: &io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Local::TooSlow.into(),
+        _ => Local::LostContact.into(),
+    }
+}
+
+/// What a notice is in JSON: a line is its bare row, as in `history`.
+pub(crate) fn notice_json(notice: &Notice) -> serde_json::Value {
+    match notice {
+        Notice::Line(row) => json!(row),
+        Notice::ClockOff { .. }
+        | Notice::Connected { .. }
+        | Notice::Gone { .. }
+        | Notice::Lagged { .. }
+        | Notice::Locked {}
+        | Notice::Standing { .. }
+        | Notice::State { .. }
+        | Notice::Unlocked {} => json!(notice),
+    }
+}

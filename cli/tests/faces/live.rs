@@ -1,0 +1,118 @@
+//! Windows that stay open.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdout};
+
+use kinfold_node::control::lines::{Notice, Stand, State};
+use serde_json::Value;
+
+use crate::fake::{Fake, GROUP, Ran, line, row, start};
+
+/// A child that is ended with the test.
+struct Window {
+    child: Child,
+    out: BufReader<ChildStdout>,
+}
+
+impl Window {
+    fn open(fake: &Fake, line: &[&str]) -> Self {
+        let mut child = start(&fake.directory, line);
+        let out = BufReader::new(child.stdout.take().expect("a pipe"));
+        Self { child, out }
+    }
+
+    fn read(&mut self) -> String {
+        let mut line = String::new();
+        self.out.read_line(&mut line).expect("reads");
+        line.trim_end().to_owned()
+    }
+
+    fn type_in(&mut self, line: &str) {
+        let stdin = self.child.stdin.as_mut().expect("a pipe");
+        writeln!(stdin, "{line}").expect("writes");
+    }
+
+    /// Waits until it says on stderr that it follows.
+    fn following(&mut self) {
+        let stderr = self.child.stderr.take().expect("a pipe");
+        let mut talk = BufReader::new(stderr).lines().map_while(Result::ok);
+        assert!(talk.any(|line| line.starts_with("Following.")), "never followed");
+    }
+}
+
+impl Drop for Window {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        self.child.kill().unwrap_or_default();
+        self.child.wait().expect("ends");
+    }
+}
+
+fn held(id: &str) -> Notice {
+    let stand = Stand { state: State::Received, received_by: Some(1), received_of: Some(1) };
+    Notice::State { group_id: GROUP.into(), id: id.into(), stand }
+}
+
+#[test]
+fn follow_for_scripts_is_the_rows_alone_each_once() {
+    let fake = Fake::start();
+    let mut window = Window::open(&fake, &["follow", "Circle", "--json"]);
+    window.following();
+    for notice in [line("03", "one", false), held("03"), line("03", "one", false), line("04", "two", false)] {
+        fake.feed.send(notice).expect("somebody listens");
+    }
+    let mut read = || serde_json::from_str::<Value>(&window.read()).expect("JSON");
+    assert_eq!(read(), row("03", "one", false));
+    assert_eq!(read(), row("04", "two", false));
+}
+
+#[test]
+fn follow_shows_people_lines_and_changes() {
+    let fake = Fake::start();
+    let mut window = Window::open(&fake, &["follow"]);
+    window.following();
+    for notice in [line("03", "one", true), held("03")] {
+        fake.feed.send(notice).expect("somebody listens");
+    }
+    assert_eq!(window.read(), "Sunday 22 November 2026");
+    let expected = "13:05  [Circle] You: one  (gone Sun 29 Nov at 13:05; on this device only so far)";
+    assert_eq!(window.read(), expected);
+    assert_eq!(window.read(), "[Circle] Your message of 13:05: 1 of 1 have it.");
+}
+
+#[test]
+fn follow_ends_with_three_when_the_node_does() {
+    let fake = Fake::start();
+    let mut window = Window::open(&fake, &["follow", "--json"]);
+    window.following();
+    assert_eq!(fake.run(&["down"]).code, 0);
+    assert_eq!(serde_json::from_str::<Value>(&window.read()).expect("JSON")["error"]["code"], "not_running");
+    assert_eq!(window.child.wait().expect("ends").code(), Some(3));
+}
+
+#[test]
+fn chat_shows_what_was_said_sends_what_is_typed_and_ends_when_told() {
+    let fake = Fake::start();
+    let mut window = Window::open(&fake, &["chat", "Circle"]);
+    assert_eq!(window.read(), "Sunday 22 November 2026");
+    assert_eq!(window.read(), "13:05  Ana: How is");
+    assert_eq!(window.read(), "       everyone?␛[2J  (gone Sun 29 Nov at 13:05)");
+    window.type_in("fine, thanks");
+    assert_eq!(window.read(), "13:05  Sent.  (gone Sun 29 Nov at 13:05; on this device only so far)");
+    assert_eq!(fake.last("send")["text"], "fine, thanks");
+    fake.feed.send(held("02")).expect("somebody listens");
+    assert_eq!(window.read(), "Your message of 13:05: 1 of 1 have it.");
+    window.type_in("/who");
+    assert_eq!(window.read(), "Ana: facilitator, connected, safety code not compared yet  [aa01aa01]");
+    window.type_in("/quti");
+    window.type_in("/quit");
+    assert_eq!(window.read(), "");
+    let mut child = std::mem::replace(&mut window.child, start(&fake.directory, &["version"]));
+    assert_eq!(child.stdin.take().map(drop), Some(()));
+    let ran = Ran::from(child.wait_with_output().expect("ends"));
+    assert_eq!(ran.code, 0);
+    assert!(ran.talk.starts_with("Circle: 2 people, 1 connected (Ana), 1 unread"), "{}", ran.talk);
+    assert!(ran.talk.contains("what was said before is not shown"), "{}", ran.talk);
+    assert!(ran.talk.contains("/quti is nothing that can be done here; it was not sent."), "{}", ran.talk);
+    assert_eq!(fake.last("send")["text"], "fine, thanks", "a slip is never sent");
+}

@@ -1,0 +1,206 @@
+//! Turns the protocol's views into rows of the local API. Pure; nothing here decides anything.
+
+use kinfold_protocol::id::GroupId;
+use kinfold_protocol::step::{Line, LineKind, MessageState, Standing as Lifecycle};
+use kinfold_protocol::time::Time;
+use kinfold_protocol::view::{self, GroupView, InviteView, MemberView, OutboxView, SafetyCode};
+
+use super::lines::{Kind, Moment, OutboxRow, Row, Stand, State};
+use super::rows::{GroupDetail, GroupRow, InviteRow, InviteState, MemberRow, Role, Standing, Verification};
+
+/// A moment as the API writes it.
+#[must_use]
+pub fn moment(time: Time) -> Moment {
+    Moment::from_ms(time.ms())
+}
+
+/// A group for a list; `members` names those who are connected.
+#[must_use]
+pub fn group(view: &GroupView, members: &[MemberView]) -> GroupRow {
+    let present = members.iter().filter(|member| member.connected && !member.own);
+    GroupRow {
+        group_id: view.group.to_hex(),
+        name: view.name.clone(),
+        standing: standing(view.standing),
+        members: view.members,
+        connected: view.connected,
+        present: present.map(|member| member.name.clone()).collect(),
+        unread: view.unread,
+        waiting: view.waiting,
+        retention_secs: view.retention.as_secs(),
+        facilitators: view.facilitators,
+        joined: moment(view.joined),
+    }
+}
+
+/// A group, looked at.
+#[must_use]
+pub fn group_detail(view: &GroupView, members: &[MemberView]) -> GroupDetail {
+    let addresses = view.addresses.iter().map(|address| address.0.clone()).collect();
+    GroupDetail { row: group(view, members), addresses }
+}
+
+/// A member for a list.
+#[must_use]
+pub fn member(view: &MemberView) -> MemberRow {
+    MemberRow {
+        member_id: view.member.to_hex(),
+        name: view.name.clone(),
+        role: if view.facilitator { Role::Facilitator } else { Role::Member },
+        own: view.own,
+        connected: view.connected,
+        verified: view.verified,
+    }
+}
+
+/// The safety code shared with a member.
+#[must_use]
+pub fn verification(view: &MemberView, code: &SafetyCode) -> Verification {
+    Verification {
+        member_id: view.member.to_hex(),
+        name: view.name.clone(),
+        safety_code: code.digits.clone(),
+        qr: code.qr.iter().map(|byte| format!("{byte:02X}")).collect(),
+        verified: view.verified,
+    }
+}
+
+/// An invite for a list.
+#[must_use]
+pub fn invite(view: &InviteView) -> InviteRow {
+    let state = match view.state {
+        view::InviteState::Expired => InviteState::Expired,
+        view::InviteState::Open => InviteState::Open,
+        view::InviteState::Revoked => InviteState::Revoked,
+        view::InviteState::Used => InviteState::Used,
+    };
+    InviteRow { invite_id: view.id.to_hex(), expires: moment(view.expires), state }
+}
+
+/// A message that waits.
+#[must_use]
+pub fn outbox(group: GroupId, name: &str, view: &OutboxView) -> OutboxRow {
+    OutboxRow {
+        id: view.id.to_hex(),
+        group_id: group.to_hex(),
+        group: name.to_owned(),
+        text: view.text.to_string(),
+        stand: stand(view.state),
+        sent: moment(view.sent),
+        expires: moment(view.expires),
+    }
+}
+
+/// A line of history.
+#[must_use]
+pub fn line(group: GroupId, name: &str, line: &Line) -> Row {
+    let (kind, text, member, retention_secs) = match &line.kind {
+        LineKind::Joined(member) => (Kind::Joined, None, Some(member.clone()), None),
+        LineKind::Left(member) => (Kind::Left, None, Some(member.clone()), None),
+        LineKind::Removed(member) => (Kind::Removed, None, Some(member.clone()), None),
+        LineKind::Retention(span) => (Kind::Retention, None, None, Some(span.as_secs())),
+        LineKind::Text(text) => (Kind::Text, Some(text.to_string()), None, None),
+    };
+    Row {
+        id: line.id.to_hex(),
+        kind,
+        author: line.author_name.clone(),
+        author_id: line.author.to_hex(),
+        text,
+        sent: moment(line.sent),
+        expires: line.expires.map(moment),
+        stand: stand(line.state),
+        own: line.own,
+        late: line.late,
+        group_id: group.to_hex(),
+        group: name.to_owned(),
+        member,
+        retention_secs,
+    }
+}
+
+/// Where a message stands.
+#[must_use]
+pub fn stand(state: MessageState) -> Stand {
+    let plain = |state| Stand { state, received_by: None, received_of: None };
+    match state {
+        MessageState::Expired => plain(State::Expired),
+        MessageState::Held => plain(State::Held),
+        MessageState::Kept => plain(State::Kept),
+        MessageState::Received { by, of } => {
+            Stand { state: State::Received, received_by: Some(by), received_of: Some(of) }
+        }
+        MessageState::Waiting => plain(State::Waiting),
+    }
+}
+
+/// A group's lifecycle.
+#[must_use]
+pub const fn standing(standing: Lifecycle) -> Standing {
+    match standing {
+        Lifecycle::Active => Standing::Active,
+        Lifecycle::Broken => Standing::Broken,
+        Lifecycle::Leaving => Standing::Leaving,
+        Lifecycle::Left => Standing::Left,
+        Lifecycle::Removed => Standing::Removed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use kinfold_protocol::id::{MemberId, MsgId};
+    use zeroize::Zeroizing;
+
+    use super::*;
+
+    fn said(kind: LineKind) -> Row {
+        let said = Line {
+            id: MsgId::from_bytes([1; 32]),
+            kind,
+            author: MemberId::from_bytes([2; 32]),
+            author_name: "Ana".into(),
+            own: false,
+            sent: Time::from_ms(1_000),
+            expires: Some(Time::from_ms(6_000)),
+            state: MessageState::Held,
+            late: true,
+        };
+        line(GroupId::from_bytes([3; 16]), "Circle", &said)
+    }
+
+    #[test]
+    fn only_a_text_line_has_text_and_only_the_others_name_a_member() {
+        let row = said(LineKind::Text(Zeroizing::new("hello".into())));
+        assert_eq!((row.kind, row.text.as_deref(), row.member), (Kind::Text, Some("hello"), None));
+        let row = said(LineKind::Removed("Ben".into()));
+        assert_eq!((row.kind, row.text, row.member.as_deref()), (Kind::Removed, None, Some("Ben")));
+        let row = said(LineKind::Retention(Duration::from_secs(3_600)));
+        assert_eq!((row.kind, row.retention_secs), (Kind::Retention, Some(3_600)));
+        assert_eq!(row.group_id, "03".repeat(16));
+        assert!(row.late);
+    }
+
+    #[test]
+    fn a_safety_code_travels_as_digits_and_as_dense_text() {
+        let view = MemberView {
+            member: MemberId::from_bytes([2; 32]),
+            name: "Ana".into(),
+            facilitator: true,
+            own: false,
+            connected: true,
+            verified: false,
+        };
+        let code = SafetyCode { digits: "12345 67890".into(), qr: vec![0x0a, 0xff] };
+        assert_eq!(verification(&view, &code).qr, "0AFF");
+        assert_eq!(member(&view).role, Role::Facilitator);
+    }
+
+    #[test]
+    fn received_alone_carries_numbers() {
+        let received = stand(MessageState::Received { by: 1, of: 2 });
+        assert_eq!((received.received_by, received.received_of), (Some(1), Some(2)));
+        assert_eq!(stand(MessageState::Waiting).received_by, None);
+    }
+}
