@@ -181,6 +181,7 @@ impl From<Refusal> for ApiError {
             | Refusal::Expired
             | Refusal::NotForUs
             | Refusal::InvalidCommit => ErrorKind::BadAnswer,
+            Refusal::Broken => ErrorKind::GroupBroken,
             Refusal::NotAdmitted => ErrorKind::JoinRefused,
             Refusal::BadSeal | Refusal::WrongGroup => ErrorKind::WrongGroup,
             Refusal::OverBudget => ErrorKind::AskedTooOften,

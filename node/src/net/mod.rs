@@ -29,14 +29,26 @@ use std::time::Duration;
 
 use kinfold_protocol::id::{LinkId, NetId, Topic};
 use kinfold_protocol::step::{Address, Input};
+use libp2p::PeerId;
 use libp2p::gossipsub::MessageId;
-use libp2p::{Multiaddr, PeerId};
 use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 /// Commands that wait for the task: what a full step of the core can ask for at once, so that it seldom waits.
 const COMMANDS_MAX: usize = 1_024;
+
+pub(crate) use libp2p::Multiaddr;
+
+/// Interfaces as people write them; all interfaces if none is named. The flag tells whether a port is fixed.
+pub(crate) fn interfaces(named: &[String]) -> Result<(Vec<Multiaddr>, bool), NetError> {
+    let all = ["/ip4/0.0.0.0/tcp/0".to_owned(), "/ip6/::/tcp/0".to_owned()];
+    let named = if named.is_empty() { &all[..] } else { named };
+    let parsed: Vec<Multiaddr> =
+        named.iter().map(|text| text.parse()).collect::<Result<_, _>>().map_err(|_| NetError::Address)?;
+    let fixed = parsed.iter().flatten().any(|part| matches!(part, libp2p::multiaddr::Protocol::Tcp(1..)));
+    Ok((parsed, fixed))
+}
 
 /// What a network needs to start.
 #[derive(Debug)]
@@ -82,6 +94,18 @@ pub(crate) struct FromNet {
 pub(crate) struct GossipTicket {
     id: MessageId,
     source: PeerId,
+}
+
+impl NetError {
+    /// Its name in logs.
+    pub(crate) const fn code(&self) -> &'static str {
+        match self {
+            Self::Address => "net_address",
+            Self::Listen(_) => "net_listen",
+            Self::PortTaken => "net_port_taken",
+            Self::Transport(_) => "net_transport",
+        }
+    }
 }
 
 impl std::fmt::Debug for GossipTicket {

@@ -281,6 +281,7 @@ impl Group {
         link.asked.clear();
         let Some(member) = link.member else { return };
         if !self.roster().is_ok_and(|roster| roster.has(&member)) {
+            cx.transmit(Transmit::Withhold { link: id });
             cx.tell(Event::Connected { group: self.id, member, up: false });
         }
     }

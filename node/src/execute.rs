@@ -1,0 +1,215 @@
+//! The one place with effects: what a round of steps produced is made true in a fixed order. Durable first, then the
+//! network, then the faces.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use kinfold_protocol::Client;
+use kinfold_protocol::id::{LinkId, NetId};
+use kinfold_protocol::persist::WriteBatch;
+use kinfold_protocol::step::{Event, Outcome, Output, Transmit};
+use serde_json::Value;
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+use crate::control::ApiError;
+use crate::control::lines::Notice;
+use crate::net::{self, FromNet, GossipTicket, Multiaddr, NetCommand, NetConfig, NetHandle, Verdict};
+use crate::store::{Store, StoreError};
+use crate::tell;
+
+/// Where an answer goes.
+pub(crate) type ReplyTo = oneshot::Sender<Result<Value, ApiError>>;
+
+/// What the steps of one round produced, not true yet.
+#[derive(Default)]
+pub(crate) struct Round {
+    batch: WriteBatch,
+    transmits: Vec<Transmit>,
+    verdicts: Vec<(NetId, GossipTicket, Verdict)>,
+    events: Vec<Event>,
+    replies: Vec<(ReplyTo, Result<Value, ApiError>)>,
+}
+
+impl Round {
+    /// Takes a step's output; what became of its input is the caller's business.
+    pub(crate) fn take(&mut self, output: Output) -> Outcome {
+        self.batch.absorb(output.batch);
+        self.transmits.extend(output.transmits);
+        self.events.extend(output.events);
+        output.outcome
+    }
+
+    /// Remembers to say what becomes of a gossiped message.
+    pub(crate) fn judge(&mut self, net: NetId, ticket: GossipTicket, outcome: &Outcome) {
+        let verdict = match outcome {
+            Outcome::Applied(_) | Outcome::Parked(_) => Verdict::Accept,
+            Outcome::Duplicate => Verdict::Ignore,
+            Outcome::Refused(_) => Verdict::Reject,
+        };
+        self.verdicts.push((net, ticket, verdict));
+    }
+
+    /// Remembers an answer, to be given when what it says is durable.
+    pub(crate) fn reply(&mut self, to: ReplyTo, answer: Result<Value, ApiError>) {
+        self.replies.push((to, answer));
+    }
+
+    /// Step one: durable. On failure the answers are still to be given: see [`Round::fail`].
+    pub(crate) fn persist(&mut self, store: &mut dyn Store, client: &mut Client) -> Result<(), StoreError> {
+        if !self.batch.is_empty() {
+            tokio::task::block_in_place(|| store.commit(&self.batch))?;
+            self.batch = WriteBatch::default();
+        }
+        client.durable();
+        Ok(())
+    }
+
+    /// Step two: the network. Step three: the faces. The answer is the events that the caller waits for.
+    pub(crate) async fn publish(
+        self,
+        nets: &mut Nets,
+        client: &Client,
+        feed: &broadcast::Sender<Notice>,
+    ) -> Vec<Event> {
+        for transmit in self.transmits {
+            nets.transmit(transmit).await;
+        }
+        for (net, ticket, verdict) in self.verdicts {
+            nets.command(net, NetCommand::Verdict { ticket, verdict }).await;
+        }
+        for event in &self.events {
+            if let Some(notice) = tell::notice(client, event.clone()) {
+                // Without a subscriber nobody is told.
+                drop(feed.send(notice));
+            }
+        }
+        answer(self.replies);
+        self.events
+    }
+
+    /// The batch did not become durable: every answer is the error. Nothing of the round leaves the device.
+    pub(crate) fn fail(self, error: &ApiError) {
+        answer(self.replies.into_iter().map(|(to, _)| (to, Err(error.clone()))).collect());
+    }
+
+    /// The batch turned out to have survived: the answers stand; what was to be sent is found again by the protocol.
+    pub(crate) fn survive(self) {
+        answer(self.replies);
+    }
+}
+
+fn answer(replies: Vec<(ReplyTo, Result<Value, ApiError>)>) {
+    for (to, answer) in replies {
+        // Whoever asked may have gone.
+        drop(to.send(answer));
+    }
+}
+
+/// The running networks.
+pub(crate) struct Nets {
+    listen: Vec<Multiaddr>,
+    inbox: mpsc::Sender<FromNet>,
+    links: Arc<AtomicU64>,
+    running: BTreeMap<NetId, NetHandle>,
+    homes: BTreeMap<LinkId, NetId>,
+    /// Networks that could not start, with the reason; told once.
+    failed: Option<net::NetError>,
+}
+
+impl Nets {
+    /// None yet.
+    pub(crate) fn new(listen: Vec<Multiaddr>, inbox: mpsc::Sender<FromNet>) -> Self {
+        let links = Arc::new(AtomicU64::new(1));
+        Self { listen, inbox, links, running: BTreeMap::new(), homes: BTreeMap::new(), failed: None }
+    }
+
+    /// Which network a link belongs to.
+    pub(crate) fn note_link(&mut self, net: NetId, link: LinkId) {
+        self.homes.insert(link, net);
+    }
+
+    /// The link is gone.
+    pub(crate) fn forget_link(&mut self, link: LinkId) {
+        self.homes.remove(&link);
+    }
+
+    /// Why the last network could not start, once.
+    pub(crate) const fn failure(&mut self) -> Option<net::NetError> {
+        self.failed.take()
+    }
+
+    /// The networks that run.
+    pub(crate) fn ids(&self) -> Vec<NetId> {
+        self.running.keys().copied().collect()
+    }
+
+    async fn transmit(&mut self, transmit: Transmit) {
+        match transmit {
+            Transmit::Admit { link } => self.on_link(link, NetCommand::Admit { link }).await,
+            Transmit::Close { net } => self.close(net).await,
+            Transmit::Dial { net, address } => self.command(net, NetCommand::Dial { address }).await,
+            Transmit::Disconnect { link } => self.on_link(link, NetCommand::Disconnect { link }).await,
+            Transmit::Frame { link, bytes } => self.on_link(link, NetCommand::Frame { link, bytes }).await,
+            Transmit::Open { net, port } => self.open(net, port),
+            Transmit::Publish { net, topic, bytes } => {
+                self.command(net, NetCommand::Publish { topic, bytes }).await;
+            }
+            Transmit::Topics { net, topics } => self.command(net, NetCommand::Topics(topics)).await,
+            Transmit::Withhold { link } => self.on_link(link, NetCommand::Withhold { link }).await,
+        }
+    }
+
+    fn open(&mut self, net: NetId, port: Option<u16>) {
+        let config = NetConfig { net, listen: self.listen.clone(), port, links: Arc::clone(&self.links) };
+        match net::start(config, self.inbox.clone()) {
+            Ok(handle) => {
+                self.running.insert(net, handle);
+            }
+            Err(error) => {
+                tracing::warn!(code = error.code(), "a network did not start");
+                self.failed = Some(error);
+            }
+        }
+    }
+
+    async fn close(&mut self, net: NetId) {
+        if let Some(handle) = self.running.remove(&net) {
+            // A task that has ended is closed already.
+            drop(handle.commands.send(NetCommand::Stop).await);
+        }
+    }
+
+    /// Ends all networks without waiting: what they still say finds no client.
+    pub(crate) async fn stop_all(&mut self) {
+        for net in self.ids() {
+            self.close(net).await;
+        }
+        self.homes.clear();
+    }
+
+    /// Ends all networks and waits for them; the caller drains the inbox meanwhile.
+    pub(crate) async fn close_all(&mut self) {
+        let running = std::mem::take(&mut self.running);
+        for handle in running.values() {
+            drop(handle.commands.send(NetCommand::Stop).await);
+        }
+        for handle in running.into_values() {
+            drop(handle.task.await);
+        }
+        self.homes.clear();
+    }
+
+    async fn on_link(&self, link: LinkId, command: NetCommand) {
+        if let Some(net) = self.homes.get(&link) {
+            self.command(*net, command).await;
+        }
+    }
+
+    async fn command(&self, net: NetId, command: NetCommand) {
+        if let Some(handle) = self.running.get(&net) {
+            // A network that has ended takes no commands; its links are gone with it.
+            drop(handle.commands.send(command).await);
+        }
+    }
+}

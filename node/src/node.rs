@@ -1,0 +1,420 @@
+//! The core task: it owns the client and the store, takes what comes in rounds, and has each round executed.
+
+mod open;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use kinfold_protocol::id::NetId;
+use kinfold_protocol::step::{Event, Input};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{broadcast, mpsc};
+use tokio::time::Instant;
+use zeroize::Zeroizing;
+
+use self::open::Open;
+use crate::answer::{Answer, Desk, answer_locked, json};
+use crate::clock;
+use crate::control::lines::Notice;
+use crate::control::socket::Socket;
+use crate::control::{ApiError, Call, NodeError, Request, rows};
+use crate::execute::{Nets, ReplyTo, Round};
+use crate::net::{self, FromNet};
+use crate::paths::DataDir;
+use crate::store::SealedStore;
+use crate::vault::KdfCost;
+
+/// Inputs of the networks that wait for the core: a few frames of each of many links.
+const INBOX_MAX: usize = 512;
+/// Requests of faces that wait: more than a person and a script together ever have under way.
+const CALLS_MAX: usize = 64;
+/// Notices a subscriber may be behind before it is told that it missed some.
+const FEED_MAX: usize = 1_024;
+/// Inputs of one round: one durable write for all of them.
+const ROUND_MAX: usize = 64;
+/// The longest sleep: a wall clock that was set is noticed within it.
+const SLEEP_MAX: Duration = Duration::from_secs(30);
+/// How long a face waits for a join whose inviter cannot be reached. The join itself goes on.
+const JOIN_PATIENCE: Duration = Duration::from_secs(120);
+/// How long the faces are not told that the node is ready while a network has yet to listen.
+const READY_PATIENCE: Duration = Duration::from_secs(5);
+/// After how long a store that failed is tried again.
+const REOPEN_AFTER: Duration = Duration::from_secs(5);
+
+/// What a node is started with.
+#[derive(Debug)]
+pub struct Options {
+    /// Where it keeps everything.
+    pub data_dir: PathBuf,
+    /// Interfaces to listen on, as multiaddrs; all without one.
+    pub listen: Vec<String>,
+    /// What opens the vault.
+    pub passphrase: Zeroizing<String>,
+    /// Whether others may be looked for on the local network. Nothing does so yet.
+    pub lan: bool,
+}
+
+/// Whether a node was set up in this directory.
+#[must_use]
+pub fn is_set_up(data_dir: &Path) -> bool {
+    DataDir::new(data_dir).keyring().exists()
+}
+
+/// Sets a node up: a directory for its owner alone, and a vault that the passphrase opens.
+///
+/// # Errors
+/// When one was set up there before, or the directory cannot be used.
+pub fn init(data_dir: &Path, passphrase: &str) -> Result<(), NodeError> {
+    if passphrase.is_empty() {
+        return Err(NodeError::EmptyPassphrase);
+    }
+    let dir = DataDir::new(data_dir);
+    if dir.keyring().exists() {
+        return Err(NodeError::AlreadySetUp);
+    }
+    dir.create().map_err(|_| NodeError::NoAccess)?;
+    let cost = KdfCost::calibrated();
+    let store = SealedStore::create(&dir, passphrase.as_bytes(), cost)?;
+    crate::store::Store::close(Box::new(store))?;
+    Ok(())
+}
+
+/// Runs a node until it is stopped. `ready` is called once, with the addresses of each group, by id.
+///
+/// # Errors
+/// When the vault, the socket or the network of a group cannot be opened.
+pub async fn run(options: Options, ready: impl FnOnce(Vec<(String, String)>)) -> Result<(), NodeError> {
+    let dir = DataDir::new(&options.data_dir);
+    if !is_set_up(dir.root()) {
+        return Err(NodeError::NotSetUp);
+    }
+    let (listen, fixed_port) = net::interfaces(&options.listen).map_err(|_| NodeError::BadListen)?;
+    let (to_core, inbox) = mpsc::channel(INBOX_MAX);
+    let (feed, _) = broadcast::channel(FEED_MAX);
+    let mut core = Core {
+        dir,
+        nets: Nets::new(listen, to_core),
+        fixed_port,
+        feed: feed.clone(),
+        state: State::Locked,
+        joins: BTreeMap::new(),
+        awaited: Vec::new(),
+        stopping: false,
+    };
+    core.unlock(options.passphrase).await?;
+    if let Some(failure) = core.nets.failure() {
+        return Err(failure.into());
+    }
+    let socket = Socket::bind(core.dir.root())?;
+    let (to_calls, calls) = mpsc::channel(CALLS_MAX);
+    let serving = tokio::spawn(socket.serve(to_calls, feed));
+    let mut stop = Stop::new()?;
+    core.turn(inbox, calls, &mut stop, ready).await;
+    // The socket lets the last answers leave; it cannot fail.
+    drop(serving.await);
+    Ok(())
+}
+
+/// The signals that stop a node.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    fn new() -> Result<Self, NodeError> {
+        let listen = |kind| signal(kind).map_err(|_| NodeError::Internal);
+        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+    }
+
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// One thing to do.
+enum Work {
+    Call(Call),
+    Net(FromNet),
+}
+
+enum State {
+    /// Keys in memory, networks running.
+    Open(Box<Open>),
+    /// The store failed and does not open yet. The passphrase is kept to try again.
+    Failed { passphrase: Zeroizing<String>, error: NodeError, again: Instant },
+    /// No keys in memory.
+    Locked,
+}
+
+struct Core {
+    dir: DataDir,
+    nets: Nets,
+    fixed_port: bool,
+    feed: broadcast::Sender<Notice>,
+    state: State,
+    /// Faces that wait for a join.
+    joins: BTreeMap<NetId, Vec<(ReplyTo, Instant)>>,
+    /// Networks that have yet to listen before the node is ready.
+    awaited: Vec<NetId>,
+    stopping: bool,
+}
+
+impl Core {
+    async fn turn(
+        &mut self,
+        mut inbox: mpsc::Receiver<FromNet>,
+        mut calls: mpsc::Receiver<Call>,
+        stop: &mut Stop,
+        ready: impl FnOnce(Vec<(String, String)>),
+    ) {
+        self.awaited = self.nets.ids();
+        let mut ready = Some(ready);
+        let ready_by = Instant::now() + READY_PATIENCE;
+        while !self.stopping {
+            if self.awaited.is_empty() || Instant::now() >= ready_by {
+                if let Some(ready) = ready.take() {
+                    ready(self.addresses());
+                }
+            }
+            let mut wake = self.wake();
+            if ready.is_some() {
+                wake = wake.min(ready_by);
+            }
+            let mut work = Vec::new();
+            tokio::select! {
+                biased;
+                () = stop.asked() => break,
+                Some(call) = calls.recv() => work.push(Work::Call(call)),
+                Some(from) = inbox.recv() => work.push(Work::Net(from)),
+                () = tokio::time::sleep_until(wake) => {}
+            }
+            while work.len() < ROUND_MAX {
+                let Ok(from) = inbox.try_recv() else { break };
+                work.push(Work::Net(from));
+            }
+            while work.len() < ROUND_MAX {
+                let Ok(call) = calls.try_recv() else { break };
+                work.push(Work::Call(call));
+            }
+            self.round(work).await;
+        }
+        self.lock(&mut inbox).await;
+    }
+
+    fn addresses(&self) -> Vec<(String, String)> {
+        let State::Open(open) = &self.state else { return Vec::new() };
+        let of = |view: kinfold_protocol::view::GroupView| {
+            let group = view.group.to_hex();
+            view.addresses.into_iter().map(move |address| (group.clone(), address.0))
+        };
+        open.client.groups().into_iter().flat_map(of).collect()
+    }
+
+    /// When there is something to do although nothing comes in.
+    fn wake(&self) -> Instant {
+        let now = Instant::now();
+        let due = match &self.state {
+            State::Open(open) => open.due().map(|due| now + due.since(clock::wall())),
+            State::Failed { again, .. } => Some(*again),
+            State::Locked => None,
+        };
+        let join = self.joins.values().flatten().map(|(_, until)| *until).min();
+        let sleep = now + SLEEP_MAX;
+        [due, join, Some(sleep)].into_iter().flatten().min().unwrap_or(sleep)
+    }
+
+    async fn round(&mut self, work: Vec<Work>) {
+        let mut round = Round::default();
+        if let State::Open(open) = &mut self.state {
+            open.on_time(&mut round);
+        }
+        let mut locking = None;
+        for work in work {
+            match work {
+                Work::Net(from) => self.on_net(&mut round, from),
+                Work::Call(call) => self.on_call(&mut round, call, &mut locking).await,
+            }
+        }
+        self.execute(round).await;
+        self.end_patience();
+        if let Some(reply) = locking {
+            self.lock_now(reply).await;
+        }
+        if let State::Failed { passphrase, again, .. } = &self.state {
+            if *again <= Instant::now() {
+                let passphrase = passphrase.clone();
+                self.reopen(passphrase).await;
+            }
+        }
+    }
+
+    fn on_net(&mut self, round: &mut Round, from: FromNet) {
+        let FromNet { input, verdict } = from;
+        match &input {
+            Input::Connected { net, link, .. } => self.nets.note_link(*net, *link),
+            Input::Listening { net, .. } => self.awaited.retain(|awaited| awaited != net),
+            _ => {}
+        }
+        let gone = if let Input::Disconnected { link } = &input { Some(*link) } else { None };
+        let source = if let Input::Gossip { net, .. } = &input { Some(*net) } else { None };
+        if let State::Open(open) = &mut self.state {
+            if let Some(outcome) = open.step(round, input) {
+                if let (Some(ticket), Some(net)) = (verdict, source) {
+                    round.judge(net, ticket, &outcome);
+                }
+            }
+        }
+        if let Some(link) = gone {
+            self.nets.forget_link(link);
+        }
+    }
+
+    async fn on_call(&mut self, round: &mut Round, call: Call, locking: &mut Option<ReplyTo>) {
+        let Call { request, reply } = call;
+        match (&mut self.state, request) {
+            (_, Request::Down {}) => {
+                self.stopping = true;
+                round.reply(reply, json(&rows::Done {}));
+            }
+            (State::Open(_), Request::Lock {}) => *locking = Some(reply),
+            (State::Open(open), Request::Unlock { passphrase }) => {
+                let same = *open.passphrase == *passphrase.into_inner();
+                let answer = if same { json(&rows::Done {}) } else { Err(NodeError::WrongPassphrase.into()) };
+                round.reply(reply, answer);
+            }
+            (State::Open(open), request) => {
+                let now = clock::wall();
+                let mut desk = Desk { client: &mut open.client, round, now, one_port: self.fixed_port };
+                match desk.answer(request) {
+                    Ok(Answer::Now(value)) => round.reply(reply, Ok(value)),
+                    Ok(Answer::WhenJoined(net)) => {
+                        let until = Instant::now() + JOIN_PATIENCE;
+                        self.joins.entry(net).or_default().push((reply, until));
+                    }
+                    Err(error) => round.reply(reply, Err(error)),
+                }
+            }
+            (State::Locked | State::Failed { .. }, Request::Unlock { passphrase }) => {
+                let answer = match self.unlock(passphrase.into_inner()).await {
+                    Ok(()) => json(&rows::Done {}),
+                    Err(error) => Err(error.into()),
+                };
+                round.reply(reply, answer);
+            }
+            (State::Failed { error, .. }, Request::Status {} | Request::Version {}) => {
+                round.reply(reply, Err((*error).into()));
+            }
+            (State::Failed { error, .. }, _) => round.reply(reply, Err((*error).into())),
+            (State::Locked, request) => round.reply(reply, answer_locked(&request)),
+        }
+    }
+
+    async fn execute(&mut self, mut round: Round) {
+        let State::Open(open) = &mut self.state else {
+            round.survive();
+            return;
+        };
+        let before = open.store.commit_seq();
+        let persisted = round.persist(open.store.as_mut(), &mut open.client).and_then(|()| open.tick());
+        if let Err(error) = persisted {
+            self.recover(round, &NodeError::from(error), before).await;
+            return;
+        }
+        let events = round.publish(&mut self.nets, &open.client, &self.feed).await;
+        self.answer_joins(events);
+    }
+
+    /// The store failed: memory is dropped and built again from what the disk holds (PROTOCOL G2).
+    async fn recover(&mut self, round: Round, error: &NodeError, before: u64) {
+        tracing::warn!(code = "storage_failed", "the store is opened again");
+        let State::Open(open) = std::mem::replace(&mut self.state, State::Locked) else { return };
+        let passphrase = open.passphrase.clone();
+        drop(open);
+        self.nets.stop_all().await;
+        self.reopen(passphrase).await;
+        let survived = matches!(&self.state, State::Open(open) if open.store.commit_seq() > before);
+        if survived { round.survive() } else { round.fail(&ApiError::from(*error)) }
+    }
+
+    async fn reopen(&mut self, passphrase: Zeroizing<String>) {
+        if let Err(error) = self.unlock(passphrase.clone()).await {
+            let again = Instant::now() + REOPEN_AFTER;
+            self.state = State::Failed { passphrase, error, again };
+        }
+    }
+
+    /// Opens the vault and starts the networks.
+    async fn unlock(&mut self, passphrase: Zeroizing<String>) -> Result<(), NodeError> {
+        let dir = self.dir.clone();
+        let (open, mut round) = tokio::task::block_in_place(|| Open::new(&dir, passphrase))?;
+        let mut open = Box::new(open);
+        round.persist(open.store.as_mut(), &mut open.client)?;
+        round.publish(&mut self.nets, &open.client, &self.feed).await;
+        self.state = State::Open(open);
+        drop(self.feed.send(Notice::Unlocked {}));
+        Ok(())
+    }
+
+    async fn lock_now(&mut self, reply: ReplyTo) {
+        self.nets.stop_all().await;
+        self.put_away();
+        drop(self.feed.send(Notice::Locked {}));
+        drop(reply.send(json(&rows::Done {})));
+    }
+
+    /// Ends everything, the networks first.
+    async fn lock(&mut self, inbox: &mut mpsc::Receiver<FromNet>) {
+        let drain = async { while inbox.recv().await.is_some() {} };
+        tokio::select! {
+            () = self.nets.close_all() => {}
+            () = drain => {}
+        }
+        self.put_away();
+    }
+
+    /// Writes what is left, then takes the keys out of memory.
+    fn put_away(&mut self) {
+        if let State::Open(open) = std::mem::replace(&mut self.state, State::Locked) {
+            if tokio::task::block_in_place(|| open.close()).is_err() {
+                tracing::warn!(code = "unclean_close", "the store was not closed cleanly");
+            }
+        }
+    }
+
+    fn answer_joins(&mut self, events: Vec<Event>) {
+        for event in events {
+            let (net, answer) = match event {
+                Event::Joined { net, group } => (net, Ok(group)),
+                Event::JoinFailed { net, why } => (net, Err(ApiError::from(why))),
+                _ => continue,
+            };
+            for (reply, _) in self.joins.remove(&net).unwrap_or_default() {
+                let answer = answer.clone().and_then(|group| {
+                    let State::Open(open) = &self.state else { return Err(NodeError::Locked.into()) };
+                    let name = crate::tell::group_name(&open.client, group);
+                    json(&rows::GroupMade { group_id: group.to_hex(), name })
+                });
+                drop(reply.send(answer));
+            }
+        }
+    }
+
+    /// Tells faces that have waited long enough that nobody answered; the join goes on.
+    fn end_patience(&mut self) {
+        let now = Instant::now();
+        for waiting in self.joins.values_mut() {
+            let (over, rest) = std::mem::take(waiting).into_iter().partition(|(_, until)| *until <= now);
+            *waiting = rest;
+            let over: Vec<(ReplyTo, Instant)> = over;
+            for (reply, _) in over {
+                drop(reply.send(Err(NodeError::NobodyAnswered.into())));
+            }
+        }
+        self.joins.retain(|_, waiting| !waiting.is_empty());
+    }
+}

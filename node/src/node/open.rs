@@ -1,0 +1,116 @@
+//! A node whose vault is open: store and client together.
+
+use kinfold_protocol::Client;
+use kinfold_protocol::step::{Input, Outcome};
+use kinfold_protocol::time::Time;
+use zeroize::Zeroizing;
+
+use crate::clock;
+use crate::control::NodeError;
+use crate::execute::Round;
+use crate::net::NetError;
+use crate::paths::{DataDir, DataDirError};
+use crate::store::{SealedStore, Store, StoreError};
+
+/// Store and client. The client reads only through the store's reader.
+pub(super) struct Open {
+    pub(super) store: Box<dyn Store>,
+    pub(super) client: Client,
+    /// Kept to open the store again after a failure.
+    pub(super) passphrase: Zeroizing<String>,
+}
+
+impl Open {
+    /// Opens the vault, and a client on it; the round is the client's first.
+    pub(super) fn new(dir: &DataDir, passphrase: Zeroizing<String>) -> Result<(Self, Round), NodeError> {
+        let store = SealedStore::open(dir, passphrase.as_bytes())?;
+        if !store.report().is_clean() {
+            tracing::warn!(code = "store_report", "the store lost rows");
+        }
+        let mut seed = Zeroizing::new([0; 32]);
+        getrandom::fill(seed.as_mut_slice()).map_err(|_| NodeError::Internal)?;
+        let reader = store.reader();
+        let (client, output) = Client::open(reader, *seed, clock::wall()).map_err(|_| NodeError::Damaged)?;
+        let mut round = Round::default();
+        round.take(output);
+        Ok((Self { store: Box::new(store), client, passphrase }, round))
+    }
+
+    /// One step for something that came in.
+    pub(super) fn step(&mut self, round: &mut Round, input: Input) -> Option<Outcome> {
+        match self.client.handle(input, clock::wall()) {
+            Ok(output) => Some(round.take(output)),
+            Err(_) => {
+                tracing::error!(code = "step_failed", "an input could not be handled");
+                None
+            }
+        }
+    }
+
+    /// What the time brings.
+    pub(super) fn on_time(&mut self, round: &mut Round) {
+        let now = clock::wall();
+        if self.client.deadline().is_some_and(|due| due <= now) {
+            self.step(round, Input::Deadline);
+        }
+    }
+
+    /// When the time brings something, on the wall clock.
+    pub(super) fn due(&self) -> Option<Time> {
+        [self.client.deadline(), self.store.due()].into_iter().flatten().min()
+    }
+
+    /// Lets the store destroy what is past the protocol's mark.
+    pub(super) fn tick(&mut self) -> Result<(), StoreError> {
+        self.store.set_now(self.client.swept_to());
+        if self.store.due().is_some_and(|due| due <= self.store.now()) {
+            tokio::task::block_in_place(|| self.store.tick())?;
+        }
+        Ok(())
+    }
+
+    /// Marks a clean stop, then takes the keys out of memory.
+    pub(super) fn close(mut self: Box<Self>) -> Result<(), StoreError> {
+        if let Ok(output) = self.client.close(clock::wall()) {
+            self.store.commit(&output.batch)?;
+        }
+        self.store.close()
+    }
+}
+
+impl From<StoreError> for NodeError {
+    fn from(error: StoreError) -> Self {
+        tracing::debug!(code = error.code(), "the store said no");
+        match error {
+            StoreError::AlreadyExists => Self::AlreadySetUp,
+            StoreError::Damaged { .. } | StoreError::KeyringDamaged | StoreError::KeyringMissing => Self::Damaged,
+            StoreError::DiskFull => Self::DiskFull,
+            StoreError::InUse => Self::InUse,
+            StoreError::NewerVersion => Self::NewerVersion,
+            StoreError::NotPrivate | StoreError::ReadOnly => Self::NoAccess,
+            StoreError::WrongPassphrase => Self::WrongPassphrase,
+            StoreError::Closed
+            | StoreError::Io { .. }
+            | StoreError::KeyringFull
+            | StoreError::NoEntropy
+            | StoreError::NoMemory
+            | StoreError::TooLarge => Self::Storage,
+        }
+    }
+}
+
+impl From<DataDirError> for NodeError {
+    fn from(_: DataDirError) -> Self {
+        Self::NoAccess
+    }
+}
+
+impl From<NetError> for NodeError {
+    fn from(error: NetError) -> Self {
+        match error {
+            NetError::PortTaken => Self::PortTaken,
+            NetError::Address | NetError::Listen(_) => Self::BadListen,
+            NetError::Transport(_) => Self::Internal,
+        }
+    }
+}
