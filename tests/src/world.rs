@@ -112,6 +112,12 @@ impl World {
         self.nodes.get(node)?.client.as_ref()
     }
 
+    /// A node's disk.
+    #[must_use]
+    pub fn disk(&self, node: usize) -> Option<&Disk> {
+        self.nodes.get(node).map(|node| &node.disk)
+    }
+
     /// Whether every node is up.
     #[must_use]
     pub fn all_up(&self) -> bool {

@@ -188,6 +188,7 @@ impl World {
             | Ask::Remove { .. }
             | Ask::Retention { .. }
             | Ask::Send { .. } => {}
+            Ask::Mistake => return Err(format!("n{ix} did what no device may do")),
         }
         produced.answers.push((ask, Ok(reply.clone())));
         Ok(())
