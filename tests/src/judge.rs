@@ -63,12 +63,13 @@ pub fn erased(world: &World) -> Result<(), String> {
 
 /// Messages that wait for their author's word, and their authors.
 #[must_use]
-pub fn waiting(world: &World) -> Vec<(usize, GroupId, MsgId)> {
+pub fn waiting(world: &mut World) -> Vec<(usize, GroupId, MsgId)> {
     let mut found = Vec::new();
     for node in 0..world.len() {
-        let Some(client) = world.client(node) else { continue };
+        let mark = world.clock.mark(node);
+        let Some(client) = world.client_mut(node) else { continue };
         for view in client.groups() {
-            let entries = client.outbox(view.group, world.clock.mark(node)).unwrap_or_default();
+            let entries = client.outbox(view.group, mark).unwrap_or_default();
             let waits = entries.into_iter().filter(|entry| entry.state == MessageState::Waiting);
             found.extend(waits.map(|entry| (node, view.group, entry.id)));
         }

@@ -112,6 +112,11 @@ impl World {
         self.nodes.get(node)?.client.as_ref()
     }
 
+    /// A node's client, for views that open what they show.
+    pub fn client_mut(&mut self, node: usize) -> Option<&mut Client> {
+        self.nodes.get_mut(node)?.client.as_mut()
+    }
+
     /// A node's disk.
     #[must_use]
     pub fn disk(&self, node: usize) -> Option<&Disk> {
@@ -236,7 +241,6 @@ impl World {
         node.back_at = None;
         node.starts += 1;
         let (start, disk) = (node.starts, node.disk.clone());
-        disk.sweep(local);
         self.network.power_on(ix, start);
         let opened = Client::open_seeded(Box::new(disk), seed, local);
         let (mut client, output) = opened.map_err(|error| format!("n{ix} cannot be opened: {error}"))?;
@@ -249,7 +253,7 @@ impl World {
             return Ok(());
         }
         self.execute(ix, &mut client, output);
-        self.oracle.look(ix, &client, local, &mut self.levers)?;
+        self.oracle.look(ix, &mut client, &self.clock, local, &mut self.levers)?;
         let node = self.node(ix);
         node.deadline = client.deadline();
         node.wake = Some(now);
@@ -264,6 +268,7 @@ impl World {
         let disk = self.node(ix).disk.clone();
         disk.stage(output.batch);
         disk.flush();
+        disk.sweep(client.swept_to());
         client.durable();
         for transmit in output.transmits {
             self.network.carry(ix, transmit, now, &mut self.levers);

@@ -38,7 +38,6 @@ impl World {
         let letters: Vec<Letter> = node.inbox.drain(..taken).collect();
         let doom = if letters.is_empty() { None } else { node.doom.take() };
         let disk = node.disk.clone();
-        disk.sweep(local);
         let mut steps = letters.len();
         if doom == Some(Doom::BeforeFlush) {
             steps = usize::try_from(self.dice.between(1, letters.len() as u64)).unwrap_or(steps);
@@ -59,6 +58,7 @@ impl World {
             return Ok(());
         }
         disk.flush();
+        disk.sweep(client.swept_to());
         client.durable();
         self.settle(produced, ix, client, local, doom)
     }
@@ -68,7 +68,7 @@ impl World {
         &mut self,
         produced: Produced,
         ix: usize,
-        client: Client,
+        mut client: Client,
         local: Time,
         doom: Option<Doom>,
     ) -> Result<(), String> {
@@ -101,7 +101,7 @@ impl World {
         for (input, route, outcome) in produced.judged {
             self.network.judged(ix, &input, route, &outcome, now, &mut self.levers);
         }
-        self.oracle.look(ix, &client, local, &mut self.levers)?;
+        self.oracle.look(ix, &mut client, &self.clock, local, &mut self.levers)?;
         let wake = now + self.dice.below(8);
         let node = self.node(ix);
         node.deadline = client.deadline();
@@ -165,7 +165,7 @@ impl World {
     fn answered(
         &mut self,
         ix: usize,
-        client: &Client,
+        client: &mut Client,
         ask: Ask,
         output: &Output,
         now: Time,
