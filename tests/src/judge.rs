@@ -50,7 +50,7 @@ pub fn settled(world: &World) -> Result<(), String> {
 pub fn erased(world: &World) -> Result<(), String> {
     for (id, sent) in &world.oracle.sent {
         for node in 0..world.len() {
-            let dead = sent.expires + SWEPT_WITHIN <= world.clock.mark(node);
+            let dead = sent.expires + SWEPT_WITHIN <= world.clock.alive_after(node);
             // The filler is the same in all messages.
             let words = sent.text.trim_end();
             if dead && world.disk(node).is_some_and(|disk| disk.holds(words.as_bytes())) {

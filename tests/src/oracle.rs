@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kinfold_protocol::Client;
 use kinfold_protocol::id::{GroupId, MemberId, MsgId};
-use kinfold_protocol::persist::{Table, WriteBatch};
+use kinfold_protocol::persist::{Key, Table, WriteBatch};
 use kinfold_protocol::step::{Line, LineKind, MessageState, Standing};
 use kinfold_protocol::time::Time;
 
@@ -91,12 +91,9 @@ impl Oracle {
         }
     }
 
-    /// Looks at a batch on its way to a disk: commits are counted, and so are forks.
-    pub fn written(&mut self, batch: &WriteBatch, levers: &mut Levers) {
-        for (key, value) in &batch.rows {
-            if key.table != Table::Commit || value.is_none() {
-                continue;
-            }
+    /// Counts commits that have become durable, by the names of their rows, and forks.
+    pub fn written(&mut self, commits: &[Key], levers: &mut Levers) {
+        for key in commits {
             let (Some(parent), Some(commit)) =
                 (key.name.get(PARENT_BYTES.0..PARENT_BYTES.1), key.name.get(PARENT_BYTES.1..))
             else {
@@ -217,6 +214,13 @@ impl Oracle {
         shown.expires = expires;
         Ok(())
     }
+}
+
+/// The names of the commits that a batch writes.
+#[must_use]
+pub fn commits_in(batch: &WriteBatch) -> Vec<Key> {
+    let written = batch.rows.iter().filter(|(key, value)| key.table == Table::Commit && value.is_some());
+    written.map(|(key, _)| key.clone()).collect()
 }
 
 #[cfg(test)]

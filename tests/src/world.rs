@@ -15,7 +15,7 @@ use crate::disk::Disk;
 use crate::facts::{Ask, Facts};
 use crate::levers::{self, Levers};
 use crate::network::{Network, Route, Start};
-use crate::oracle::Oracle;
+use crate::oracle::{Oracle, commits_in};
 use crate::trace::Trace;
 use crate::watch::Watch;
 
@@ -263,7 +263,7 @@ impl World {
 
     /// Makes an output true that is not of a round.
     fn execute(&mut self, ix: usize, client: &mut Client, output: Output) {
-        self.oracle.written(&output.batch, &mut self.levers);
+        self.oracle.written(&commits_in(&output.batch), &mut self.levers);
         let now = self.clock.now_ms();
         let disk = self.node(ix).disk.clone();
         disk.stage(output.batch);

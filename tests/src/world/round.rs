@@ -3,6 +3,7 @@
 use kinfold_protocol::Client;
 use kinfold_protocol::error::{Error, Refusal};
 use kinfold_protocol::id::{GroupId, MsgId};
+use kinfold_protocol::persist::Key;
 use kinfold_protocol::step::{Event, Input, MessageState, Outcome, Output, Reply, Transmit};
 use kinfold_protocol::time::Time;
 
@@ -10,7 +11,7 @@ use super::{Doom, Letter, World};
 use crate::facts::Ask;
 use crate::levers;
 use crate::network::Route;
-use crate::oracle::{Oracle, Sent};
+use crate::oracle::{Oracle, Sent, commits_in};
 use crate::trace;
 
 /// Inputs of one round at most, as in the node.
@@ -25,6 +26,7 @@ struct Produced {
     events: Vec<Event>,
     answers: Vec<(Ask, Result<Reply, Error>)>,
     sent: Vec<(MsgId, Sent)>,
+    commits: Vec<Key>,
     judged: Vec<(Input, Route, Outcome)>,
 }
 
@@ -73,6 +75,7 @@ impl World {
         doom: Option<Doom>,
     ) -> Result<(), String> {
         let now = self.clock.now_ms();
+        self.oracle.written(&produced.commits, &mut self.levers);
         for (id, sent) in produced.sent {
             if self.oracle.sent.insert(id, sent).is_some() {
                 return Err(format!("n{ix} gave one name to two messages"));
@@ -156,7 +159,7 @@ impl World {
     }
 
     fn produce(&mut self, ix: usize, output: Output, produced: &mut Produced) {
-        self.oracle.written(&output.batch, &mut self.levers);
+        produced.commits.extend(commits_in(&output.batch));
         self.node(ix).disk.stage(output.batch);
         produced.transmits.extend(output.transmits);
         produced.events.extend(output.events);
