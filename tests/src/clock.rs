@@ -1,5 +1,6 @@
 //! Virtual time, and what each node takes it for.
 
+use kinfold_protocol::limits::CLOCK_OFF;
 use kinfold_protocol::time::Time;
 
 /// When every run begins: a day like any other in 2026.
@@ -11,13 +12,14 @@ pub struct Clock {
     now_ms: u64,
     skews_ms: Vec<i64>,
     marks: Vec<Time>,
+    apart: bool,
 }
 
 impl Clock {
     /// Clocks of so many nodes, all right.
     #[must_use]
     pub fn new(nodes: usize) -> Self {
-        Self { now_ms: BEGIN_MS, skews_ms: vec![0; nodes], marks: vec![Time::ZERO; nodes] }
+        Self { now_ms: BEGIN_MS, skews_ms: vec![0; nodes], marks: vec![Time::ZERO; nodes], apart: false }
     }
 
     /// True time, which no node knows.
@@ -47,6 +49,9 @@ impl Clock {
         if let Some(skew) = self.skews_ms.get_mut(node) {
             *skew = ahead_ms;
         }
+        let (least, most) = (self.skews_ms.iter().min(), self.skews_ms.iter().max());
+        let span = least.zip(most).map_or(0, |(least, most)| most.abs_diff(*least));
+        self.apart |= u128::from(span) >= CLOCK_OFF.as_millis();
     }
 
     /// What a node's clock shows.
@@ -62,6 +67,21 @@ impl Clock {
     #[must_use]
     pub fn mark(&self, node: usize) -> Time {
         self.marks.get(node).copied().unwrap_or_default()
+    }
+
+    /// From when on a node may hold something for dead: the latest that its clock has ever shown, or any node's, once
+    /// clocks have been so far apart that nodes correct their own by those of their peers (PROTOCOL D4).
+    #[must_use]
+    pub fn dead_before(&self, node: usize) -> Time {
+        let all = self.marks.iter().copied().max().unwrap_or_default();
+        if self.apart { all } else { self.mark(node) }
+    }
+
+    /// From when on a node must hold something for dead: what its clock shows, or the clock furthest behind.
+    #[must_use]
+    pub fn alive_after(&self, node: usize) -> Time {
+        let behind = if self.apart { self.skews_ms.iter().copied().min().unwrap_or(0) } else { self.skew(node) };
+        Time::from_ms(self.now_ms).shifted(behind.min(self.skew(node)))
     }
 
     /// The true time at which a node's clock will show `local`.

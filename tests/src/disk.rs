@@ -54,6 +54,13 @@ impl Disk {
         }
     }
 
+    /// Whether words stand anywhere on it in the plain.
+    #[must_use]
+    pub fn holds(&self, words: &[u8]) -> bool {
+        let found = |bytes: &[u8]| bytes.windows(words.len().max(1)).any(|window| window == words);
+        self.state().durable.values().any(|value| found(&value.bytes))
+    }
+
     /// Rows that can be read.
     #[must_use]
     pub fn len(&self) -> usize {

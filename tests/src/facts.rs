@@ -46,6 +46,8 @@ pub enum Ask {
         /// Which.
         id: MsgId,
     },
+    /// For what no device may do, to see that it refuses and nothing else changes.
+    Mistake,
     /// To take somebody out.
     Remove {
         /// Of which circle.
@@ -175,12 +177,14 @@ impl Facts {
             }
             (Ask::Remove { circle, whom }, Some(Ok(_))) => self.goes(circle, whom, levers::REMOVES, levers),
             (Ask::Leave { circle }, Some(Ok(_))) => self.goes(circle, node, levers::LEAVES, levers),
+            (Ask::Mistake, Some(Err(_))) => levers.pull(levers::MISTAKES),
             (Ask::Retention { .. }, Some(Ok(_))) => levers.pull(levers::RETENTIONS),
             (
                 Ask::Create { .. }
                 | Ask::Drop { .. }
                 | Ask::Join { .. }
                 | Ask::Leave { .. }
+                | Ask::Mistake
                 | Ask::Release { .. }
                 | Ask::Remove { .. }
                 | Ask::Retention { .. }

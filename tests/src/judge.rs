@@ -16,6 +16,9 @@ use crate::world::World;
 /// A message this close to its deadline need not arrive any more.
 const TOO_LATE: Duration = Duration::from_secs(600);
 
+/// How long after a deadline a device that is up may take to sweep.
+const SWEPT_WITHIN: Duration = Duration::from_secs(2);
+
 /// What all members must agree on.
 #[derive(Debug, PartialEq, Eq)]
 struct Common {
@@ -40,14 +43,33 @@ pub fn settled(world: &World) -> Result<(), String> {
     Ok(())
 }
 
+/// Whether no disk holds a word of what is past its deadline. Devices have had time to sweep.
+///
+/// # Errors
+/// The first disk that does.
+pub fn erased(world: &World) -> Result<(), String> {
+    for (id, sent) in &world.oracle.sent {
+        for node in 0..world.len() {
+            let dead = sent.expires + SWEPT_WITHIN <= world.clock.alive_after(node);
+            // The filler is the same in all messages.
+            let words = sent.text.trim_end();
+            if dead && world.disk(node).is_some_and(|disk| disk.holds(words.as_bytes())) {
+                return Err(format!("the disk of n{node} still holds the words of {}", short(id.as_bytes())));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Messages that wait for their author's word, and their authors.
 #[must_use]
-pub fn waiting(world: &World) -> Vec<(usize, GroupId, MsgId)> {
+pub fn waiting(world: &mut World) -> Vec<(usize, GroupId, MsgId)> {
     let mut found = Vec::new();
     for node in 0..world.len() {
-        let Some(client) = world.client(node) else { continue };
+        let mark = world.clock.mark(node);
+        let Some(client) = world.client_mut(node) else { continue };
         for view in client.groups() {
-            let entries = client.outbox(view.group, world.clock.mark(node)).unwrap_or_default();
+            let entries = client.outbox(view.group, mark).unwrap_or_default();
             let waits = entries.into_iter().filter(|entry| entry.state == MessageState::Waiting);
             found.extend(waits.map(|entry| (node, view.group, entry.id)));
         }

@@ -54,13 +54,15 @@ pub const RETENTIONS: &str = "retentions";
 pub const EXPIRED: &str = "lines expired";
 /// Clocks that were set wrong.
 pub const SKEWS: &str = "clocks skewed";
+/// Commands that a device had to refuse, and did.
+pub const MISTAKES: &str = "mistakes refused";
 /// Leaps of all clocks.
 pub const LEAPS: &str = "leaps of time";
 /// Messages that waited for their author's word.
 pub const WAITED: &str = "messages waited";
 
 /// How often each must happen in forty seeds at the least.
-const LEAST: [(&str, u64); 22] = [
+const LEAST: [(&str, u64); 23] = [
     (ACCEPTED, 1_000),
     (BATCHES_LOST, 10),
     (CLEAN, 20),
@@ -77,6 +79,7 @@ const LEAST: [(&str, u64); 22] = [
     (LINKS_CUT, 40),
     (LINKS_UP, 200),
     (LOST, 100),
+    (MISTAKES, 40),
     (PARTITIONS, 20),
     (REMOVES, 8),
     (RETENTIONS, 20),

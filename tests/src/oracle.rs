@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kinfold_protocol::Client;
 use kinfold_protocol::id::{GroupId, MemberId, MsgId};
-use kinfold_protocol::persist::{Table, WriteBatch};
+use kinfold_protocol::persist::{Key, Table, WriteBatch};
 use kinfold_protocol::step::{Line, LineKind, MessageState, Standing};
 use kinfold_protocol::time::Time;
 
+use crate::clock::Clock;
 use crate::levers::{self, Levers};
 use crate::trace::short;
 
@@ -57,7 +58,7 @@ impl Oracle {
     /// When the device does not show what it has just accepted.
     pub fn accepted(
         node: usize,
-        client: &Client,
+        client: &mut Client,
         group: GroupId,
         id: MsgId,
         now: Time,
@@ -90,12 +91,9 @@ impl Oracle {
         }
     }
 
-    /// Looks at a batch on its way to a disk: commits are counted, and so are forks.
-    pub fn written(&mut self, batch: &WriteBatch, levers: &mut Levers) {
-        for (key, value) in &batch.rows {
-            if key.table != Table::Commit || value.is_none() {
-                continue;
-            }
+    /// Counts commits that have become durable, by the names of their rows, and forks.
+    pub fn written(&mut self, commits: &[Key], levers: &mut Levers) {
+        for key in commits {
             let (Some(parent), Some(commit)) =
                 (key.name.get(PARENT_BYTES.0..PARENT_BYTES.1), key.name.get(PARENT_BYTES.1..))
             else {
@@ -115,19 +113,26 @@ impl Oracle {
     ///
     /// # Errors
     /// When it shows what it must not, or no longer shows what it must.
-    pub fn look(&mut self, node: usize, client: &Client, now: Time, levers: &mut Levers) -> Result<(), String> {
+    pub fn look(
+        &mut self,
+        node: usize,
+        client: &mut Client,
+        clock: &Clock,
+        now: Time,
+        levers: &mut Levers,
+    ) -> Result<(), String> {
         for view in client.groups() {
             let group = view.group;
             if view.standing == Standing::Broken {
                 return Err(format!("n{node}: the group is broken"));
             }
             let lines = client.history(group, None, now).map_err(|error| format!("n{node}: no history: {error}"))?;
-            self.lines(node, group, &lines, now)?;
+            self.lines(node, group, &lines, clock.alive_after(node))?;
             let order: Vec<MsgId> = lines.iter().map(|line| line.id).collect();
             let changed = self.shown.get(&(node, group)).is_none_or(|shown| shown.order != order);
             if changed {
                 self.order(node, group, &order)?;
-                self.replace(node, group, &lines, order, now, levers)?;
+                self.replace(node, group, &lines, order, clock.dead_before(node), levers)?;
             }
         }
         Ok(())
@@ -198,7 +203,7 @@ impl Oracle {
             let dead = dies.is_some_and(|dies| dies <= now);
             let dropped = self.sent.get(id).is_some_and(|sent| sent.dropped);
             if !dead && !dropped {
-                return Err(format!("n{node} lost {} before its deadline", short(id.as_bytes())));
+                return Err(format!("n{node} lost {} at {now}, before its deadline {dies:?}", short(id.as_bytes())));
             }
             if dead {
                 levers.pull(levers::EXPIRED);
@@ -209,6 +214,13 @@ impl Oracle {
         shown.expires = expires;
         Ok(())
     }
+}
+
+/// The names of the commits that a batch writes.
+#[must_use]
+pub fn commits_in(batch: &WriteBatch) -> Vec<Key> {
+    let written = batch.rows.iter().filter(|(key, value)| key.table == Table::Commit && value.is_some());
+    written.map(|(key, _)| key.clone()).collect()
 }
 
 #[cfg(test)]

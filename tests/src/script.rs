@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kinfold_protocol::id::GroupId;
+use kinfold_protocol::id::{GroupId, MemberId};
 use kinfold_protocol::step::{Command, Standing};
 use zeroize::Zeroizing;
 
@@ -79,7 +79,7 @@ impl Script {
                 Err(_) => stays = 0,
             }
             if stays >= STAY_MS {
-                return Ok(());
+                return judge::erased(world);
             }
         }
     }
@@ -103,9 +103,10 @@ impl Script {
             620..650 => self.remove(world, circle),
             650..675 => self.leave(world, circle),
             675..690 => self.word(world),
-            690..715 => self.retention(world, circle),
-            715..745 => self.fall_apart(world),
-            745..800 => self.come_together(world),
+            690..710 => self.retention(world, circle),
+            710..730 => self.mistake(world, circle, node),
+            730..755 => self.fall_apart(world),
+            755..800 => self.come_together(world),
             800..840 => return world.restart_clean(node, self.dice.between(10, 2 * MINUTE_MS)),
             840..880 => world.doom(node, Doom::BeforeFlush),
             880..910 => world.doom(node, Doom::AfterFlush),
@@ -136,7 +137,8 @@ impl Script {
         }
         self.said += 1;
         let filler = usize::try_from(self.dice.below(300)).unwrap_or(0);
-        let text = format!("{} of n{node}{}", self.said, " ".repeat(filler));
+        // Found again by its words, should any of it stay on a disk.
+        let text = format!("said-{}-by-n{node}-in-{circle}.{}", self.said, " ".repeat(filler));
         let expires = self.dice.chance(300).then(|| Duration::from_secs(self.dice.between(5, 3_600)));
         let ask = Ask::Send { circle, text: text.clone(), expires };
         world.ask(node, ask, Command::Send { group, text: Zeroizing::new(text), expires });
@@ -180,12 +182,7 @@ impl Script {
     }
 
     /// Somebody who is in and not the founder, if the circle can spare anybody.
-    fn guest(
-        &mut self,
-        world: &World,
-        circle: usize,
-        inside: &[usize],
-    ) -> Option<(usize, kinfold_protocol::id::MemberId)> {
+    fn guest(&mut self, world: &World, circle: usize, inside: &[usize]) -> Option<(usize, MemberId)> {
         if inside.len() < 3 {
             return None;
         }
@@ -202,6 +199,19 @@ impl Script {
         let retention = Duration::from_secs(hours * 3_600);
         let founder = inside.first().copied().unwrap_or(0);
         world.ask(founder, Ask::Retention { circle }, Command::SetRetention { group, retention });
+    }
+
+    /// Asks for what no device may do: the rest of its round must not notice.
+    fn mistake(&mut self, world: &mut World, circle: usize, node: usize) {
+        let Some((group, _)) = inside(world, circle) else { return };
+        let nobody = MemberId::from_bytes(self.dice.bytes());
+        let command = match self.dice.below(4) {
+            0 => Command::Send { group, text: Zeroizing::new(String::new()), expires: None },
+            1 => Command::SetRetention { group, retention: Duration::from_secs(1) },
+            2 => Command::Remove { group, member: nobody },
+            _ => Command::Join { invite: Zeroizing::new("kinfold".to_owned()), display_name: name(node) },
+        };
+        world.ask(node, Ask::Mistake, command);
     }
 
     /// The author's word on a message that waits.

@@ -3,6 +3,7 @@
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use kinfold_protocol::error::Error;
+use kinfold_protocol::persist::{Key, Value};
 use kinfold_protocol::step::{Command, Event, Input, Outcome, Output, Reply, Transmit};
 
 /// The steps of a run, in order.
@@ -25,10 +26,13 @@ impl Trace {
                 let transmits = digest(output.transmits.iter().map(transmit_bytes));
                 let events = digest(output.events.iter().map(event_bytes));
                 let (rows, sent) = (output.batch.rows.len(), output.transmits.len());
+                let written = digest(output.batch.rows.iter().map(row_bytes));
                 let outcome = outcome(&output.outcome);
                 let kinds: Vec<&str> = output.transmits.iter().map(transmit_kind).collect();
                 let told = output.events.len();
-                format!("{outcome} rows={rows} sent={sent}#{transmits:016x} told={told}#{events:016x} {kinds:?}")
+                format!(
+                    "{outcome} rows={rows}#{written:016x} sent={sent}#{transmits:016x} told={told}#{events:016x} {kinds:?}"
+                )
             }
         };
         self.lines.push(format!("{at_ms:>10} n{node} {input} => {became}"));
@@ -126,6 +130,17 @@ fn transmit_bytes(transmit: &Transmit) -> Vec<u8> {
     let mut all = kind.to_vec();
     all.extend(number.to_be_bytes());
     all.extend(parts.concat());
+    all
+}
+
+/// Everything of a row: what is written decides what comes later.
+fn row_bytes((key, value): (&Key, &Option<Value>)) -> Vec<u8> {
+    let mut all = vec![key.table as u8];
+    all.extend(&key.name);
+    if let Some(value) = value {
+        all.extend_from_slice(&value.bytes);
+        all.extend(format!("{:?}", value.dies).into_bytes());
+    }
     all
 }
 

@@ -15,7 +15,7 @@ use crate::disk::Disk;
 use crate::facts::{Ask, Facts};
 use crate::levers::{self, Levers};
 use crate::network::{Network, Route, Start};
-use crate::oracle::Oracle;
+use crate::oracle::{Oracle, commits_in};
 use crate::trace::Trace;
 use crate::watch::Watch;
 
@@ -110,6 +110,17 @@ impl World {
     #[must_use]
     pub fn client(&self, node: usize) -> Option<&Client> {
         self.nodes.get(node)?.client.as_ref()
+    }
+
+    /// A node's client, for views that open what they show.
+    pub fn client_mut(&mut self, node: usize) -> Option<&mut Client> {
+        self.nodes.get_mut(node)?.client.as_mut()
+    }
+
+    /// A node's disk.
+    #[must_use]
+    pub fn disk(&self, node: usize) -> Option<&Disk> {
+        self.nodes.get(node).map(|node| &node.disk)
     }
 
     /// Whether every node is up.
@@ -230,7 +241,6 @@ impl World {
         node.back_at = None;
         node.starts += 1;
         let (start, disk) = (node.starts, node.disk.clone());
-        disk.sweep(local);
         self.network.power_on(ix, start);
         let opened = Client::open_seeded(Box::new(disk), seed, local);
         let (mut client, output) = opened.map_err(|error| format!("n{ix} cannot be opened: {error}"))?;
@@ -243,7 +253,7 @@ impl World {
             return Ok(());
         }
         self.execute(ix, &mut client, output);
-        self.oracle.look(ix, &client, local, &mut self.levers)?;
+        self.oracle.look(ix, &mut client, &self.clock, local, &mut self.levers)?;
         let node = self.node(ix);
         node.deadline = client.deadline();
         node.wake = Some(now);
@@ -253,11 +263,12 @@ impl World {
 
     /// Makes an output true that is not of a round.
     fn execute(&mut self, ix: usize, client: &mut Client, output: Output) {
-        self.oracle.written(&output.batch, &mut self.levers);
+        self.oracle.written(&commits_in(&output.batch), &mut self.levers);
         let now = self.clock.now_ms();
         let disk = self.node(ix).disk.clone();
         disk.stage(output.batch);
         disk.flush();
+        disk.sweep(client.swept_to());
         client.durable();
         for transmit in output.transmits {
             self.network.carry(ix, transmit, now, &mut self.levers);

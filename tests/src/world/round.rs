@@ -3,6 +3,7 @@
 use kinfold_protocol::Client;
 use kinfold_protocol::error::{Error, Refusal};
 use kinfold_protocol::id::{GroupId, MsgId};
+use kinfold_protocol::persist::Key;
 use kinfold_protocol::step::{Event, Input, MessageState, Outcome, Output, Reply, Transmit};
 use kinfold_protocol::time::Time;
 
@@ -10,7 +11,7 @@ use super::{Doom, Letter, World};
 use crate::facts::Ask;
 use crate::levers;
 use crate::network::Route;
-use crate::oracle::{Oracle, Sent};
+use crate::oracle::{Oracle, Sent, commits_in};
 use crate::trace;
 
 /// Inputs of one round at most, as in the node.
@@ -25,6 +26,7 @@ struct Produced {
     events: Vec<Event>,
     answers: Vec<(Ask, Result<Reply, Error>)>,
     sent: Vec<(MsgId, Sent)>,
+    commits: Vec<Key>,
     judged: Vec<(Input, Route, Outcome)>,
 }
 
@@ -38,7 +40,6 @@ impl World {
         let letters: Vec<Letter> = node.inbox.drain(..taken).collect();
         let doom = if letters.is_empty() { None } else { node.doom.take() };
         let disk = node.disk.clone();
-        disk.sweep(local);
         let mut steps = letters.len();
         if doom == Some(Doom::BeforeFlush) {
             steps = usize::try_from(self.dice.between(1, letters.len() as u64)).unwrap_or(steps);
@@ -59,6 +60,7 @@ impl World {
             return Ok(());
         }
         disk.flush();
+        disk.sweep(client.swept_to());
         client.durable();
         self.settle(produced, ix, client, local, doom)
     }
@@ -68,11 +70,12 @@ impl World {
         &mut self,
         produced: Produced,
         ix: usize,
-        client: Client,
+        mut client: Client,
         local: Time,
         doom: Option<Doom>,
     ) -> Result<(), String> {
         let now = self.clock.now_ms();
+        self.oracle.written(&produced.commits, &mut self.levers);
         for (id, sent) in produced.sent {
             if self.oracle.sent.insert(id, sent).is_some() {
                 return Err(format!("n{ix} gave one name to two messages"));
@@ -101,7 +104,7 @@ impl World {
         for (input, route, outcome) in produced.judged {
             self.network.judged(ix, &input, route, &outcome, now, &mut self.levers);
         }
-        self.oracle.look(ix, &client, local, &mut self.levers)?;
+        self.oracle.look(ix, &mut client, &self.clock, local, &mut self.levers)?;
         let wake = now + self.dice.below(8);
         let node = self.node(ix);
         node.deadline = client.deadline();
@@ -156,7 +159,7 @@ impl World {
     }
 
     fn produce(&mut self, ix: usize, output: Output, produced: &mut Produced) {
-        self.oracle.written(&output.batch, &mut self.levers);
+        produced.commits.extend(commits_in(&output.batch));
         self.node(ix).disk.stage(output.batch);
         produced.transmits.extend(output.transmits);
         produced.events.extend(output.events);
@@ -165,7 +168,7 @@ impl World {
     fn answered(
         &mut self,
         ix: usize,
-        client: &Client,
+        client: &mut Client,
         ask: Ask,
         output: &Output,
         now: Time,
@@ -188,6 +191,7 @@ impl World {
             | Ask::Remove { .. }
             | Ask::Retention { .. }
             | Ask::Send { .. } => {}
+            Ask::Mistake => return Err(format!("n{ix} did what no device may do")),
         }
         produced.answers.push((ask, Ok(reply.clone())));
         Ok(())
