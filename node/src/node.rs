@@ -180,10 +180,10 @@ impl Core {
         let mut ready = Some(ready);
         let ready_by = Instant::now() + READY_PATIENCE;
         while !self.stopping {
-            if self.awaited.is_empty() || Instant::now() >= ready_by {
-                if let Some(ready) = ready.take() {
-                    ready(self.addresses());
-                }
+            if (self.awaited.is_empty() || Instant::now() >= ready_by)
+                && let Some(ready) = ready.take()
+            {
+                ready(self.addresses());
             }
             let mut wake = self.wake();
             if ready.is_some() {
@@ -250,11 +250,11 @@ impl Core {
         if let Some(reply) = locking {
             self.lock_now(reply).await;
         }
-        if let State::Failed { passphrase, again, .. } = &self.state {
-            if *again <= Instant::now() {
-                let passphrase = passphrase.clone();
-                self.reopen(passphrase).await;
-            }
+        if let State::Failed { passphrase, again, .. } = &self.state
+            && *again <= Instant::now()
+        {
+            let passphrase = passphrase.clone();
+            self.reopen(passphrase).await;
         }
     }
 
@@ -272,12 +272,11 @@ impl Core {
         }
         let gone = if let Input::Disconnected { link } = &input { Some(*link) } else { None };
         let source = if let Input::Gossip { net, .. } = &input { Some(*net) } else { None };
-        if let State::Open(open) = &mut self.state {
-            if let Some(outcome) = open.step(round, input) {
-                if let (Some(ticket), Some(net)) = (verdict, source) {
-                    round.judge(net, ticket, &outcome);
-                }
-            }
+        if let State::Open(open) = &mut self.state
+            && let Some(outcome) = open.step(round, input)
+            && let (Some(ticket), Some(net)) = (verdict, source)
+        {
+            round.judge(net, ticket, &outcome);
         }
         if let Some(link) = gone {
             self.nets.forget_link(link);
@@ -405,10 +404,10 @@ impl Core {
 
     /// Writes what is left, then takes the keys out of memory.
     fn put_away(&mut self) {
-        if let State::Open(open) = std::mem::replace(&mut self.state, State::Locked) {
-            if tokio::task::block_in_place(|| open.close()).is_err() {
-                tracing::warn!(code = "unclean_close", "the store was not closed cleanly");
-            }
+        if let State::Open(open) = std::mem::replace(&mut self.state, State::Locked)
+            && tokio::task::block_in_place(|| open.close()).is_err()
+        {
+            tracing::warn!(code = "unclean_close", "the store was not closed cleanly");
         }
     }
 

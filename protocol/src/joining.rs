@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use minicbor::{Decode, Encode};
-use zeroize::Zeroizing;
 
 use crate::error::{Error, Refusal};
-use crate::group::{self, Cx, Group};
+use crate::group::{self, Cx, Group, LoadedRow};
 use crate::id::{GroupId, LinkId, NetId};
 use crate::identity::{Identity, IdentityRow};
 use crate::journal;
@@ -95,7 +94,7 @@ impl Joining {
     }
 
     /// From its rows; `None` if these are not a join's.
-    pub(crate) fn load(net: NetId, rows: &[(Key, Zeroizing<Vec<u8>>)]) -> Result<Option<Self>, Error> {
+    pub(crate) fn load(net: NetId, rows: &[LoadedRow]) -> Result<Option<Self>, Error> {
         let of_join = |key: &Key| key.table == Table::Joining;
         let Some((_, bytes)) = rows.iter().find(|(found, _)| *found == key(net, b"j", &[])) else { return Ok(None) };
         let row: JoiningRow = journal::parse(bytes)?;
@@ -155,7 +154,7 @@ impl Joining {
             Ok(Heard::Sealed(_)) => {
                 let greeting =
                     Greeting { clock: cx.now.wall, member: None, head: None, addresses: Vec::new(), answerer: None };
-                self.say(cx, id, &Message::Greeting(greeting));
+                self.say(cx, id, &Message::Greeting(Box::new(greeting)));
             }
             Ok(Heard::Message(message)) => return self.on_message(cx, id, *message),
             Err(Refusal::NotAdmitted) => {

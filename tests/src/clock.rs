@@ -70,11 +70,12 @@ impl Clock {
     }
 
     /// From when on a node may hold something for dead: the latest that its clock has ever shown, or any node's, once
-    /// clocks have been so far apart that nodes correct their own by those of their peers (PROTOCOL D4).
+    /// clocks have been so far apart that nodes correct their own by those of their peers (PROTOCOL D4). A correction
+    /// is blind to a clock that is set by less than what it corrects at all.
     #[must_use]
     pub fn dead_before(&self, node: usize) -> Time {
         let all = self.marks.iter().copied().max().unwrap_or_default();
-        if self.apart { all } else { self.mark(node) }
+        if self.apart { all + CLOCK_OFF } else { self.mark(node) }
     }
 
     /// From when on a node must hold something for dead: what its clock shows, or the clock furthest behind.

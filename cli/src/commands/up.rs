@@ -14,6 +14,21 @@ use crate::secret;
 /// The variable that says what goes to the log on stderr; codes only, never names, ids or content.
 const LOG_VARIABLE: &str = "KINFOLD_LOG";
 
+/// Libraries that log addresses, transport ids or what they store, whatever the variable asks for.
+const SILENT: &[&str] = &[
+    "libp2p=off",
+    "libp2p_core=off",
+    "libp2p_gossipsub=off",
+    "libp2p_noise=off",
+    "libp2p_ping=off",
+    "libp2p_swarm=off",
+    "libp2p_tcp=off",
+    "libp2p_yamux=off",
+    "multistream_select=off",
+    "sled=off",
+    "yamux=off",
+];
+
 pub(super) fn run(context: &Context) -> Result<()> {
     if !kinfold_node::is_set_up(&context.data_dir) {
         return Err(NodeError::NotSetUp.into());
@@ -24,7 +39,10 @@ pub(super) fn run(context: &Context) -> Result<()> {
         passphrase: secret::passphrase(&context.global)?,
         lan: !context.global.no_lan,
     };
-    let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new("warn"));
+    let filter = SILENT.iter().filter_map(|directive| directive.parse().ok()).fold(
+        EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new("warn")),
+        EnvFilter::add_directive,
+    );
     let colour = env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colour).with_writer(io::stderr).init();
 

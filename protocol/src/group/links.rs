@@ -117,7 +117,7 @@ impl Group {
                 greeting.addresses = self.listening.iter().map(|address| address.0.clone()).collect();
             }
         }
-        self.say(cx, id, &Message::Greeting(greeting));
+        self.say(cx, id, &Message::Greeting(Box::new(greeting)));
         self.prove(cx, id)
     }
 

@@ -11,10 +11,13 @@ use crate::persist::{Key, Table};
 use crate::wire;
 use crate::wire::control::Control;
 
+/// A row met in a scan.
+pub(crate) type LoadedRow = (Key, zeroize::Zeroizing<Vec<u8>>);
+
 /// Rows by family, sorted out before any group is built: a scan has no order.
 #[derive(Default)]
 pub(crate) struct Loader {
-    rows: BTreeMap<NetId, Vec<(Key, zeroize::Zeroizing<Vec<u8>>)>>,
+    rows: BTreeMap<NetId, Vec<LoadedRow>>,
 }
 
 impl Loader {
@@ -32,14 +35,14 @@ impl Loader {
     }
 
     /// The rows of one network.
-    pub(crate) fn rows(&mut self, net: NetId) -> Vec<(Key, zeroize::Zeroizing<Vec<u8>>)> {
+    pub(crate) fn rows(&mut self, net: NetId) -> Vec<LoadedRow> {
         self.rows.remove(&net).unwrap_or_default()
     }
 }
 
 impl Group {
     /// A group from its rows; `None` if these are not a group's.
-    pub(crate) fn load(net: NetId, rows: &[(Key, zeroize::Zeroizing<Vec<u8>>)]) -> Result<Option<Self>, Error> {
+    pub(crate) fn load(net: NetId, rows: &[LoadedRow]) -> Result<Option<Self>, Error> {
         let find = |suffix: &[u8]| {
             let key = Key::new(Table::Group, net, &[suffix]);
             rows.iter().find(|(found, _)| *found == key).map(|(_, bytes)| bytes)

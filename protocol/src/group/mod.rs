@@ -41,7 +41,7 @@ use self::epochs::{Epoch, Epochs};
 use self::history::{History, LineRow, RowKind};
 use self::invites::Invites;
 use self::link::Link;
-pub(crate) use self::load::Loader;
+pub(crate) use self::load::{LoadedRow, Loader};
 use self::log::Log;
 use self::outbox::Outbox;
 use self::reach::Reach;

@@ -180,10 +180,9 @@ impl Group {
             Seal::Commit(parent) => self.open_commit(cx, envelope, &parent),
             Seal::Content(epoch) => {
                 let outcome = self.open_content(cx, envelope, &epoch)?;
-                if let (Outcome::Applied(_) | Outcome::Parked(_), Some(author)) =
-                    (&outcome, self.author_of(&epoch, envelope))
-                {
-                    if let Some(link) = self.link_to(&author).or(from) {
+                if matches!(outcome, Outcome::Applied(_) | Outcome::Parked(_)) {
+                    let author = self.author_of(&epoch, envelope);
+                    if let Some(link) = author.and_then(|author| self.link_to(&author)).or(from) {
                         self.have_soon(cx, link, id);
                     }
                 }
@@ -297,10 +296,7 @@ impl Group {
 
     fn open_control(&mut self, cx: &mut Cx<'_>, envelope: &Envelope, rank: &Rank) -> Result<Outcome, Error> {
         let key = self.generations.get(rank).ok_or(Error::Broken)?.control_key();
-        let body = match envelope.open(&key) {
-            Ok(body) => body,
-            Err(_) => return Ok(Outcome::Refused(Refusal::BadSeal)),
-        };
+        let Ok(body) = envelope.open(&key) else { return Ok(Outcome::Refused(Refusal::BadSeal)) };
         let Ok(control) = wire::decode::<Control>(&body, Control::BYTES_MAX) else {
             return Ok(Outcome::Refused(Refusal::Malformed));
         };

@@ -194,9 +194,8 @@ mod tests {
         fn any_bytes_are_parsed_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..1_100)) {
             let key = EnvelopeKey::new(&[1; 32]);
             let sized = bytes.len() == 512 || bytes.len() == 1_024;
-            match Envelope::parse(bytes) {
-                Ok(envelope) => prop_assert!(sized && envelope.open(&key).is_err()),
-                Err(Malformed) => {}
+            if let Ok(envelope) = Envelope::parse(bytes) {
+                prop_assert!(sized && envelope.open(&key).is_err());
             }
         }
     }

@@ -18,7 +18,7 @@ pub(crate) const OWN_ADDRESSES_MAX: usize = 8;
 pub(crate) enum Message {
     /// First in each direction: who I am and where I stand.
     #[n(0)]
-    Greeting(#[n(0)] Greeting),
+    Greeting(#[n(0)] Box<Greeting>),
     /// I hold a newer generation than the one this channel began with: its tag over this channel (PROTOCOL M2).
     #[n(1)]
     Prove(#[cbor(n(0), with = "minicbor::bytes")] [u8; 16]),
