@@ -43,6 +43,8 @@ pub struct Client {
     rooms: BTreeMap<NetId, Room>,
     links: BTreeMap<LinkId, NetId>,
     now: Now,
+    /// The room that was at work when the last step ended.
+    blamed: Option<NetId>,
 }
 
 enum Room {
@@ -100,6 +102,7 @@ impl Client {
             rooms: BTreeMap::new(),
             links: BTreeMap::new(),
             now: Now { wall, stamp: wall, sweep: wall },
+            blamed: None,
         };
         client.load()?;
         client.clock = Clock::from_row(client.device.clock.clone());
@@ -182,24 +185,16 @@ impl Client {
             | Input::Listening { .. } => {}
         }
         let gone = if let Input::Disconnected { link } = &input { Some(*link) } else { None };
-        let peer = self.net_of_peer_input(&input);
+        let asked = matches!(input, Input::Command(_));
         let mut done = self.step(now, |rooms, links, cx| route(rooms, links, cx, input));
-        if let (Err(Error::Broken), Some(net)) = (&done, peer) {
+        // Bytes from a peer, and time, never make an error: the group that they broke is set aside.
+        while let (Err(Error::Broken), Some(net), false) = (&done, self.blamed.take(), asked) {
             done = self.set_aside(net, now);
         }
         if let Some(link) = gone {
             self.links.remove(&link);
         }
         done
-    }
-
-    /// Whose network brought an input, if it came from outside.
-    fn net_of_peer_input(&self, input: &Input) -> Option<NetId> {
-        match input {
-            Input::Frame { link, .. } | Input::Disconnected { link } => self.links.get(link).copied(),
-            Input::Connected { net, .. } | Input::Gossip { net, .. } => Some(*net),
-            Input::Command(_) | Input::Deadline | Input::DialFailed { .. } | Input::Listening { .. } => None,
-        }
     }
 
     /// A group whose rows contradict themselves is set aside until the next start; the others go on.
@@ -234,6 +229,7 @@ impl Client {
             rng: &mut self.rng,
             clock: &mut self.clock,
             now: self.now,
+            at: None,
             transmits: Vec::new(),
             events: Vec::new(),
         };
@@ -241,6 +237,7 @@ impl Client {
         // A group whose leave took effect has no rows any more.
         self.rooms.retain(|_, room| !matches!(room, Room::Group(group) if group.is_gone()));
         self.now = cx.now;
+        self.blamed = cx.at;
         let Cx { tx, transmits, events, .. } = cx;
         let mut batch = tx.into_batch();
         let outcome = match done {
@@ -376,6 +373,7 @@ impl Client {
             rng: &mut self.rng,
             clock: &mut self.clock,
             now: self.now,
+            at: None,
             transmits: Vec::new(),
             events: Vec::new(),
         };
@@ -416,12 +414,20 @@ fn find_mut(rooms: &mut Rooms, id: GroupId) -> Result<&mut Group, Error> {
 fn route(rooms: &mut Rooms, links: &BTreeMap<LinkId, NetId>, cx: &mut Cx<'_>, input: Input) -> Result<Outcome, Error> {
     let done = Ok(Outcome::Applied(Reply::Done));
     let unknown = Ok(Outcome::Refused(Refusal::UnknownLink));
+    cx.at = match &input {
+        Input::Frame { link, .. } | Input::Disconnected { link } => links.get(link).copied(),
+        Input::Connected { net, .. }
+        | Input::DialFailed { net, .. }
+        | Input::Gossip { net, .. }
+        | Input::Listening { net, .. } => Some(*net),
+        Input::Command(_) | Input::Deadline => None,
+    };
     match input {
         Input::Command(command) => on_command(rooms, cx, command).map(Outcome::Applied),
         Input::Connected { net, link, ends, address } => {
             match rooms.get_mut(&net) {
                 Some(Room::Group(group)) => group.on_connected(cx, link, ends, address),
-                Some(Room::Joining(joining)) => joining.on_connected(cx, link, ends),
+                Some(Room::Joining(joining)) => joining.on_connected(cx, link, ends, address),
                 None => cx.transmit(Transmit::Disconnect { link }),
             }
             done
@@ -490,6 +496,7 @@ fn give_up(rooms: &mut Rooms, cx: &mut Cx<'_>, net: NetId, why: Refusal) -> Resu
 fn on_deadline(rooms: &mut Rooms, cx: &mut Cx<'_>) -> Result<Outcome, Error> {
     let nets: Vec<NetId> = rooms.keys().copied().collect();
     for net in nets {
+        cx.at = Some(net);
         match rooms.get_mut(&net) {
             Some(Room::Group(group)) => group.on_deadline(cx)?,
             Some(Room::Joining(joining)) => {

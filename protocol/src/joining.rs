@@ -1,6 +1,6 @@
 //! Coming in by an invite: the joiner's side, until there is a group (PROTOCOL J).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use minicbor::{Decode, Encode};
@@ -38,6 +38,8 @@ pub(crate) struct Joining {
     rows: StateRows,
     links: BTreeMap<LinkId, Visit>,
     listening: Option<(u16, Vec<Address>)>,
+    /// Where somebody answered who does not know the invite.
+    strangers: BTreeSet<Address>,
     next_dial: Time,
     wait: Duration,
 }
@@ -47,6 +49,8 @@ struct Visit {
     /// Whether the other end has proved that it may answer the invite.
     answered: bool,
     closes: Time,
+    /// Where we dialled.
+    address: Option<Address>,
 }
 
 #[derive(Encode, Decode)]
@@ -90,7 +94,8 @@ impl Joining {
 
     fn new(net: NetId, invite: Invite, me: Identity, package: Vec<u8>, rows: StateRows) -> Self {
         let (links, next_dial, wait) = (BTreeMap::new(), Time::ZERO, RETRY_FIRST);
-        Self { net, invite, me, package, rows, links, listening: None, next_dial, wait }
+        let strangers = BTreeSet::new();
+        Self { net, invite, me, package, rows, links, listening: None, strangers, next_dial, wait }
     }
 
     /// From its rows; `None` if these are not a join's.
@@ -131,9 +136,9 @@ impl Joining {
     }
 
     /// A link is up.
-    pub(crate) fn on_connected(&mut self, cx: &mut Cx<'_>, link: LinkId, ends: Ends) {
+    pub(crate) fn on_connected(&mut self, cx: &mut Cx<'_>, link: LinkId, ends: Ends, address: Option<Address>) {
         let (talk, frame) = Talk::begin(ends, cx.rng);
-        self.links.insert(link, Visit { talk, answered: false, closes: cx.now.wall + VISIT_MAX });
+        self.links.insert(link, Visit { talk, answered: false, closes: cx.now.wall + VISIT_MAX, address });
         cx.frame(link, frame);
     }
 
@@ -159,7 +164,14 @@ impl Joining {
             Ok(Heard::Message(message)) => return self.on_message(cx, id, *message),
             Err(Refusal::NotAdmitted) => {
                 cx.transmit(Transmit::Disconnect { link: id });
-                return Ok(Arrival::Failed(Refusal::NotAdmitted));
+                self.strangers.extend(self.links.remove(&id).and_then(|visit| visit.address));
+                // One stranger on an old address says nothing; strangers on all of them say that it leads nowhere.
+                let nowhere = self.invite.hints.iter().all(|hint| self.strangers.contains(hint));
+                return Ok(if nowhere {
+                    Arrival::Failed(Refusal::NotAdmitted)
+                } else {
+                    Arrival::Waiting(Outcome::Refused(Refusal::NotAdmitted))
+                });
             }
             Err(refusal) => {
                 cx.transmit(Transmit::Disconnect { link: id });

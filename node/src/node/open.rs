@@ -1,6 +1,7 @@
 //! A node whose vault is open: store and client together.
 
 use kinfold_protocol::Client;
+use kinfold_protocol::limits::AHEAD_MAX;
 use kinfold_protocol::step::{Input, Outcome};
 use kinfold_protocol::time::Time;
 use zeroize::Zeroizing;
@@ -62,7 +63,11 @@ impl Open {
 
     /// Lets the store destroy what is past the protocol's mark.
     pub(super) fn tick(&mut self) -> Result<(), StoreError> {
-        self.store.set_now(self.client.swept_to());
+        let mark = self.client.swept_to();
+        if mark + AHEAD_MAX < self.store.now() {
+            self.store.restart_clock(mark);
+        }
+        self.store.set_now(mark);
         if self.store.due().is_some_and(|due| due <= self.store.now()) {
             tokio::task::block_in_place(|| self.store.tick())?;
         }

@@ -214,6 +214,14 @@ impl Store for MemoryStore {
         }
     }
 
+    fn restart_clock(&mut self, at: Time) {
+        self.now = at;
+        let mut inner = self.disk.lock();
+        if inner.owner == Some(self.opening) {
+            inner.cached.now = at;
+        }
+    }
+
     fn now(&self) -> Time {
         self.now
     }

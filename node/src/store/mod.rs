@@ -40,9 +40,12 @@ pub trait Store: Send {
     /// that the change survived.
     fn commit_seq(&self) -> u64;
 
-    /// Moves the store's clock. It never goes back: neither now nor after a restart. Whoever calls it has
+    /// Moves the store's clock. This never takes it back, neither now nor after a restart. Whoever calls it has
     /// decided that the moment can be believed, as rows die by it.
     fn set_now(&mut self, wall: Time);
+
+    /// Sets the store's clock back: it had followed a clock that was wrong. What died stays dead.
+    fn restart_clock(&mut self, at: Time);
 
     /// The store's clock, which starts at the latest moment that the last run kept.
     fn now(&self) -> Time;

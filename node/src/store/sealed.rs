@@ -142,6 +142,13 @@ impl Store for SealedStore {
         }
     }
 
+    fn restart_clock(&mut self, at: Time) {
+        self.now = at;
+        if let Some(core) = lock_core(&self.core).as_mut() {
+            core.restart_clock(at);
+        }
+    }
+
     fn now(&self) -> Time {
         self.now
     }

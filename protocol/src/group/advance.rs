@@ -55,7 +55,7 @@ impl Group {
             group: self.id,
             operation,
             target,
-            sequence: head.extension.sequence_of(&target).saturating_add(1),
+            sequence: head.extension.spent(operation, &target).saturating_add(1),
             epoch: self.facts.head,
             number: head.number,
             issuer: self.me.key(),

@@ -16,6 +16,8 @@ pub(crate) struct Cx<'a> {
     pub(crate) rng: &'a mut ChaCha20Rng,
     pub(crate) clock: &'a mut Clock,
     pub(crate) now: Now,
+    /// Whose room is at work: the one to blame if something contradicts itself.
+    pub(crate) at: Option<NetId>,
     pub(crate) transmits: Vec<Transmit>,
     pub(crate) events: Vec<Event>,
 }

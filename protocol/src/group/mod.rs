@@ -93,6 +93,8 @@ pub(crate) struct Group {
     receipts: Receipts,
     listening: Vec<Address>,
     topics: Vec<crate::id::Topic>,
+    /// Whether envelopes wait for others of the same sender and epoch (PROTOCOL M4).
+    gapped: bool,
     /// Whether generations must be burnt before the next send (PROTOCOL G3).
     burn_due: bool,
 }
@@ -222,6 +224,7 @@ impl Group {
             receipts: Receipts::default(),
             listening: Vec::new(),
             topics: Vec::new(),
+            gapped: false,
             burn_due: false,
         }
     }
@@ -241,7 +244,9 @@ impl Group {
         self.receipts = before.receipts;
         self.listening = before.listening;
         self.topics = before.topics;
-        self.burn_due = before.burn_due;
+        self.gapped = before.gapped;
+        // The step that failed may have burnt in memory only; burning again costs nothing.
+        self.burn_due = true;
     }
 
     /// After an unclean stop: more may have been sealed than the rows know (PROTOCOL G3).

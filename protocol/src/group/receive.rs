@@ -74,7 +74,8 @@ impl Group {
         for ((_, id), envelope) in opened {
             outcome = self.open(cx, id, &envelope, batch.from)?;
         }
-        if self.facts.head != head {
+        let closing = self.gapped && matches!(outcome, Outcome::Applied(_));
+        if self.facts.head != head || closing {
             self.rescan(cx)?;
         }
         Ok(outcome)
@@ -84,6 +85,7 @@ impl Group {
     fn rescan(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
         loop {
             let head = self.facts.head;
+            self.gapped = false;
             let mut ready = BTreeMap::new();
             for id in self.log.unknown() {
                 if let Some(envelope) = self.log.read(cx, self.net, &id)? {
@@ -209,6 +211,7 @@ impl Group {
             Ok(opened) => opened,
             Err(MlsError::TooFarAhead) => {
                 self.log.keep_unknown(cx, self.net, envelope);
+                self.gapped = true;
                 self.ask_around(cx)?;
                 return Ok(Outcome::Parked(Why::Gap));
             }
@@ -331,6 +334,10 @@ impl Group {
         let Ok((commit, id)) = Commit::parse(&body) else { return Ok(Outcome::Refused(Refusal::Malformed)) };
         if commit.group != self.id || commit.parent != *parent {
             return Ok(Outcome::Refused(Refusal::Malformed));
+        }
+        if commit.version > crate::limits::PROTOCOL_VERSION {
+            self.log.keep_unknown(cx, self.net, envelope);
+            return Ok(Outcome::Parked(Why::NewerProtocol));
         }
         if *parent != self.facts.head {
             let end = super::log::end_of(envelope);

@@ -174,7 +174,12 @@ impl Group {
     }
 
     fn seal_message(&mut self, cx: &mut Cx<'_>, id: MsgId) -> Result<(), Error> {
-        let row = super::history::History::row(cx, self.net, &id)?.ok_or(Error::Broken)?;
+        let Some(row) = super::history::History::row(cx, self.net, &id)? else {
+            // Its deadline came between two sweeps.
+            self.outbox.remove(cx, self.net, &id);
+            self.history.drop_line(cx, self.net, &id);
+            return Ok(());
+        };
         let signed = row.signed.clone().ok_or(Error::Broken)?;
         let mut entry = self.outbox.get(&id).ok_or(Error::Broken)?.clone();
         let envelope = self.seal_content(cx, &signed, entry.expires)?;
@@ -241,9 +246,11 @@ impl Group {
     /// A member says which messages it has opened.
     pub(crate) fn mark_received(&mut self, cx: &mut Cx<'_>, by: MemberId, ids: &[MsgId]) {
         for id in ids {
-            let Some(mut entry) = self.outbox.get(id).filter(|entry| !entry.received.contains(&by)).cloned() else {
-                continue;
+            let new = |entry: &&Entry| {
+                let roster = entry.sealed.and_then(|(epoch, _)| self.epochs.get(&epoch)).map(|epoch| &epoch.roster);
+                !entry.received.contains(&by) && roster.is_some_and(|roster| roster.has(&by))
             };
+            let Some(mut entry) = self.outbox.get(id).filter(new).cloned() else { continue };
             entry.held = true;
             entry.received.push(by);
             let state = entry.state();

@@ -26,6 +26,9 @@ pub(crate) struct Extension {
     /// Who was taken out, oldest first.
     #[n(3)]
     pub(crate) removed: Vec<Removed>,
+    /// The sequence of the ticket that made the rules: older ones are spent.
+    #[n(4)]
+    pub(crate) policy_sequence: u64,
 }
 
 /// A removal.
@@ -43,7 +46,13 @@ pub(crate) struct Removed {
 impl Extension {
     /// A new group's.
     pub(crate) fn new(founder: MemberId, policy: Policy) -> Self {
-        Self { version_min: PROTOCOL_VERSION, facilitators: vec![founder], policy, removed: Vec::new() }
+        Self {
+            version_min: PROTOCOL_VERSION,
+            facilitators: vec![founder],
+            policy,
+            removed: Vec::new(),
+            policy_sequence: 0,
+        }
     }
 
     /// Reads one.
@@ -65,8 +74,15 @@ impl Extension {
         self.facilitators.contains(member)
     }
 
-    /// The sequence up to which tickets about a member are spent.
-    pub(crate) fn sequence_of(&self, member: &MemberId) -> u64 {
+    /// The sequence up to which tickets of an operation on a target are spent.
+    pub(crate) fn spent(&self, operation: Operation, target: &MemberId) -> u64 {
+        match operation {
+            Operation::Policy => self.policy_sequence,
+            Operation::Add | Operation::Leave | Operation::Remove => self.sequence_of(target),
+        }
+    }
+
+    fn sequence_of(&self, member: &MemberId) -> u64 {
         self.removed.iter().rev().find(|removed| removed.member == *member).map_or(0, |removed| removed.sequence)
     }
 
@@ -84,6 +100,7 @@ impl Extension {
                 Operation::Policy => {
                     if let Some(policy) = &ticket.policy {
                         next.policy.clone_from(policy);
+                        next.policy_sequence = ticket.sequence;
                     }
                 }
             }

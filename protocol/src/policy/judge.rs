@@ -52,7 +52,7 @@ impl Verdict {
 /// Why a commit is invalid: the clause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Invalid {
-    /// The committer is no member of the parent.
+    /// The committer is no member of the parent, or no facilitator.
     #[error("V2")]
     Committer,
     /// A proposal by reference, or of a kind that has no place here.
@@ -88,9 +88,13 @@ pub(crate) fn judge(parent: Parent<'_>, staged: &StagedView, tickets: &[Signed])
 
 fn judge_member(parent: Parent<'_>, leaf: u32, staged: &StagedView, tickets: &[Signed]) -> Result<Verdict, Invalid> {
     let committer = parent.roster.at(leaf).ok_or(Invalid::Committer)?;
+    // Until members vote for heads, one person commits: rivals would have no judge.
+    if !parent.extension.is_facilitator(&committer.member) {
+        return Err(Invalid::Committer);
+    }
     let path = staged.path_leaf.as_ref().ok_or(Invalid::Kind)?;
     let credential = bound_credential(&path.credential, &path.signature_key).map_err(|_| Invalid::Identity)?;
-    if credential.member_key != committer.credential.member_key {
+    if (credential.member_key, &credential.name) != (committer.credential.member_key, &committer.credential.name) {
         return Err(Invalid::Identity);
     }
     let tickets = open_tickets(parent, tickets)?;
@@ -123,7 +127,7 @@ pub(crate) fn open_ticket(parent: Parent<'_>, signed: &Signed) -> Result<Ticket,
     let removal = matches!(ticket.operation, Operation::Remove | Operation::Leave);
     let age = parent.number.checked_sub(ticket.number);
     let fresh = age.is_some_and(|age| removal || age <= TICKET_EPOCHS_MAX);
-    let new = ticket.operation == Operation::Policy || ticket.sequence > parent.extension.sequence_of(&ticket.target);
+    let new = ticket.sequence > parent.extension.spent(ticket.operation, &ticket.target);
     if ticket.group == parent.group && may && fresh && new { Ok(ticket) } else { Err(Invalid::Ticket) }
 }
 

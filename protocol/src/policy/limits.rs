@@ -63,18 +63,12 @@ pub const CLOCK_JUMP: Duration = Duration::from_secs(30 * 86_400);
 
 /// Outbox entries of a group.
 pub const OUTBOX_MAX: usize = 10_000;
-/// Epoch states of a group beside the unsettled ones.
-pub const STATES_MAX: usize = 48;
 /// Causal parents that a message names (PROTOCOL O6).
 pub const PARENTS_MAX: usize = 8;
 /// Generations a sender burns after an unclean stop: more than a lost batch can have used (PROTOCOL G3).
 pub const BURN: u32 = 64;
 /// Out-of-order window and forward distance of the ratchets (PROTOCOL M4).
 pub const RATCHET_WINDOW: u32 = 1_000;
-/// Own messages in one epoch at which sending pauses for a key update (PROTOCOL C7).
-pub const EPOCH_MESSAGES_MAX: u32 = 1_000;
-/// Commits walked in one step while catching up, so that a step stays short.
-pub const WALK_MAX: usize = 64;
 /// Remembered addresses of a group: three a member for a group of twenty.
 pub const ADDRESSES_MAX: usize = 64;
 /// Links of one network at a time: every member of a large group twice, once for each of two starts.

@@ -13,8 +13,9 @@ use crate::time::Time;
 #[derive(Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub(crate) struct Commit {
+    /// Which protocol it was made under.
     #[n(0)]
-    version: u16,
+    pub(crate) version: u16,
     /// Of which group.
     #[n(1)]
     pub(crate) group: GroupId,

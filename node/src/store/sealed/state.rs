@@ -123,6 +123,10 @@ impl Core {
         self.now = self.now.max(wall);
     }
 
+    pub(super) const fn restart_clock(&mut self, at: Time) {
+        self.now = at;
+    }
+
     pub(super) fn commit(&mut self, batch: &WriteBatch) -> Result<(), StoreError> {
         if batch.rows.len() > BATCH_ROWS_MAX {
             return Err(StoreError::TooLarge);
