@@ -24,6 +24,8 @@ pub(crate) enum Answer {
     Now(Value),
     /// The join under way will answer.
     WhenJoined(NetId),
+    /// This, once the network listens: an invite made next must say where.
+    WhenListening(NetId, Value),
 }
 
 /// The client, for one request.
@@ -107,7 +109,8 @@ impl Desk<'_> {
         self.check_port()?;
         let reply = self.command(Command::CreateGroup { name: name.clone(), display_name })?;
         let Reply::Group(group) = reply else { return Err(Error::Broken.into()) };
-        value(&rows::GroupMade { group_id: group.to_hex(), name })
+        let net = self.group(&group.to_hex())?.net;
+        Ok(Answer::WhenListening(net, json(&rows::GroupMade { group_id: group.to_hex(), name })?))
     }
 
     fn check_port(&self) -> Result<(), ApiError> {

@@ -114,7 +114,7 @@ pub(crate) struct Nets {
     running: BTreeMap<NetId, NetHandle>,
     homes: BTreeMap<LinkId, NetId>,
     /// Networks that could not start, with the reason; told once.
-    failed: Option<net::NetError>,
+    failed: Option<(NetId, net::NetError)>,
 }
 
 impl Nets {
@@ -135,7 +135,7 @@ impl Nets {
     }
 
     /// Why the last network could not start, once.
-    pub(crate) const fn failure(&mut self) -> Option<net::NetError> {
+    pub(crate) const fn failure(&mut self) -> Option<(NetId, net::NetError)> {
         self.failed.take()
     }
 
@@ -168,7 +168,7 @@ impl Nets {
             }
             Err(error) => {
                 tracing::warn!(code = error.code(), "a network did not start");
-                self.failed = Some(error);
+                self.failed = Some((net, error));
             }
         }
     }

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kinfold_protocol::id::NetId;
-use kinfold_protocol::step::{Event, Input};
+use kinfold_protocol::step::{Command, Event, Input};
+use serde_json::Value;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::Instant;
@@ -99,11 +100,12 @@ pub async fn run(options: Options, ready: impl FnOnce(Vec<(String, String)>)) ->
         feed: feed.clone(),
         state: State::Locked,
         joins: BTreeMap::new(),
+        founders: BTreeMap::new(),
         awaited: Vec::new(),
         stopping: false,
     };
     core.unlock(options.passphrase).await?;
-    if let Some(failure) = core.nets.failure() {
+    if let Some((_, failure)) = core.nets.failure() {
         return Err(failure.into());
     }
     let socket = Socket::bind(core.dir.root())?;
@@ -159,6 +161,8 @@ struct Core {
     state: State,
     /// Faces that wait for a join.
     joins: BTreeMap<NetId, Vec<(ReplyTo, Instant)>>,
+    /// Faces that made a group and wait until it listens.
+    founders: BTreeMap<NetId, (ReplyTo, Value, Instant)>,
     /// Networks that have yet to listen before the node is ready.
     awaited: Vec<NetId>,
     stopping: bool,
@@ -224,8 +228,9 @@ impl Core {
             State::Locked => None,
         };
         let join = self.joins.values().flatten().map(|(_, until)| *until).min();
+        let founder = self.founders.values().map(|(_, _, until)| *until).min();
         let sleep = now + SLEEP_MAX;
-        [due, join, Some(sleep)].into_iter().flatten().min().unwrap_or(sleep)
+        [due, join, founder, Some(sleep)].into_iter().flatten().min().unwrap_or(sleep)
     }
 
     async fn round(&mut self, work: Vec<Work>) {
@@ -257,7 +262,12 @@ impl Core {
         let FromNet { input, verdict } = from;
         match &input {
             Input::Connected { net, link, .. } => self.nets.note_link(*net, *link),
-            Input::Listening { net, .. } => self.awaited.retain(|awaited| awaited != net),
+            Input::Listening { net, .. } => {
+                self.awaited.retain(|awaited| awaited != net);
+                if let Some((reply, value, _)) = self.founders.remove(net) {
+                    round.reply(reply, Ok(value));
+                }
+            }
             _ => {}
         }
         let gone = if let Input::Disconnected { link } = &input { Some(*link) } else { None };
@@ -292,6 +302,10 @@ impl Core {
                 let mut desk = Desk { client: &mut open.client, round, now, one_port: self.fixed_port };
                 match desk.answer(request) {
                     Ok(Answer::Now(value)) => round.reply(reply, Ok(value)),
+                    Ok(Answer::WhenListening(net, value)) => {
+                        let until = Instant::now() + READY_PATIENCE;
+                        self.founders.insert(net, (reply, value, until));
+                    }
                     Ok(Answer::WhenJoined(net)) => {
                         let until = Instant::now() + JOIN_PATIENCE;
                         self.joins.entry(net).or_default().push((reply, until));
@@ -327,6 +341,18 @@ impl Core {
         }
         let events = round.publish(&mut self.nets, &open.client, &self.feed).await;
         self.answer_joins(events);
+        if let Some((net, failure)) = self.nets.failure() {
+            self.unmake(net, NodeError::from(failure)).await;
+        }
+    }
+
+    /// A network could not start. A group made just now is taken back with the reason; others stay offline.
+    async fn unmake(&mut self, net: NetId, failure: NodeError) {
+        let (Some((reply, _, _)), State::Open(open)) = (self.founders.remove(&net), &mut self.state) else { return };
+        let mut round = Round::default();
+        open.step(&mut round, Input::Command(Command::Forget { net }));
+        round.reply(reply, Err(failure.into()));
+        Box::pin(self.execute(round)).await;
     }
 
     /// The store failed: memory is dropped and built again from what the disk holds (PROTOCOL G2).
@@ -404,9 +430,17 @@ impl Core {
         }
     }
 
-    /// Tells faces that have waited long enough that nobody answered; the join goes on.
+    /// Answers faces that have waited long enough: the group stands though it does not listen yet; nobody answered
+    /// the join, which goes on.
     fn end_patience(&mut self) {
         let now = Instant::now();
+        let late: Vec<NetId> =
+            self.founders.iter().filter(|(_, (_, _, until))| *until <= now).map(|(net, _)| *net).collect();
+        for net in late {
+            if let Some((reply, value, _)) = self.founders.remove(&net) {
+                drop(reply.send(Ok(value)));
+            }
+        }
         for waiting in self.joins.values_mut() {
             let (over, rest) = std::mem::take(waiting).into_iter().partition(|(_, until)| *until <= now);
             *waiting = rest;

@@ -219,6 +219,14 @@ impl Client {
         act: impl FnOnce(&mut BTreeMap<NetId, Room>, &BTreeMap<LinkId, NetId>, &mut Cx<'_>) -> Result<Outcome, Error>,
     ) -> Result<Output, Error> {
         let clock_before = self.clock.row().clone();
+        if wall < self.now.wall {
+            for room in self.rooms.values_mut() {
+                match room {
+                    Room::Group(group) => group.clock_went_back(wall),
+                    Room::Joining(joining) => joining.clock_went_back(wall),
+                }
+            }
+        }
         self.now = self.clock.tick(wall);
         let mut cx = Cx {
             tx: Tx::new(&self.stack),

@@ -53,12 +53,14 @@ impl ClockRow {
 pub(crate) struct Clock {
     row: ClockRow,
     peers: BTreeMap<(NetId, MemberId), i64>,
+    /// The last reading of the wall clock in this run.
+    last: Option<Time>,
 }
 
 impl Clock {
     /// As stored.
     pub(crate) const fn from_row(row: ClockRow) -> Self {
-        Self { row, peers: BTreeMap::new() }
+        Self { row, peers: BTreeMap::new(), last: None }
     }
 
     /// To be stored.
@@ -68,6 +70,7 @@ impl Clock {
 
     /// Reads the wall clock, and moves the mark as far as it may go.
     pub(crate) fn tick(&mut self, wall: Time) -> Now {
+        self.notice_setting(wall);
         let stamp = self.corrected(wall);
         if self.row.mark == Time::ZERO || !self.has_jumped(stamp) {
             self.row.mark = self.row.mark.max(stamp);
@@ -127,6 +130,21 @@ impl Clock {
         if lower.unsigned_abs() < upper.unsigned_abs() { lower } else { upper }
     }
 
+    /// Somebody may have set the wall clock: then the correction for the old setting is wrong. Of the corrected and the
+    /// bare clock, the one that is nearer to the mark is believed until a peer is heard.
+    fn notice_setting(&mut self, wall: Time) {
+        let leapt = self.last.is_none_or(|last| difference(wall, last).unsigned_abs() > milliseconds(CLOCK_OFF));
+        self.last = Some(wall);
+        if !leapt || self.correction() == 0 || self.row.mark == Time::ZERO {
+            return;
+        }
+        let distance = |time: Time| difference(time, self.row.mark).unsigned_abs();
+        if distance(wall) < distance(self.corrected(wall)) {
+            self.row.offset = 0;
+            self.peers.clear();
+        }
+    }
+
     fn own_is_suspect(&self, wall: Time) -> bool {
         let mark = self.row.mark;
         mark != Time::ZERO && (wall > mark + CLOCK_JUMP || wall + CLOCK_OFF < mark)
@@ -141,13 +159,16 @@ impl Clock {
     }
 
     fn correction(&self) -> i64 {
-        let limit = u64::try_from(CLOCK_OFF.as_millis()).unwrap_or(u64::MAX);
-        if self.row.offset.unsigned_abs() > limit { self.row.offset } else { 0 }
+        if self.row.offset.unsigned_abs() > milliseconds(CLOCK_OFF) { self.row.offset } else { 0 }
     }
 
     fn corrected(&self, wall: Time) -> Time {
         wall.shifted(self.correction())
     }
+}
+
+fn milliseconds(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn difference(peer: Time, wall: Time) -> i64 {
@@ -213,6 +234,20 @@ mod tests {
         let (net, ben) = member(2);
         clock.heard(net, ben, at(later), at(later));
         assert_eq!(clock.tick(at(later)).sweep, at(later));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_right_does_not_take_the_mark_along() {
+        let (net, ben) = member(2);
+        for (skew, sign) in [(2 * HOUR, -1), (2 * HOUR, 1)] {
+            let mut clock = lived();
+            let wrong = at(TRUE).shifted(sign * i64::try_from(skew).unwrap());
+            clock.row.offset = -sign * i64::try_from(skew).unwrap();
+            clock.tick(wrong);
+            clock.heard(net, ben, at(TRUE), wrong);
+            let now = clock.tick(at(TRUE + 5_000));
+            assert!(now.sweep <= at(TRUE + 5_000) && now.stamp == at(TRUE + 5_000), "{sign}");
+        }
     }
 
     #[test]

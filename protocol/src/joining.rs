@@ -26,6 +26,8 @@ use crate::wire::message::{Answerer, Bundle, Bytes, Greeting, Message};
 /// The wait after a first failed dial; doubles up to the last.
 const RETRY_FIRST: Duration = Duration::from_secs(1);
 const RETRY_LAST: Duration = Duration::from_secs(15);
+/// How long a visit may take before another is tried.
+const VISIT_MAX: Duration = Duration::from_secs(60);
 
 /// A join under way.
 pub(crate) struct Joining {
@@ -45,6 +47,7 @@ struct Visit {
     talk: Talk,
     /// Whether the other end has proved that it may answer the invite.
     answered: bool,
+    closes: Time,
 }
 
 #[derive(Encode, Decode)]
@@ -131,7 +134,7 @@ impl Joining {
     /// A link is up.
     pub(crate) fn on_connected(&mut self, cx: &mut Cx<'_>, link: LinkId, ends: Ends) {
         let (talk, frame) = Talk::begin(ends, cx.rng);
-        self.links.insert(link, Visit { talk, answered: false });
+        self.links.insert(link, Visit { talk, answered: false, closes: cx.now.wall + VISIT_MAX });
         cx.frame(link, frame);
     }
 
@@ -246,8 +249,23 @@ impl Joining {
         if self.invite.expires() <= cx.now.stamp {
             return Some(Refusal::InviteExpired);
         }
+        self.links.retain(|link, visit| {
+            let open = visit.closes > cx.now.wall;
+            if !open {
+                cx.transmits.push(Transmit::Disconnect { link: *link });
+            }
+            open
+        });
         self.dial(cx);
         None
+    }
+
+    /// The wall clock went back.
+    pub(crate) fn clock_went_back(&mut self, now: Time) {
+        self.next_dial = self.next_dial.min(now);
+        for visit in self.links.values_mut() {
+            visit.closes = visit.closes.min(now + VISIT_MAX);
+        }
     }
 
     fn dial(&mut self, cx: &mut Cx<'_>) {
@@ -263,7 +281,8 @@ impl Joining {
 
     /// When to come back.
     pub(crate) fn deadline(&self) -> Option<Time> {
-        self.links.is_empty().then_some(self.next_dial)
+        let visits = self.links.values().map(|visit| visit.closes).min();
+        visits.or(Some(self.next_dial))
     }
 }
 

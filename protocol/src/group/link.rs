@@ -1,6 +1,7 @@
 //! What is known of one link while it lives.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
 
 use crate::id::{EnvelopeId, MemberId};
 use crate::meet::generation::Rank;
@@ -72,6 +73,14 @@ impl Link {
             address,
             closes: Some(closes),
         }
+    }
+
+    /// The wall clock went back: nothing on a link waits longer than a minute, but for reconciliation.
+    pub(crate) fn clock_went_back(&mut self, now: Time) {
+        let soon = |due: &mut Option<Time>| *due = due.map(|due| due.min(now + Duration::from_secs(60)));
+        soon(&mut self.closes);
+        soon(&mut self.sync_due);
+        self.have_due = self.have_due.map(|due| due.min(now));
     }
 
     /// When it needs attention.

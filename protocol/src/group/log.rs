@@ -195,7 +195,7 @@ impl Log {
 
     /// Sorts ids into the order in which a peer can best open them: oldest first (PROTOCOL M4).
     pub(crate) fn sort(&self, ids: &mut [EnvelopeId]) {
-        ids.sort_by_key(|id| self.items.get(id).map(|item| (item.order, item.hour)));
+        ids.sort_by_key(|id| (self.items.get(id).map(|item| (item.order, item.hour)), *id));
     }
 
     /// Forgets what every copy must be past.

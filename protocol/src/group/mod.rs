@@ -65,6 +65,10 @@ use crate::wire::signed::Signed;
 /// How long the topics of a generation are listened to after the next one began, so that its last commit still runs.
 const TOPICS_KEPT: Duration = Duration::from_secs(600);
 
+/// Hours before the own beginning whose envelopes are still taken: a sender's clock may be as far behind as a message
+/// may be ahead, and an envelope that cannot be opened costs little beside one that is missed.
+const SINCE_SLACK: u32 = 25;
+
 /// One support group.
 pub(crate) struct Group {
     pub(crate) net: NetId,
@@ -167,7 +171,8 @@ impl Group {
         let newest = generations.iter().map(Generation::rank).max().ok_or(Error::Broken)?;
         let mut epochs = Epochs::default();
         let head = epochs.add(cx, net, state, None, newest)?;
-        let facts = Facts { head, joined: at, since: at.hour(), port: None, standing: StandingRow::Active };
+        let since = at.hour().saturating_sub(SINCE_SLACK);
+        let facts = Facts { head, joined: at, since, port: None, standing: StandingRow::Active };
         let mut group = Self::empty(net, id, me, facts);
         group.epochs = epochs;
         for generation in generations {
@@ -360,6 +365,17 @@ impl Group {
         let midnight = Time::ZERO + Duration::from_secs(u64::from(now.day()).saturating_add(1).saturating_mul(86_400));
         let handover = self.newest().ok().map(|generation| generation.at + TOPICS_KEPT).filter(|at| *at > now);
         Some(handover.map_or(midnight, |at| at.min(midnight)))
+    }
+
+    /// The wall clock went back: what waits for it must not wait longer than it ever would.
+    pub(crate) fn clock_went_back(&mut self, now: Time) {
+        self.reach.retry(now, None);
+        self.spread.clock_went_back(now);
+        self.receipts.last = None;
+        self.receipts.due = self.receipts.due.map(|_| now);
+        for link in self.links.values_mut() {
+            link.clock_went_back(now);
+        }
     }
 
     /// Everything that is due.

@@ -62,6 +62,13 @@ impl Spread {
         due
     }
 
+    /// The wall clock went back.
+    pub(crate) fn clock_went_back(&mut self, now: Time) {
+        for entry in self.entries.values_mut() {
+            entry.next = entry.next.min(now + RETRY);
+        }
+    }
+
     /// When [`Self::due`] has something to say.
     pub(crate) fn deadline(&self) -> Option<Time> {
         self.entries.values().map(|entry| entry.next).min()

@@ -114,6 +114,9 @@ impl Session {
         if let Some(bytes) = next {
             return Ok(Step::Next(self.round(bytes)));
         }
+        // The engine's answers come in no order; ours must be the same in every run.
+        self.lacks.sort_unstable();
+        self.wants.sort_unstable();
         let lacks = std::mem::take(&mut self.lacks);
         let missing: std::collections::BTreeSet<_> = lacks.iter().collect();
         let common = self.names.values().filter(|id| !missing.contains(id)).copied().collect();
