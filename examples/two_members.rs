@@ -16,7 +16,6 @@ use zeroize::Zeroizing;
 
 /// A clock that stands still; nothing here takes time.
 const NOW: Time = Time::from_ms(1_800_000_000_000);
-const NAMES: [&str; 2] = ["Ana", "Ben"];
 
 /// What a member keeps. A real one keeps it on disk, sealed: see `kinfold_node::store`.
 #[derive(Clone, Default)]
@@ -47,9 +46,10 @@ impl Rows for Memory {
 }
 
 /// The two members, and the inputs that are on their way. A member's number is also its address.
+#[derive(Default)]
 struct World {
     members: Vec<(Client, Memory)>,
-    nets: [Option<NetId>; 2],
+    nets: BTreeMap<usize, NetId>,
     links: u64,
     on_the_way: VecDeque<(usize, Input)>,
 }
@@ -57,17 +57,14 @@ struct World {
 impl World {
     /// Gives one member an input, and carries whatever follows from it until nothing is left to carry.
     fn give(&mut self, to: usize, input: Input) -> Result<Outcome, Box<dyn Error>> {
-        let outcome = self.step(to, input)?;
+        let mut first = None;
+        self.on_the_way.push_back((to, input));
         while let Some((to, input)) = self.on_the_way.pop_front() {
-            self.step(to, input)?;
+            let output = self.members.get_mut(to).ok_or("nobody there")?.0.handle(input, NOW)?;
+            let outcome = self.make_true(to, output)?;
+            first = first.or(Some(outcome));
         }
-        Ok(outcome)
-    }
-
-    fn step(&mut self, who: usize, input: Input) -> Result<Outcome, Box<dyn Error>> {
-        let (client, _) = self.members.get_mut(who).ok_or("nobody there")?;
-        let output = client.handle(input, NOW)?;
-        self.make_true(who, output)
+        first.ok_or_else(|| "nothing happened".into())
     }
 
     /// The order is the contract: first durable, then sent, then told.
@@ -77,14 +74,13 @@ impl World {
         client.durable();
         output.transmits.into_iter().for_each(|transmit| self.carry(who, transmit));
         for event in output.events {
-            if let Event::Line { line, .. } = event {
-                let name = NAMES.get(who).ok_or("nobody there")?;
-                match line.kind {
-                    LineKind::Text(text) => writeln!(stdout(), "{name} reads: {}: {}", line.author_name, *text)?,
-                    LineKind::Joined(guest) => writeln!(stdout(), "{name} reads: {guest} joined")?,
-                    LineKind::Left(_) | LineKind::Removed(_) | LineKind::Retention(_) => {}
-                }
-            }
+            let Event::Line { line, .. } = event else { continue };
+            let said = match line.kind {
+                LineKind::Text(text) => format!("{}: {}", line.author_name, *text),
+                LineKind::Joined(guest) => format!("{guest} joined"),
+                LineKind::Left(_) | LineKind::Removed(_) | LineKind::Retention(_) => continue,
+            };
+            writeln!(stdout(), "{} reads: {said}", if who == 0 { "Ana" } else { "Ben" })?;
         }
         Ok(output.outcome)
     }
@@ -93,47 +89,45 @@ impl World {
         let to = 1 - from;
         match transmit {
             Transmit::Open { net, .. } => {
-                self.nets.iter_mut().nth(from).into_iter().for_each(|slot| *slot = Some(net));
+                self.nets.insert(from, net);
                 let addresses = vec![Address(from.to_string())];
                 self.on_the_way.push_back((from, Input::Listening { net, port: 1, addresses }));
             }
-            Transmit::Dial { address, .. } => self.connect(from, to, address),
+            Transmit::Dial { address, .. } => {
+                self.links += 1;
+                for (end, other, address) in [(from, to, Some(address)), (to, from, None)] {
+                    let Some(net) = self.nets.get(&end).copied() else { continue };
+                    let ends = Ends { local: end.to_be_bytes().to_vec(), remote: other.to_be_bytes().to_vec() };
+                    self.on_the_way.push_back((end, Input::Connected { net, link: LinkId(self.links), ends, address }));
+                }
+            }
             Transmit::Frame { link, bytes } => self.on_the_way.push_back((to, Input::Frame { link, bytes })),
             Transmit::Disconnect { link } => {
                 self.on_the_way.extend([from, to].map(|end| (end, Input::Disconnected { link })));
             }
             // Frames alone bring everything across; gossip only makes it faster among many.
-            Transmit::Admit { .. } | Transmit::Close { .. } | Transmit::Publish { .. } => {}
-            Transmit::Topics { .. } | Transmit::Withhold { .. } => {}
-        }
-    }
-
-    fn connect(&mut self, from: usize, to: usize, address: Address) {
-        self.links += 1;
-        for (end, dialled) in [(from, Some(address)), (to, None)] {
-            let Some(net) = self.nets.get(end).copied().flatten() else { continue };
-            let ends = Ends { local: vec![u8::from(end == 1)], remote: vec![u8::from(end == 0)] };
-            let input = Input::Connected { net, link: LinkId(self.links), ends, address: dialled };
-            self.on_the_way.push_back((end, input));
+            Transmit::Admit { .. } | Transmit::Publish { .. } | Transmit::Topics { .. } => {}
+            Transmit::Close { .. } | Transmit::Withhold { .. } => {}
         }
     }
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut world = World { members: Vec::new(), nets: [None; 2], links: 0, on_the_way: VecDeque::new() };
-    for (who, seed) in [(0, 1), (1, 2)] {
+    let mut world = World::default();
+    for who in 0..2 {
         let memory = Memory::default();
         // Entropy must be fresh; a constant will do for an example that keeps nothing.
-        let (client, output) = Client::open(Box::new(memory.clone()), [seed; 32], NOW)?;
+        let (client, output) = Client::open(Box::new(memory.clone()), [u8::from(who == 0); 32], NOW)?;
         world.members.push((client, memory));
         world.make_true(who, output)?;
     }
     let create = Command::CreateGroup { name: "Circle".into(), display_name: "Ana".into() };
-    let Outcome::Applied(Reply::Group(group)) = world.give(0, Input::Command(create))? else { return Err("no".into()) };
+    let made = world.give(0, Input::Command(create))?;
+    let Outcome::Applied(Reply::Group(group)) = made else { return Err("no group".into()) };
     let invite = Command::Invite { group, valid: Duration::from_secs(3_600) };
     let made = world.give(0, Input::Command(invite))?;
     let Outcome::Applied(Reply::Invite { text: invite, .. }) = made else { return Err("no invite".into()) };
-    writeln!(stdout(), "Ana hands over: {}...", invite.chars().take(16).collect::<String>())?;
+    writeln!(stdout(), "Ana hands over an invite of {} letters", invite.len())?;
     world.give(1, Input::Command(Command::Join { invite, display_name: "Ben".into() }))?;
     for (who, text) in [(0, "Welcome, Ben."), (1, "Thank you, Ana.")] {
         let send = Command::Send { group, text: Zeroizing::new(text.into()), expires: None };

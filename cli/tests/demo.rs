@@ -8,7 +8,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// Checks that the story makes.
-const CHECKS: u64 = 21;
+const CHECKS: u64 = 22;
 
 /// Longer than it takes on a slow machine under load.
 const TIME_MAX: Duration = Duration::from_secs(90);

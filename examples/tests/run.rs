@@ -27,7 +27,7 @@ fn two_members_talk_without_a_network() {
     ] {
         assert_eq!(lines.iter().filter(|seen| **seen == line).count(), 1, "{line} in:\n{said}");
     }
-    assert!(said.starts_with("Ana hands over: kinfold:"), "{said}");
+    assert!(said.starts_with("Ana hands over an invite of "), "{said}");
 }
 
 /// Asks a node, and takes the answer.

@@ -67,6 +67,6 @@ impl Report {
 
     /// Words for people only, about the checks; no fact of their own.
     fn note(&self, text: &str) -> Result<()> {
-        if self.out.json { Ok(()) } else { self.out.data(&format!("\n{text}\n")) }
+        if self.out.json { Ok(()) } else { self.out.data(&format!("\n{text}")) }
     }
 }
