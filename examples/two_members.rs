@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use kinfold_protocol::Client;
 use kinfold_protocol::id::{LinkId, NetId};
-use kinfold_protocol::persist::{Key, ReadError, Rows, WriteBatch};
+use kinfold_protocol::persist::{Key, ReadError, Rows};
 use kinfold_protocol::step::{Address, Command, Ends, Event, Input, LineKind, Outcome, Output, Reply, Transmit};
 use kinfold_protocol::time::Time;
 use zeroize::Zeroizing;
@@ -20,18 +20,6 @@ const NOW: Time = Time::from_ms(1_800_000_000_000);
 /// What a member keeps. A real one keeps it on disk, sealed: see `kinfold_node::store`.
 #[derive(Clone, Default)]
 struct Memory(Arc<Mutex<BTreeMap<Key, Zeroizing<Vec<u8>>>>>);
-
-impl Memory {
-    fn write(&self, batch: WriteBatch) {
-        let mut rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for (key, value) in batch.rows {
-            match value {
-                Some(value) => drop(rows.insert(key, value.bytes)),
-                None => drop(rows.remove(&key)),
-            }
-        }
-    }
-}
 
 impl Rows for Memory {
     fn get(&self, key: &Key) -> Result<Option<Zeroizing<Vec<u8>>>, ReadError> {
@@ -57,20 +45,21 @@ struct World {
 impl World {
     /// Gives one member an input, and carries whatever follows from it until nothing is left to carry.
     fn give(&mut self, to: usize, input: Input) -> Result<Outcome, Box<dyn Error>> {
-        let mut first = None;
-        self.on_the_way.push_back((to, input));
+        let output = self.members.get_mut(to).ok_or("nobody there")?.0.handle(input, NOW)?;
+        let outcome = self.make_true(to, output)?;
         while let Some((to, input)) = self.on_the_way.pop_front() {
-            let output = self.members.get_mut(to).ok_or("nobody there")?.0.handle(input, NOW)?;
-            let outcome = self.make_true(to, output)?;
-            first = first.or(Some(outcome));
+            self.give(to, input)?;
         }
-        first.ok_or_else(|| "nothing happened".into())
+        Ok(outcome)
     }
 
     /// The order is the contract: first durable, then sent, then told.
     fn make_true(&mut self, who: usize, output: Output) -> Result<Outcome, Box<dyn Error>> {
         let (client, memory) = self.members.get_mut(who).ok_or("nobody there")?;
-        memory.write(output.batch);
+        for (key, value) in output.batch.rows {
+            let mut rows = memory.0.lock().unwrap_or_else(PoisonError::into_inner);
+            value.map_or_else(|| rows.remove(&key), |value| rows.insert(key.clone(), value.bytes));
+        }
         client.durable();
         output.transmits.into_iter().for_each(|transmit| self.carry(who, transmit));
         for event in output.events {
@@ -78,7 +67,7 @@ impl World {
             let said = match line.kind {
                 LineKind::Text(text) => format!("{}: {}", line.author_name, *text),
                 LineKind::Joined(guest) => format!("{guest} joined"),
-                LineKind::Left(_) | LineKind::Removed(_) | LineKind::Retention(_) => continue,
+                _ => continue,
             };
             writeln!(stdout(), "{} reads: {said}", if who == 0 { "Ana" } else { "Ben" })?;
         }
@@ -95,20 +84,22 @@ impl World {
             }
             Transmit::Dial { address, .. } => {
                 self.links += 1;
-                for (end, other, address) in [(from, to, Some(address)), (to, from, None)] {
-                    let Some(net) = self.nets.get(&end).copied() else { continue };
-                    let ends = Ends { local: end.to_be_bytes().to_vec(), remote: other.to_be_bytes().to_vec() };
-                    self.on_the_way.push_back((end, Input::Connected { net, link: LinkId(self.links), ends, address }));
-                }
+                self.connect(from, to, Some(address));
+                self.connect(to, from, None);
             }
             Transmit::Frame { link, bytes } => self.on_the_way.push_back((to, Input::Frame { link, bytes })),
             Transmit::Disconnect { link } => {
                 self.on_the_way.extend([from, to].map(|end| (end, Input::Disconnected { link })));
             }
             // Frames alone bring everything across; gossip only makes it faster among many.
-            Transmit::Admit { .. } | Transmit::Publish { .. } | Transmit::Topics { .. } => {}
-            Transmit::Close { .. } | Transmit::Withhold { .. } => {}
+            _ => {}
         }
+    }
+
+    fn connect(&mut self, end: usize, other: usize, address: Option<Address>) {
+        let Some(net) = self.nets.get(&end).copied() else { return };
+        let ends = Ends { local: end.to_be_bytes().to_vec(), remote: other.to_be_bytes().to_vec() };
+        self.on_the_way.push_back((end, Input::Connected { net, link: LinkId(self.links), ends, address }));
     }
 }
 

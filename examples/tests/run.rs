@@ -3,13 +3,15 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::sync_channel;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
-use kinfold_node::Options;
 use kinfold_node::control::socket;
+use kinfold_node::{NodeError, Options};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
-use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 #[test]
@@ -43,18 +45,17 @@ fn ask(data_dir: &Path, method: &str, params: &Value) -> Value {
 }
 
 /// A node inside this process, on this computer only.
-fn start(runtime: &Runtime, data_dir: &Path) -> tokio::task::JoinHandle<Result<(), kinfold_node::NodeError>> {
+fn start(data_dir: &Path) -> JoinHandle<Result<(), NodeError>> {
     let passphrase = Zeroizing::new("four unrelated plain words".to_owned());
     kinfold_node::init(data_dir, &passphrase).expect("is set up");
-    let (tell, told) = oneshot::channel();
-    let options = Options {
-        data_dir: data_dir.to_owned(),
-        listen: vec!["/ip4/127.0.0.1/tcp/0".to_owned()],
-        passphrase,
-        lan: false,
-    };
-    let node = runtime.spawn(kinfold_node::run(options, |_| tell.send(()).unwrap_or_default()));
-    runtime.block_on(told).expect("is ready");
+    let (tell, told) = sync_channel(1);
+    let listen = vec!["/ip4/127.0.0.1/tcp/0".to_owned()];
+    let options = Options { data_dir: data_dir.to_owned(), listen, passphrase, lan: false };
+    let node = thread::spawn(move || {
+        let runtime = Runtime::new().expect("a runtime");
+        runtime.block_on(kinfold_node::run(options, |_| tell.send(()).expect("somebody waits")))
+    });
+    told.recv().expect("is ready");
     node
 }
 
@@ -72,12 +73,11 @@ impl Drop for Ended {
 fn the_bot_greets_a_newcomer_and_answers() {
     let root = TempDir::new().expect("a folder");
     let (ana, ben) = (root.path().join("ana"), root.path().join("ben"));
-    let runtime = Runtime::new().expect("a runtime");
-    let nodes = [start(&runtime, &ana), start(&runtime, &ben)];
+    let nodes = [start(&ana), start(&ben)];
 
     ask(&ana, "group.create", &json!({ "name": "Circle", "display_name": "Ana" }));
     while ask(&ana, "group.show", &json!({ "group": "Circle" }))["addresses"].as_array().is_none_or(Vec::is_empty) {
-        std::thread::yield_now();
+        thread::yield_now();
     }
     let mut bot = Command::new(env!("CARGO_BIN_EXE_bot"));
     let mut bot = Ended(bot.arg(&ana).arg("Circle").stdout(Stdio::piped()).spawn().expect("starts"));
@@ -94,7 +94,7 @@ fn the_bot_greets_a_newcomer_and_answers() {
         ask(data_dir, "down", &json!({}));
     }
     for node in nodes {
-        runtime.block_on(node).expect("does not panic").expect("stops well");
+        node.join().expect("does not panic").expect("stops well");
     }
     assert_eq!(said.next().as_deref(), Some("Kinfold has stopped, and the bot with it."));
     assert!(bot.0.wait().expect("ends").success());
@@ -103,7 +103,7 @@ fn the_bot_greets_a_newcomer_and_answers() {
 /// Follows the group until somebody has said this; what was said before counts too.
 fn hears(data_dir: &Path, text: &str) {
     let mut stream = socket::connect(data_dir).expect("runs");
-    stream.set_read_timeout(Some(std::time::Duration::from_secs(30))).expect("is set");
+    stream.set_read_timeout(Some(Duration::from_secs(30))).expect("is set");
     for method in ["subscribe", "history"] {
         let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": { "group": "Circle" } });
         writeln!(stream, "{request}").expect("writes");
