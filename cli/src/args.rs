@@ -15,7 +15,7 @@ use crate::span;
 #[derive(Debug, Parser)]
 #[command(name = "kinfold", version, max_term_width = 100, arg_required_else_help = true)]
 #[command(after_help = "\
-Start with `kinfold init`, then `kinfold up` in a window of its own.
+See it work: `kinfold demo`. Start with `kinfold init`, then `kinfold up` in a window of its own.
 Exit codes: 0 done; 1 refused; 2 not understood; 3 not running; 4 locked; 5 disk; 70 our fault.")]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -52,6 +52,8 @@ pub(crate) struct Global {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
+    /// See what Kinfold does: three people on this computer, in a folder that is removed at the end
+    Demo,
     /// Set Kinfold up on this device, with a passphrase
     Init,
     /// Start Kinfold; it runs until `kinfold down` or Ctrl-C

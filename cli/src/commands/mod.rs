@@ -3,6 +3,7 @@
 mod chat;
 mod completions;
 mod connect;
+mod demo;
 mod down;
 mod follow;
 mod group;
@@ -66,9 +67,10 @@ impl Context {
 pub(crate) fn run(cli: Cli) -> Result<()> {
     let Cli { global, verb } = cli;
     let out = Out { json: global.json };
-    // These two need no data directory, and work where there can be none.
+    // These need no data directory, and work where there can be none.
     match verb {
         Verb::Completions { shell } => return completions::run(out, shell),
+        Verb::Demo => return demo::run(out),
         Verb::Version => return version::run(out),
         _ => {}
     }
@@ -77,6 +79,7 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Verb::Chat(args) => chat::run(&context, &args),
         Verb::Completions { shell } => completions::run(out, shell),
         Verb::Connect(args) => connect::run(&context, args),
+        Verb::Demo => demo::run(out),
         Verb::Down => down::run(&context),
         Verb::Follow(args) => follow::run(&context, args),
         Verb::Group(verb) => group::run(&context, verb),

@@ -158,7 +158,7 @@ impl Group {
             Message::Reconcile(round) if link.full => return self.on_round(cx, id, &round),
             Message::Want(names) if link.full => self.on_want(cx, id, &names),
             Message::Addresses(reach) if link.full => {
-                self.on_addresses(cx, &reach);
+                self.on_addresses(cx, id, &reach);
                 Ok(())
             }
             // A peer that has not seen the latest removal may still speak as if the link were full.
@@ -286,10 +286,22 @@ impl Group {
         }
     }
 
-    fn on_addresses(&mut self, cx: &mut Cx<'_>, reach: &[Reach]) {
+    fn on_addresses(&mut self, cx: &mut Cx<'_>, id: LinkId, reach: &[Reach]) {
+        let from = self.links.get(&id).and_then(|link| link.member);
+        let mut news = Vec::new();
         for entry in reach {
             if entry.member != self.me.member() && self.roster().is_ok_and(|roster| roster.has(&entry.member)) {
-                self.reach.learn(cx, self.net, Address(entry.address.clone()), Some(entry.member));
+                let new = self.reach.learn(cx, self.net, Address(entry.address.clone()), Some(entry.member));
+                // At first hand only: passed on once, an address cannot go round in circles.
+                if new && from == Some(entry.member) {
+                    news.push(entry.clone());
+                }
+            }
+        }
+        if !news.is_empty() {
+            // Who was linked here before has heard nothing of a member that listens only now.
+            for other in self.full_links().into_iter().filter(|other| *other != id) {
+                self.say(cx, other, &Message::Addresses(news.clone()));
             }
         }
         self.dial(cx);

@@ -51,23 +51,24 @@ impl Reach {
         Ok(())
     }
 
-    /// Learns an address; dials it soon.
-    pub(crate) fn learn(&mut self, cx: &mut Cx<'_>, net: NetId, address: Address, member: Option<MemberId>) {
+    /// Learns an address, to be dialled soon; whether it is new.
+    pub(crate) fn learn(&mut self, cx: &mut Cx<'_>, net: NetId, address: Address, member: Option<MemberId>) -> bool {
         let fits = !address.0.is_empty() && address.0.len() <= ADDRESS_BYTES_MAX;
         let known = self.known.get(&address);
         if !fits || known.is_some_and(|known| known.member == member || member.is_none()) {
-            return;
+            return false;
         }
         if known.is_none() && self.known.len() >= ADDRESSES_MAX {
             let Some(worst) = self.known.iter().max_by_key(|(_, known)| known.wait).map(|(worst, _)| worst.clone())
             else {
-                return;
+                return false;
             };
             self.forget(cx, net, &worst);
         }
         let row = AddressRow { address: address.0.clone(), member };
         cx.tx.write(address_key(net, &address), &row, Some(cx.now.sweep + GENERATION_KEPT));
         self.known.insert(address, Known { member, next: cx.now.wall, wait: RETRY_FIRST });
+        true
     }
 
     /// A member says where it listens: its other addresses are history.
