@@ -4,12 +4,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::error::Error;
 use std::io::{Write, stdout};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kinfold_protocol::Client;
 use kinfold_protocol::id::{LinkId, NetId};
-use kinfold_protocol::persist::{Key, ReadError, Rows};
+use kinfold_protocol::persist::{Key, ReadError, Rows, WriteBatch};
 use kinfold_protocol::step::{Address, Command, Ends, Event, Input, LineKind, Outcome, Output, Reply, Transmit};
 use kinfold_protocol::time::Time;
 use zeroize::Zeroizing;
@@ -17,18 +17,17 @@ use zeroize::Zeroizing;
 /// A clock that stands still; nothing here takes time.
 const NOW: Time = Time::from_ms(1_800_000_000_000);
 
-/// What a member keeps. A real one keeps it on disk, sealed: see `kinfold_node::store`.
+/// What a member keeps: all batches, one laid over the other. A real one keeps it on disk, sealed.
 #[derive(Clone, Default)]
-struct Memory(Arc<Mutex<BTreeMap<Key, Zeroizing<Vec<u8>>>>>);
+struct Memory(Arc<Mutex<WriteBatch>>);
 
 impl Rows for Memory {
     fn get(&self, key: &Key) -> Result<Option<Zeroizing<Vec<u8>>>, ReadError> {
-        Ok(self.0.lock().map_err(|_| ReadError)?.get(key).cloned())
+        Ok(self.0.lock().map_err(|_| ReadError)?.rows.get(key).cloned().flatten().map(|value| value.bytes))
     }
-
     fn scan(&self, visit: &mut dyn FnMut(&Key, &[u8])) -> Result<(), ReadError> {
-        let rows = self.0.lock().map_err(|_| ReadError)?.clone();
-        rows.iter().for_each(|(key, value)| visit(key, value));
+        let all = self.0.lock().map_err(|_| ReadError)?.rows.clone();
+        all.iter().for_each(|(key, value)| value.iter().for_each(|value| visit(key, &value.bytes)));
         Ok(())
     }
 }
@@ -56,20 +55,13 @@ impl World {
     /// The order is the contract: first durable, then sent, then told.
     fn make_true(&mut self, who: usize, output: Output) -> Result<Outcome, Box<dyn Error>> {
         let (client, memory) = self.members.get_mut(who).ok_or("nobody there")?;
-        for (key, value) in output.batch.rows {
-            let mut rows = memory.0.lock().unwrap_or_else(PoisonError::into_inner);
-            value.map_or_else(|| rows.remove(&key), |value| rows.insert(key.clone(), value.bytes));
-        }
+        memory.0.lock().map_err(|_| "the memory is broken")?.absorb(output.batch);
         client.durable();
         output.transmits.into_iter().for_each(|transmit| self.carry(who, transmit));
         for event in output.events {
             let Event::Line { line, .. } = event else { continue };
-            let said = match line.kind {
-                LineKind::Text(text) => format!("{}: {}", line.author_name, *text),
-                LineKind::Joined(guest) => format!("{guest} joined"),
-                _ => continue,
-            };
-            writeln!(stdout(), "{} reads: {said}", if who == 0 { "Ana" } else { "Ben" })?;
+            let LineKind::Text(text) = line.kind else { continue };
+            writeln!(stdout(), "{} reads: {}: {}", if who == 0 { "Ana" } else { "Ben" }, line.author_name, *text)?;
         }
         Ok(output.outcome)
     }
@@ -84,22 +76,23 @@ impl World {
             }
             Transmit::Dial { address, .. } => {
                 self.links += 1;
-                self.connect(from, to, Some(address));
-                self.connect(to, from, None);
+                for (end, other, address) in [(from, to, Some(address)), (to, from, None)] {
+                    let Some(net) = self.nets.get(&end).copied() else { continue };
+                    let ends = Ends { local: vec![u8::from(end > other)], remote: vec![u8::from(other > end)] };
+                    self.on_the_way.push_back((end, Input::Connected { net, link: LinkId(self.links), ends, address }));
+                }
             }
             Transmit::Frame { link, bytes } => self.on_the_way.push_back((to, Input::Frame { link, bytes })),
             Transmit::Disconnect { link } => {
                 self.on_the_way.extend([from, to].map(|end| (end, Input::Disconnected { link })));
             }
-            // Frames alone bring everything across; gossip only makes it faster among many.
+            Transmit::Publish { bytes, .. } => {
+                let net = self.nets.get(&to).copied();
+                self.on_the_way.extend(net.map(|net| (to, Input::Gossip { net, bytes })));
+            }
+            // Who may gossip about what: with two there is nobody to keep out.
             _ => {}
         }
-    }
-
-    fn connect(&mut self, end: usize, other: usize, address: Option<Address>) {
-        let Some(net) = self.nets.get(&end).copied() else { return };
-        let ends = Ends { local: end.to_be_bytes().to_vec(), remote: other.to_be_bytes().to_vec() };
-        self.on_the_way.push_back((end, Input::Connected { net, link: LinkId(self.links), ends, address }));
     }
 }
 
@@ -118,7 +111,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     let invite = Command::Invite { group, valid: Duration::from_secs(3_600) };
     let made = world.give(0, Input::Command(invite))?;
     let Outcome::Applied(Reply::Invite { text: invite, .. }) = made else { return Err("no invite".into()) };
-    writeln!(stdout(), "Ana hands over an invite of {} letters", invite.len())?;
     world.give(1, Input::Command(Command::Join { invite, display_name: "Ben".into() }))?;
     for (who, text) in [(0, "Welcome, Ben."), (1, "Thank you, Ana.")] {
         let send = Command::Send { group, text: Zeroizing::new(text.into()), expires: None };

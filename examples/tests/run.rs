@@ -21,7 +21,6 @@ fn two_members_talk_without_a_network() {
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
     let lines: Vec<&str> = said.lines().collect();
     for line in [
-        "Ana reads: Ben joined",
         "Ana reads: Ana: Welcome, Ben.",
         "Ben reads: Ana: Welcome, Ben.",
         "Ana reads: Ben: Thank you, Ana.",
@@ -29,7 +28,6 @@ fn two_members_talk_without_a_network() {
     ] {
         assert_eq!(lines.iter().filter(|seen| **seen == line).count(), 1, "{line} in:\n{said}");
     }
-    assert!(said.starts_with("Ana hands over an invite of "), "{said}");
 }
 
 /// Asks a node, and takes the answer.
