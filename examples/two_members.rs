@@ -87,8 +87,7 @@ impl World {
                 self.on_the_way.extend([from, to].map(|end| (end, Input::Disconnected { link })));
             }
             Transmit::Publish { bytes, .. } => {
-                let net = self.nets.get(&to).copied();
-                self.on_the_way.extend(net.map(|net| (to, Input::Gossip { net, bytes })));
+                self.on_the_way.extend(self.nets.get(&to).map(|net| (to, Input::Gossip { net: *net, bytes })));
             }
             // Who may gossip about what: with two there is nobody to keep out.
             _ => {}

@@ -212,7 +212,7 @@ mod tests {
 
     #[test]
     fn processes_and_folder_go_with_the_house_also_when_somebody_panics() {
-        let (number, place) = std::thread::spawn(|| {
+        let (number, place) = thread::spawn(|| {
             let house = House::open().expect("opens");
             house.processes().start("Ana", &mut waiting()).expect("starts");
             let number = house.processes().number("Ana").expect("runs");
