@@ -135,13 +135,17 @@ impl Clock {
     fn notice_setting(&mut self, wall: Time) {
         let leapt = self.last.is_none_or(|last| difference(wall, last).unsigned_abs() > milliseconds(CLOCK_OFF));
         self.last = Some(wall);
-        if !leapt || self.correction() == 0 || self.row.mark == Time::ZERO {
+        if !leapt {
+            return;
+        }
+        // What the peers' clocks differed by was measured against the old setting.
+        self.peers.clear();
+        if self.correction() == 0 || self.row.mark == Time::ZERO {
             return;
         }
         let distance = |time: Time| difference(time, self.row.mark).unsigned_abs();
         if distance(wall) < distance(self.corrected(wall)) {
             self.row.offset = 0;
-            self.peers.clear();
         }
     }
 

@@ -280,7 +280,8 @@ impl Joining {
     }
 
     fn dial(&mut self, cx: &mut Cx<'_>) {
-        if !self.links.is_empty() || self.next_dial > cx.now.wall {
+        // Before the network listens, a greeting could not say where.
+        if self.listening.is_none() || !self.links.is_empty() || self.next_dial > cx.now.wall {
             return;
         }
         self.next_dial = cx.now.wall + self.wait;
@@ -293,7 +294,7 @@ impl Joining {
     /// When to come back.
     pub(crate) fn deadline(&self) -> Option<Time> {
         let visits = self.links.values().map(|visit| visit.closes).min();
-        visits.or(Some(self.next_dial))
+        visits.or(self.listening.as_ref().map(|_| self.next_dial))
     }
 }
 
