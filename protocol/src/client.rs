@@ -32,7 +32,8 @@ use crate::wire::invite::Invite;
 /// `Err` is a local caller's mistake, and nothing changed. Bytes from a peer never make an `Err`: they make an
 /// [`Outcome`]. A refused message can still have a batch, for its key is spent and must die.
 ///
-/// Nothing here waits or sleeps: call [`Client::handle`] with [`Input::Deadline`] when [`Client::deadline`] has come.
+/// Nothing here waits or sleeps: call [`Client::handle`] with [`Input::Deadline`] when [`Client::deadline`] has come,
+/// and soon after the wall clock was set back.
 /// Deadlines come from what is stored, so that a restart loses none.
 pub struct Client {
     stack: Stack,

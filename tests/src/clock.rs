@@ -1,5 +1,7 @@
 //! Virtual time, and what each node takes it for.
 
+use std::time::Duration;
+
 use kinfold_protocol::limits::CLOCK_OFF;
 use kinfold_protocol::time::Time;
 
@@ -12,6 +14,8 @@ pub struct Clock {
     now_ms: u64,
     skews_ms: Vec<i64>,
     marks: Vec<Time>,
+    /// The widest step by which each clock was ever set.
+    steps: Vec<Duration>,
     apart: bool,
 }
 
@@ -19,7 +23,13 @@ impl Clock {
     /// Clocks of so many nodes, all right.
     #[must_use]
     pub fn new(nodes: usize) -> Self {
-        Self { now_ms: BEGIN_MS, skews_ms: vec![0; nodes], marks: vec![Time::ZERO; nodes], apart: false }
+        Self {
+            now_ms: BEGIN_MS,
+            skews_ms: vec![0; nodes],
+            marks: vec![Time::ZERO; nodes],
+            steps: vec![CLOCK_OFF; nodes],
+            apart: false,
+        }
     }
 
     /// True time, which no node knows.
@@ -46,8 +56,10 @@ impl Clock {
 
     /// Sets how far a node's clock is ahead.
     pub fn set_skew(&mut self, node: usize, ahead_ms: i64) {
-        if let Some(skew) = self.skews_ms.get_mut(node) {
+        let step = Duration::from_millis(ahead_ms.abs_diff(self.skew(node)));
+        if let (Some(skew), Some(widest)) = (self.skews_ms.get_mut(node), self.steps.get_mut(node)) {
             *skew = ahead_ms;
+            *widest = step.max(*widest);
         }
         let (least, most) = (self.skews_ms.iter().min(), self.skews_ms.iter().max());
         let span = least.zip(most).map_or(0, |(least, most)| most.abs_diff(*least));
@@ -70,12 +82,14 @@ impl Clock {
     }
 
     /// From when on a node may hold something for dead: the latest that its clock has ever shown, or any node's, once
-    /// clocks have been so far apart that nodes correct their own by those of their peers (PROTOCOL D4). A correction
-    /// is blind to a clock that is set by less than what it corrects at all.
+    /// clocks have been so far apart that nodes correct their own by those of their peers (PROTOCOL D4). A clock
+    /// that is wrong, corrected, and then set to another wrong time, misleads its node by that step until it hears of
+    /// the others.
     #[must_use]
     pub fn dead_before(&self, node: usize) -> Time {
         let all = self.marks.iter().copied().max().unwrap_or_default();
-        if self.apart { all + CLOCK_OFF } else { self.mark(node) }
+        let step = self.steps.get(node).copied().unwrap_or(CLOCK_OFF);
+        if self.apart { all + step } else { self.mark(node) }
     }
 
     /// From when on a node must hold something for dead: what its clock shows, or the clock furthest behind.

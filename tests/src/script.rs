@@ -245,7 +245,7 @@ impl Script {
         let most = if self.dice.chance(200) { 2 * HOUR_MS } else { 4 * MINUTE_MS };
         let ahead = self.dice.below(2 * most).cast_signed() - most.cast_signed();
         world.trace.note(world.clock.elapsed_ms(), &format!("n{node} is {ahead} ms ahead"));
-        world.clock.set_skew(node, ahead);
+        world.set_clock(node, ahead);
         world.levers.pull(levers::SKEWS);
     }
 

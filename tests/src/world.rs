@@ -179,6 +179,15 @@ impl World {
         }
     }
 
+    /// Somebody sets a node's clock. The node notices soon, as it never sleeps long (node's `on_time`).
+    pub fn set_clock(&mut self, node: usize, ahead_ms: i64) {
+        self.clock.set_skew(node, ahead_ms);
+        if self.client(node).is_some() && !self.node(node).due {
+            self.node(node).due = true;
+            self.deliver(node, Letter { input: Input::Deadline, route: None, ask: None });
+        }
+    }
+
     /// Everything that is down comes up now, and nothing is doomed any more.
     pub fn raise(&mut self) {
         let now = self.clock.now_ms();

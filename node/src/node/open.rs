@@ -19,6 +19,8 @@ pub(super) struct Open {
     pub(super) client: Client,
     /// Kept to open the store again after a failure.
     pub(super) passphrase: Zeroizing<String>,
+    /// The last reading of the wall clock.
+    last: Time,
 }
 
 impl Open {
@@ -34,7 +36,7 @@ impl Open {
         let (client, output) = Client::open(reader, *seed, clock::wall()).map_err(|_| NodeError::Damaged)?;
         let mut round = Round::default();
         round.take(output);
-        Ok((Self { store: Box::new(store), client, passphrase }, round))
+        Ok((Self { store: Box::new(store), client, passphrase, last: clock::wall() }, round))
     }
 
     /// One step for something that came in.
@@ -48,10 +50,11 @@ impl Open {
         }
     }
 
-    /// What the time brings.
+    /// What the time brings; also when the wall clock was set back, for then every deadline looks far.
     pub(super) fn on_time(&mut self, round: &mut Round) {
         let now = clock::wall();
-        if self.client.deadline().is_some_and(|due| due <= now) {
+        let back = now < std::mem::replace(&mut self.last, now);
+        if back || self.client.deadline().is_some_and(|due| due <= now) {
             self.step(round, Input::Deadline);
         }
     }

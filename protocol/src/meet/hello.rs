@@ -39,7 +39,8 @@ pub(crate) enum Admission {
 pub(crate) struct Hello {
     ends: Ends,
     nonce: [u8; 32],
-    peer_nonce: Option<[u8; 32]>,
+    /// What the peer sent, and what we showed it: the answer is looked for among just these.
+    shown: Option<([u8; 32], Vec<Candidate>)>,
 }
 
 /// What a frame of a hello led to.
@@ -58,7 +59,7 @@ impl Hello {
         let mut frame = vec![0; NONCE_FRAME];
         rng.fill_bytes(&mut frame);
         let nonce = *frame.first_chunk().expect("the frame is longer than a nonce");
-        (Self { ends, nonce, peer_nonce: None }, frame)
+        (Self { ends, nonce, shown: None }, frame)
     }
 
     /// Whether this end opened the stream: the one with the smaller transport id.
@@ -67,30 +68,36 @@ impl Hello {
     }
 
     /// Takes the peer's next frame.
-    pub(crate) fn receive(&mut self, frame: &[u8], candidates: &[Candidate], rng: &mut impl RngCore) -> Progress {
-        match self.peer_nonce {
-            None => self.receive_nonce(frame, candidates, rng),
-            Some(peer_nonce) => self.receive_tags(frame, &peer_nonce, candidates),
+    pub(crate) fn receive(
+        &mut self,
+        frame: &[u8],
+        candidates: impl FnOnce() -> Vec<Candidate>,
+        rng: &mut impl RngCore,
+    ) -> Progress {
+        match &self.shown {
+            None => self.receive_nonce(frame, candidates(), rng),
+            Some((peer_nonce, shown)) => self.receive_tags(frame, peer_nonce, shown),
         }
     }
 
-    fn receive_nonce(&mut self, frame: &[u8], candidates: &[Candidate], rng: &mut impl RngCore) -> Progress {
+    fn receive_nonce(&mut self, frame: &[u8], mut candidates: Vec<Candidate>, rng: &mut impl RngCore) -> Progress {
         let Some(nonce) = frame.first_chunk::<32>().filter(|nonce| frame.len() == NONCE_FRAME && **nonce != self.nonce)
         else {
             return Progress::Failed;
         };
-        self.peer_nonce = Some(*nonce);
+        candidates.truncate(TAGS);
         let transcript = self.transcript(nonce);
         let mut tags = vec![0; TAGS * TAG];
         rng.fill_bytes(&mut tags);
         // Which slots hold real tags must not tell how many there are: they are drawn without replacement.
         let mut slots: Vec<usize> = (0..TAGS).collect();
-        for candidate in candidates.iter().take(TAGS) {
+        for candidate in &candidates {
             let slot = slots.swap_remove(usize::try_from(rng.next_u64() % slots.len() as u64).unwrap_or(0));
             if let Some(target) = tags.get_mut(slot * TAG..(slot + 1) * TAG) {
                 target.copy_from_slice(&tag(candidate, &transcript, self.is_opener()));
             }
         }
+        self.shown = Some((*nonce, candidates));
         Progress::Send(tags)
     }
 
@@ -147,9 +154,9 @@ mod tests {
         let mut rng = ChaCha20Rng::seed_from_u64(1);
         let (mut ana, to_ben) = Hello::new(Ends { local: vec![1], remote: vec![2] }, &mut rng);
         let (mut ben, to_ana) = Hello::new(Ends { local: vec![2], remote: vec![1] }, &mut rng);
-        let Progress::Send(ana_tags) = ana.receive(&to_ana, ours, &mut rng) else { panic!("no tags") };
-        let Progress::Send(ben_tags) = ben.receive(&to_ben, theirs, &mut rng) else { panic!("no tags") };
-        (ana.receive(&ben_tags, ours, &mut rng), ben.receive(&ana_tags, theirs, &mut rng))
+        let Progress::Send(ana_tags) = ana.receive(&to_ana, || ours.to_vec(), &mut rng) else { panic!("no tags") };
+        let Progress::Send(ben_tags) = ben.receive(&to_ben, || theirs.to_vec(), &mut rng) else { panic!("no tags") };
+        (ana.receive(&ben_tags, Vec::new, &mut rng), ben.receive(&ana_tags, Vec::new, &mut rng))
     }
 
     #[test]
@@ -173,11 +180,30 @@ mod tests {
     fn a_hello_reflected_or_replayed_proves_nothing() {
         let mut rng = ChaCha20Rng::seed_from_u64(1);
         let (mut ana, first) = Hello::new(Ends { local: vec![1], remote: vec![2] }, &mut rng);
-        assert!(matches!(ana.receive(&first, &[generation(1)], &mut rng), Progress::Failed), "own nonce sent back");
-        let Progress::Send(tags) = ana.receive(&[7; NONCE_FRAME], &[generation(1)], &mut rng) else {
+        assert!(
+            matches!(ana.receive(&first, || vec![generation(1)], &mut rng), Progress::Failed),
+            "own nonce sent back"
+        );
+        let Progress::Send(tags) = ana.receive(&[7; NONCE_FRAME], || vec![generation(1)], &mut rng) else {
             panic!("no tags")
         };
-        assert!(matches!(ana.receive(&tags, &[generation(1)], &mut rng), Progress::Failed), "own tags sent back");
+        assert!(matches!(ana.receive(&tags, || vec![generation(1)], &mut rng), Progress::Failed), "own tags sent back");
+    }
+
+    #[test]
+    fn a_generation_that_begins_in_the_middle_of_a_hello_does_not_part_the_two_ends() {
+        let mut rng = ChaCha20Rng::seed_from_u64(1);
+        let (mut ana, to_ben) = Hello::new(Ends { local: vec![1], remote: vec![2] }, &mut rng);
+        let (mut ben, to_ana) = Hello::new(Ends { local: vec![2], remote: vec![1] }, &mut rng);
+        let old = || vec![generation(1)];
+        let both = || vec![generation(1), generation(2)];
+        let Progress::Send(ana_tags) = ana.receive(&to_ana, old, &mut rng) else { panic!("no tags") };
+        let Progress::Send(ben_tags) = ben.receive(&to_ben, both, &mut rng) else { panic!("no tags") };
+        // Ana learns the newer generation only now.
+        let Progress::Sealed(a, mut to_ben) = ana.receive(&ben_tags, both, &mut rng) else { panic!("no channel") };
+        let Progress::Sealed(b, mut to_ana) = ben.receive(&ana_tags, both, &mut rng) else { panic!("no channel") };
+        assert_eq!(a, b);
+        assert_eq!(to_ana.open(&to_ben.seal(b"hello").unwrap()).unwrap(), b"hello");
     }
 
     #[test]
@@ -185,7 +211,7 @@ mod tests {
         let mut rng = ChaCha20Rng::seed_from_u64(1);
         for len in [0, 1, 511, 513] {
             let (mut ana, _) = Hello::new(Ends { local: vec![1], remote: vec![2] }, &mut rng);
-            assert!(matches!(ana.receive(&vec![7; len], &[], &mut rng), Progress::Failed));
+            assert!(matches!(ana.receive(&vec![7; len], Vec::new, &mut rng), Progress::Failed));
         }
     }
 }

@@ -51,7 +51,7 @@ impl Talk {
         rng: &mut impl RngCore,
     ) -> Result<Heard, Refusal> {
         let heard = match &mut self.phase {
-            Phase::Hello(hello) => match hello.receive(frame, &candidates(), rng) {
+            Phase::Hello(hello) => match hello.receive(frame, candidates, rng) {
                 Progress::Failed => Err(Refusal::NotAdmitted),
                 Progress::Send(bytes) => Ok(Heard::Answer(bytes)),
                 Progress::Sealed(admission, channel) => {
