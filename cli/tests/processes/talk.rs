@@ -48,10 +48,8 @@ fn three_who_send_at_once_all_see_every_message_once_and_in_the_same_order() {
             });
         }
     });
-    let all: BTreeSet<String> = devices
-        .iter()
-        .flat_map(|device| (0..EACH).map(|number| format!("{} {number}", device.name)))
-        .collect();
+    let all: BTreeSet<String> =
+        devices.iter().flat_map(|device| (0..EACH).map(|number| format!("{} {number}", device.name))).collect();
     for window in &windows {
         let told = told(window, all.len());
         assert_eq!(told.iter().cloned().collect::<BTreeSet<_>>(), all, "each was told, and none twice");
