@@ -1,1 +1,136 @@
-//! To come.
+//! What scripts rely on, word for word.
+
+use std::net::TcpListener;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+use crate::device::{Device, LOOPBACK, PASSPHRASE, place, text};
+
+const GROUP: &str = "Circle";
+
+fn has(row: &Value, fields: &[&str]) {
+    for field in fields {
+        assert!(!row[field].is_null(), "{field} in {row}");
+    }
+}
+
+#[test]
+fn a_node_is_set_up_at_the_end_of_a_long_path_and_answers_in_the_promised_fields() {
+    let place = place();
+    let room = 200 - place.path().as_os_str().len() - 1;
+    let mut ana = Device::bare(place.path().join("d".repeat(room)), "Ana");
+    assert_eq!(ana.dir.as_os_str().len(), 200);
+    assert_eq!(ana.refused(&["up"]), (1, "not_set_up".to_owned()));
+    assert_eq!(ana.done(&["init"])["ok"], true);
+    assert_eq!(ana.refused(&["init"]), (1, "already_set_up".to_owned()));
+    assert_eq!(ana.up_at(LOOPBACK), json!({ "event": "ready", "addresses": [] }));
+    let made = ana.done(&["group", "create", GROUP, "--name", "Ana"]);
+    has(&made, &["group_id", "name"]);
+    has(&ana.done(&["invite", GROUP]), &["invite", "invite_id", "expires"]);
+    let sent = ana.done(&["send", &text(&made["group_id"])[..8], "hello", "--expires", "1h"]);
+    assert_eq!(sent["state"], "kept");
+    has(&sent, &["id"]);
+    let typed = ana.run_typing(&["send", GROUP, "-", "--json"], "two\nlines\n");
+    assert_eq!((typed.code, &typed.json()["ok"]), (0, &json!(true)));
+    let rows = ana.rows(&["history", GROUP]);
+    let texts: Vec<_> = rows.iter().filter(|row| row["kind"] == "text").collect();
+    assert_eq!(texts.iter().map(|row| text(&row["text"])).collect::<Vec<_>>(), ["hello", "two\nlines"]);
+    for row in texts {
+        has(row, &["id", "author", "author_id", "sent", "expires", "state"]);
+    }
+    assert_eq!(ana.rows(&["history", GROUP, "--last", "1"])[0]["text"], "two\nlines");
+    has(&ana.rows(&["members", GROUP])[0], &["member_id", "name", "role", "self", "connected", "verified"]);
+    let status = ana.done(&["status"]);
+    assert_eq!(status["locked"], false);
+    has(&status["groups"][0], &["group_id", "name", "members", "connected", "unread", "waiting"]);
+    ana.down();
+    let ready = ana.up_at(LOOPBACK);
+    has(&ready["addresses"][0], &["group", "address"]);
+}
+
+#[test]
+fn flags_stand_before_or_after_the_verb_and_a_near_miss_is_asked_about() {
+    let place = place();
+    let mut ana = Device::started(place.path(), "Ana");
+    ana.done(&["group", "create", GROUP, "--name", "Ana"]);
+    let dir = ana.dir.clone();
+    // The environment names a place where nothing is; the flag wins wherever it stands.
+    ana.dir = place.path().join("nowhere");
+    let at = dir.to_str().expect("a path");
+    for line in [["--json", "--data-dir", at, "status"], ["status", "--json", "--data-dir", at]] {
+        assert_eq!(ana.run(&line).json()["groups"][0]["name"], GROUP, "{line:?}");
+    }
+    assert_eq!(ana.refused(&["status"]), (3, "not_running".to_owned()));
+    assert_eq!(ana.refused(&["retention", GROUP, "soon"]), (2, "usage".to_owned()));
+    ana.dir = dir;
+    for (line, code, hint) in [
+        (&["send", "Cirle", "x", "--json"][..], "unknown_group", "did you mean \"Circle\"?"),
+        (&["remove", GROUP, "Anna", "--json"], "unknown_member", "did you mean \"Ana\"?"),
+    ] {
+        let ran = ana.run(line);
+        assert_eq!(ran.refusal(), (1, code.to_owned()));
+        assert_eq!(ran.json()["error"]["hint"], hint);
+    }
+    ana.done(&["group", "create", GROUP, "--name", "Ana"]);
+    assert_eq!(ana.refused(&["send", GROUP, "x"]), (1, "ambiguous_group".to_owned()));
+}
+
+#[test]
+fn one_node_serves_a_directory_and_it_starts_again_however_the_last_one_ended() {
+    let place = place();
+    let mut ana = Device::started(place.path(), "Ana");
+    ana.done(&["group", "create", GROUP, "--name", "Ana"]);
+    assert_eq!(ana.refused(&["up", "--listen", LOOPBACK]), (1, "in_use".to_owned()));
+    assert_eq!(ana.people(GROUP), ["Ana"]);
+    ana.done(&["send", GROUP, "kept before the power went"]);
+    ana.kill();
+    assert_eq!(ana.refused(&["status"]), (3, "not_running".to_owned()), "the socket it left is stale");
+    ana.up();
+    assert_eq!(ana.texts_of(GROUP, 1)[0].1, "kept before the power went");
+    let pid = Pid::from_raw(i32::try_from(ana.pid()).expect("a pid")).expect("a pid");
+    kill_process(pid, Signal::TERM).expect("told");
+    assert_eq!(ana.ended(), 0, "it stops cleanly");
+    ana.up();
+    assert_eq!(ana.texts_of(GROUP, 1).len(), 1);
+    ana.down();
+}
+
+#[test]
+fn a_locked_node_says_so_until_the_right_passphrase_opens_it() {
+    let place = place();
+    let ana = Device::started(place.path(), "Ana");
+    ana.done(&["group", "create", GROUP, "--name", "Ana"]);
+    ana.done(&["lock"]);
+    assert_eq!(ana.done(&["status"])["locked"], true);
+    assert_eq!(ana.refused(&["send", GROUP, "x"]), (4, "locked".to_owned()));
+    let wrong = ana.run_typing(&["unlock", "--json", "--passphrase-fd", "0"], "not these words\n");
+    assert_eq!(wrong.refusal(), (4, "wrong_passphrase".to_owned()));
+    assert_eq!(ana.done(&["status"])["locked"], true);
+    let right = ana.run_typing(&["unlock", "--json", "--passphrase-fd", "0"], &format!("{PASSPHRASE}\n"));
+    assert_eq!(right.code, 0, "{}", right.out);
+    assert_eq!(ana.people(GROUP), ["Ana"]);
+}
+
+#[test]
+fn a_fixed_port_serves_one_group_and_no_second() {
+    let place = place();
+    let mut ana = Device::new(place.path(), "Ana");
+    let free = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
+    let listen = format!("/ip4/127.0.0.1/tcp/{free}");
+    ana.up_at(&listen);
+    ana.done(&["group", "create", GROUP, "--name", "Ana"]);
+    assert_eq!(ana.done(&["group", "show", GROUP])["addresses"], json!([listen]));
+    assert_eq!(ana.refused(&["group", "create", "Second", "--name", "Ana"]), (1, "port_shared".to_owned()));
+    assert_eq!(ana.rows(&["group", "list"]).len(), 1);
+}
+
+#[test]
+fn a_keyring_that_is_damaged_is_the_disks_fault() {
+    let place = place();
+    let ana = Device::new(place.path(), "Ana");
+    let keyring = kinfold_node::paths::DataDir::new(&ana.dir).keyring();
+    let length = std::fs::metadata(&keyring).expect("a file").len();
+    std::fs::write(&keyring, vec![0; usize::try_from(length).expect("a length")]).expect("written");
+    assert_eq!(ana.refused(&["up", "--listen", LOOPBACK]), (5, "damaged".to_owned()));
+}

@@ -216,11 +216,6 @@ impl Device {
         assert!(talk.any(|line| line.starts_with("Following.")), "never followed");
         Window { lines: lines(child.stdout.take().expect("a pipe")), child }
     }
-
-    /// What is in the log of a file: nothing but what the store says.
-    pub(crate) fn lock_file(&self) -> PathBuf {
-        DataDir::new(&self.dir).lock()
-    }
 }
 
 impl Drop for Device {
@@ -251,20 +246,6 @@ impl Api {
             Ok(0) | Err(_) => None,
             Ok(_) => Some(serde_json::from_str(&line).expect("JSON")),
         }
-    }
-
-    /// Asks, and must be given a result.
-    pub(crate) fn call(&mut self, method: &str, params: &Value) -> Value {
-        self.ask(method, params);
-        let mut answer = self.answer().expect("an answer");
-        assert!(answer["error"].is_null(), "{method}: {answer}");
-        answer["result"].take()
-    }
-
-    /// Says something.
-    pub(crate) fn say(&mut self, group: &str, text: &str) -> String {
-        let sent = self.call("send", &json!({ "group": group, "text": text }));
-        sent["id"].as_str().expect("an id").to_owned()
     }
 }
 

@@ -1,6 +1,5 @@
 //! Whole nodes as child processes: they meet over TCP on this machine, and are driven by verbs and over their sockets.
 
-mod away;
 mod contract;
 mod device;
 mod expiry;
