@@ -157,15 +157,16 @@ impl Desk<'_> {
         value(&rows::InviteMade { invite: text.to_string(), invite_id: id.to_hex(), expires })
     }
 
-    fn invites(&self, group: &str) -> Answered {
-        let mut views = self.client.invites(self.group(group)?.group)?;
+    fn invites(&mut self, group: &str) -> Answered {
+        let group = self.group(group)?.group;
+        let mut views = self.client.invites(group, self.now)?;
         views.sort_by_key(|view| std::cmp::Reverse(view.expires));
         value(&rows::Invites { invites: views.iter().map(show::invite).collect() })
     }
 
     fn revoke(&mut self, group: &str, query: &str) -> Answered {
         let group = self.group(group)?.group;
-        let ids: Vec<InviteId> = self.client.invites(group)?.iter().map(|view| view.id).collect();
+        let ids: Vec<InviteId> = self.client.invites(group, self.now)?.iter().map(|view| view.id).collect();
         let names: Vec<String> = ids.iter().map(InviteId::to_hex).collect();
         let candidates: Vec<_> = names.iter().map(|id| Candidate { name: "", id }).collect();
         let at = resolve(query, &candidates).map_err(|why| ApiError::unresolved(Named::Invite, why))?;

@@ -349,8 +349,8 @@ impl Client {
     ///
     /// # Errors
     /// When the group is unknown.
-    pub fn invites(&self, group: GroupId) -> Result<Vec<InviteView>, Error> {
-        Ok(self.group(group)?.invites(self.now))
+    pub fn invites(&mut self, group: GroupId, now: Time) -> Result<Vec<InviteView>, Error> {
+        self.look(group, now, |group, cx| Ok(group.invites(cx.now)))
     }
 
     /// The code to compare with a member.

@@ -92,7 +92,7 @@ fn a_message_is_kept_while_nobody_is_there_then_held_then_received() {
     let id = text(&sent["id"]);
     assert_eq!(sent["state"], "kept");
     let outbox = ana.rows(&["outbox"]);
-    assert_eq!(outbox.iter().map(|row| text(&row["id"])).collect::<Vec<_>>(), [id.clone()]);
+    assert_eq!(outbox.iter().map(|row| text(&row["id"])).collect::<Vec<_>>(), std::slice::from_ref(&id));
     assert_eq!((&outbox[0]["state"], &outbox[0]["text"]), (&"kept".into(), &"is anybody there?".into()));
 
     ben.up();

@@ -193,7 +193,10 @@ impl Group {
                 self.reach.worked(&address);
             }
             let addresses = greeting.addresses.iter().cloned().map(Address).collect();
-            self.reach.announce(cx, self.net, member, addresses);
+            if self.reach.announce(cx, self.net, member, addresses) {
+                let reach = |address: &String| Reach { member, address: address.clone() };
+                self.pass_on(cx, id, &greeting.addresses.iter().map(reach).collect::<Vec<_>>());
+            }
             self.settle_welcome(cx, member);
         }
         self.weigh(cx, id)?;
@@ -298,13 +301,15 @@ impl Group {
                 }
             }
         }
-        if !news.is_empty() {
-            // Who was linked here before has heard nothing of a member that listens only now.
-            for other in self.full_links().into_iter().filter(|other| *other != id) {
-                self.say(cx, other, &Message::Addresses(news.clone()));
-            }
-        }
+        self.pass_on(cx, id, &news);
         self.dial(cx);
+    }
+
+    /// Who was linked here before has heard nothing of a member that came only now.
+    fn pass_on(&mut self, cx: &mut Cx<'_>, from: LinkId, news: &[Reach]) {
+        for other in self.full_links().into_iter().filter(|other| *other != from && !news.is_empty()) {
+            self.say(cx, other, &Message::Addresses(news.to_vec()));
+        }
     }
 
     fn say_addresses(&mut self, cx: &mut Cx<'_>, id: LinkId) -> Result<(), Error> {

@@ -72,7 +72,8 @@ impl Reach {
     }
 
     /// A member says where it listens: its other addresses are history.
-    pub(crate) fn announce(&mut self, cx: &mut Cx<'_>, net: NetId, member: MemberId, addresses: Vec<Address>) {
+    /// Whether any of them is new.
+    pub(crate) fn announce(&mut self, cx: &mut Cx<'_>, net: NetId, member: MemberId, addresses: Vec<Address>) -> bool {
         let stale: Vec<_> = self
             .known
             .iter()
@@ -82,9 +83,11 @@ impl Reach {
         for address in stale {
             self.forget(cx, net, &address);
         }
+        let mut new = false;
         for address in addresses {
-            self.learn(cx, net, address, Some(member));
+            new |= self.learn(cx, net, address, Some(member));
         }
+        new
     }
 
     /// Forgets every address of a member who is out.
