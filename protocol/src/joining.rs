@@ -233,7 +233,13 @@ impl Joining {
             return Ok(Arrival::Failed(Refusal::Malformed));
         };
         let reach = bundle.reach.iter().map(|entry| (Address(entry.address.clone()), entry.member)).collect();
-        let arrival = group::Arrival { commit: bundle.commit, at: bundle.at, reach, listening: self.listening.clone() };
+        let arrival = group::Arrival {
+            commit: bundle.commit,
+            at: bundle.at,
+            reach,
+            commits: bundle.commits.clone(),
+            listening: self.listening.clone(),
+        };
         joined.arrive(cx, arrival)?;
         // The private half outlives the join until it is settled, in case it must be repeated (PROTOCOL J1).
         for (name, value) in &self.rows {

@@ -14,8 +14,8 @@ pub struct Clock {
     now_ms: u64,
     skews_ms: Vec<i64>,
     marks: Vec<Time>,
-    /// The widest step by which each clock was ever set.
-    steps: Vec<Duration>,
+    /// The widest step by which any clock was ever set.
+    step: Duration,
     apart: bool,
 }
 
@@ -27,7 +27,7 @@ impl Clock {
             now_ms: BEGIN_MS,
             skews_ms: vec![0; nodes],
             marks: vec![Time::ZERO; nodes],
-            steps: vec![CLOCK_OFF; nodes],
+            step: CLOCK_OFF,
             apart: false,
         }
     }
@@ -57,9 +57,9 @@ impl Clock {
     /// Sets how far a node's clock is ahead.
     pub fn set_skew(&mut self, node: usize, ahead_ms: i64) {
         let step = Duration::from_millis(ahead_ms.abs_diff(self.skew(node)));
-        if let (Some(skew), Some(widest)) = (self.skews_ms.get_mut(node), self.steps.get_mut(node)) {
+        self.step = self.step.max(step);
+        if let Some(skew) = self.skews_ms.get_mut(node) {
             *skew = ahead_ms;
-            *widest = step.max(*widest);
         }
         let (least, most) = (self.skews_ms.iter().min(), self.skews_ms.iter().max());
         let span = least.zip(most).map_or(0, |(least, most)| most.abs_diff(*least));
@@ -83,20 +83,21 @@ impl Clock {
 
     /// From when on a node may hold something for dead: the latest that its clock has ever shown, or any node's, once
     /// clocks have been so far apart that nodes correct their own by those of their peers (PROTOCOL D4). A clock
-    /// that is wrong, corrected, and then set to another wrong time, misleads its node by that step until it hears of
-    /// the others.
+    /// that is wrong, corrected, and then set to another wrong time, misleads its node and its peers by that step
+    /// until they hear of each other again.
     #[must_use]
     pub fn dead_before(&self, node: usize) -> Time {
         let all = self.marks.iter().copied().max().unwrap_or_default();
-        let step = self.steps.get(node).copied().unwrap_or(CLOCK_OFF);
-        if self.apart { all + step } else { self.mark(node) }
+        if self.apart { all + self.step } else { self.mark(node) }
     }
 
-    /// From when on a node must hold something for dead: what its clock shows, or the clock furthest behind.
+    /// From when on a node must hold something for dead: what its clock shows, or the clock furthest behind, less what
+    /// a clock that was set can mislead by.
     #[must_use]
     pub fn alive_after(&self, node: usize) -> Time {
         let behind = if self.apart { self.skews_ms.iter().copied().min().unwrap_or(0) } else { self.skew(node) };
-        Time::from_ms(self.now_ms).shifted(behind.min(self.skew(node)))
+        let must = Time::from_ms(self.now_ms).shifted(behind.min(self.skew(node)));
+        if self.apart { must - self.step } else { must }
     }
 
     /// The true time at which a node's clock will show `local`.

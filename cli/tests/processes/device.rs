@@ -247,6 +247,14 @@ impl Api {
             Ok(_) => Some(serde_json::from_str(&line).expect("JSON")),
         }
     }
+
+    /// Asks, and must be given a result.
+    pub(crate) fn call(&mut self, method: &str, params: &Value) -> Value {
+        self.ask(method, params);
+        let mut answer = self.answer().expect("an answer");
+        assert!(answer["error"].is_null(), "{method}: {answer}");
+        answer["result"].take()
+    }
 }
 
 /// A verb that runs until it is closed.

@@ -5,6 +5,7 @@
     reason = "an answer without the field asked for, or an id of another length, is a failed test"
 )]
 
+mod away;
 mod contract;
 mod device;
 mod expiry;

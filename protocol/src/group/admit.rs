@@ -12,7 +12,9 @@ use crate::error::{Error, Refusal};
 use crate::id::{InviteId, LinkId, MemberId};
 use crate::identity::Credential;
 use crate::journal;
-use crate::limits::{EXPIRY_MIN, INVITE_ADDRESSES_MAX, INVITE_VALID_MAX, INVITES_MAX, MEMBERS_MAX, READER_KEPT};
+use crate::limits::{
+    EXPIRY_MIN, INVITE_ADDRESSES_MAX, INVITE_VALID_MAX, INVITES_MAX, MEMBERS_MAX, PUSH_BYTES_MAX, READER_KEPT,
+};
 use crate::meet::generation::Generation;
 use crate::meet::hello::Admission;
 use crate::mls;
@@ -20,7 +22,7 @@ use crate::persist::{Key, Table};
 use crate::step::{Outcome, Reply};
 use crate::wire::control::Operation;
 use crate::wire::invite::{self, Invite};
-use crate::wire::message::{Bundle, JoinRefusal, Message};
+use crate::wire::message::{Bundle, Bytes, CommitWire, JoinRefusal, Message};
 
 impl Group {
     /// Makes an invite for one person.
@@ -124,10 +126,32 @@ impl Group {
             at,
             inviter: self.me.key(),
             reach: self.known_reach()?,
+            commits: self.latest_commits(cx)?,
         };
         cx.tx.write(welcome_key(self, &member), &bundle, Some(cx.now.sweep + READER_KEPT));
         self.welcomes.insert(member);
         Ok(bundle)
+    }
+
+    /// The latest commits, newest first, as many as fit beside a Welcome: with them a newcomer can bring back somebody
+    /// who was away when it came, though the founder be gone.
+    fn latest_commits(&self, cx: &Cx<'_>) -> Result<Vec<CommitWire>, Error> {
+        let mut parents: Vec<_> = self.epochs.iter().map(|(id, epoch)| (epoch.number, *id)).collect();
+        parents.sort_unstable_by(|a, b| b.cmp(a));
+        let (mut commits, mut size) = (Vec::new(), 0_usize);
+        for (_, parent) in parents {
+            let (Some(commit), Some((envelope, child))) =
+                (self.commits.on(&parent), self.commits.after(cx, self.net, &parent)?)
+            else {
+                continue;
+            };
+            size = size.saturating_add(envelope.len());
+            if size > PUSH_BYTES_MAX {
+                break;
+            }
+            commits.push(CommitWire { parent, commit, child, envelope: Bytes(envelope) });
+        }
+        Ok(commits)
     }
 
     /// A newcomer stands on its own feet: its Welcome is not needed any more.

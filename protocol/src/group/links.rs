@@ -396,7 +396,8 @@ impl Group {
             }
             at = child;
             let out = |epoch: &super::Epoch| member.is_some_and(|member| !epoch.roster.has(&member));
-            if self.epochs.get(&child).is_none_or(out) {
+            // Of what was before our time we cannot tell who was out; whoever was cannot open more for it.
+            if self.epochs.get(&child).is_some_and(out) {
                 break;
             }
         }

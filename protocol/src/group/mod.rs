@@ -59,7 +59,8 @@ use crate::policy::roster::Roster;
 use crate::step::{Address, Event, Standing, Transmit};
 use crate::time::Time;
 use crate::wire::control::Policy;
-use crate::wire::message::GenerationWire;
+use crate::wire::envelope::Envelope;
+use crate::wire::message::{CommitWire, GenerationWire};
 use crate::wire::signed::Signed;
 
 /// How long the topics of a generation are listened to after the next one began, so that its last commit still runs.
@@ -190,6 +191,11 @@ impl Group {
         for (address, member) in arrival.reach {
             if member != self.me.member() {
                 self.reach.learn(cx, self.net, address, Some(member));
+            }
+        }
+        for CommitWire { parent, commit, child, envelope } in arrival.commits {
+            if Envelope::parse(envelope.0.clone()).is_ok() {
+                self.commits.keep(cx, self.net, parent, (commit, child), &envelope.0);
             }
         }
         let name = self.me.credential.name.clone();
@@ -469,6 +475,8 @@ pub(crate) struct Arrival {
     pub(crate) at: Time,
     /// Where members can be reached.
     pub(crate) reach: Vec<(Address, MemberId)>,
+    /// Commits to keep for those who were away.
+    pub(crate) commits: Vec<CommitWire>,
     /// Where the network of the join listens already.
     pub(crate) listening: Option<(u16, Vec<Address>)>,
 }

@@ -181,6 +181,23 @@ pub(crate) struct Bundle {
     /// Where members can be reached.
     #[n(4)]
     pub(crate) reach: Vec<Reach>,
+    /// The latest commits, the newcomer's own among them.
+    #[n(6)]
+    pub(crate) commits: Vec<CommitWire>,
+}
+
+/// A commit that a newcomer keeps for those who were away, though it can open it as little as any stranger.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct CommitWire {
+    #[n(0)]
+    pub(crate) parent: EpochId,
+    #[n(1)]
+    pub(crate) commit: CommitId,
+    #[n(2)]
+    pub(crate) child: EpochId,
+    #[n(3)]
+    pub(crate) envelope: Bytes,
 }
 
 /// A generation of the net secret as handed to a newcomer.
@@ -243,6 +260,7 @@ impl Message {
             Self::JoinRequest(bytes) => bounded(bytes, super::control::KEY_PACKAGE_BYTES_MAX),
             Self::Welcome(bundle) => {
                 bounded(&bundle.generations, crate::meet::GENERATIONS_MAX)?;
+                bounded(&bundle.commits, IDS_MAX)?;
                 check_reach(&bundle.reach)
             }
             Self::Prove(_) | Self::After(_) | Self::JoinRefused(_) => Ok(()),
