@@ -362,7 +362,7 @@ impl Core {
         drop(open);
         self.nets.stop_all().await;
         self.reopen(passphrase).await;
-        let survived = matches!(&self.state, State::Open(open) if open.store.commit_seq() > before);
+        let survived = matches!(&self.state, State::Open(open) if open.found > before);
         if survived { round.survive() } else { round.fail(&ApiError::from(*error)) }
     }
 

@@ -157,8 +157,7 @@ impl Joining {
         match visit.talk.hear(bytes, || vec![candidate], cx.rng) {
             Ok(Heard::Answer(frame)) => cx.frame(id, frame),
             Ok(Heard::Sealed(_)) => {
-                let greeting =
-                    Greeting { clock: cx.now.wall, member: None, head: None, addresses: Vec::new(), answerer: None };
+                let greeting = Greeting { clock: cx.now.wall, member: None, head: None, answerer: None };
                 self.say(cx, id, &Message::Greeting(Box::new(greeting)));
             }
             Ok(Heard::Message(message)) => return self.on_message(cx, id, *message),
@@ -166,7 +165,8 @@ impl Joining {
                 cx.transmit(Transmit::Disconnect { link: id });
                 self.strangers.extend(self.links.remove(&id).and_then(|visit| visit.address));
                 // One stranger on an old address says nothing; strangers on all of them say that it leads nowhere.
-                let nowhere = self.invite.hints.iter().all(|hint| self.strangers.contains(hint));
+                let hints = &self.invite.hints;
+                let nowhere = !hints.is_empty() && hints.iter().all(|hint| self.strangers.contains(hint));
                 return Ok(if nowhere {
                     Arrival::Failed(Refusal::NotAdmitted)
                 } else {
@@ -232,7 +232,9 @@ impl Joining {
         let Ok(mut joined) = Group::begin(cx, self.net, group, me, state, generations, bundle.at) else {
             return Ok(Arrival::Failed(Refusal::Malformed));
         };
-        let reach = bundle.reach.iter().map(|entry| (Address(entry.address.clone()), entry.member)).collect();
+        // The invite's own addresses too: an inviter that has just started may not know its own yet.
+        let known = bundle.reach.iter().map(|entry| (Address(entry.address.clone()), Some(entry.member)));
+        let reach = known.chain(self.invite.hints.iter().map(|hint| (hint.clone(), None))).collect();
         let arrival = group::Arrival {
             commit: bundle.commit,
             at: bundle.at,
@@ -287,7 +289,8 @@ impl Joining {
 
     fn dial(&mut self, cx: &mut Cx<'_>) {
         // Before the network listens, a greeting could not say where.
-        if self.listening.is_none() || !self.links.is_empty() || self.next_dial > cx.now.wall {
+        let under_way = self.links.values().any(|visit| visit.address.is_some());
+        if self.listening.is_none() || under_way || self.next_dial > cx.now.wall {
             return;
         }
         self.next_dial = cx.now.wall + self.wait;

@@ -13,6 +13,7 @@ mod meet;
 mod mls;
 pub mod persist;
 mod policy;
+mod rooms;
 mod seal;
 pub mod step;
 pub mod time;

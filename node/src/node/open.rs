@@ -19,6 +19,8 @@ pub(super) struct Open {
     pub(super) client: Client,
     /// Kept to open the store again after a failure.
     pub(super) passphrase: Zeroizing<String>,
+    /// What the store had become when it was opened, before this client wrote anything.
+    pub(super) found: u64,
     /// The last reading of the wall clock.
     last: Time,
 }
@@ -30,13 +32,14 @@ impl Open {
         if !store.report().is_clean() {
             tracing::warn!(code = "store_report", "the store lost rows");
         }
+        let found = store.commit_seq();
         let mut seed = Zeroizing::new([0; 32]);
         getrandom::fill(seed.as_mut_slice()).map_err(|_| NodeError::Internal)?;
         let reader = store.reader();
         let (client, output) = Client::open(reader, *seed, clock::wall()).map_err(|_| NodeError::Damaged)?;
         let mut round = Round::default();
         round.take(output);
-        Ok((Self { store: Box::new(store), client, passphrase, last: clock::wall() }, round))
+        Ok((Self { store: Box::new(store), client, passphrase, found, last: clock::wall() }, round))
     }
 
     /// One step for something that came in.

@@ -96,7 +96,7 @@ impl Group {
         if self.roster()?.has(&member) {
             return Ok(Err(JoinRefusal::Malformed));
         }
-        self.let_in(cx, invite, member, package).map(Ok)
+        Ok(self.let_in(cx, invite, member, package)?.ok_or(JoinRefusal::Malformed))
     }
 
     /// The member that a key package is for, if it is well formed.
@@ -113,11 +113,11 @@ impl Group {
         invite: &InviteId,
         member: MemberId,
         package: &[u8],
-    ) -> Result<Bundle, Error> {
+    ) -> Result<Option<Bundle>, Error> {
         let mut ticket = self.ticket(Operation::Add, member)?;
         ticket.key_package = Some(package.to_vec());
         let signed = self.me.sign(self.id, &ticket);
-        let Executed { commit, at, welcome } = self.execute(cx, vec![signed])?;
+        let Some(Executed { commit, at, welcome }) = self.execute(cx, vec![signed])? else { return Ok(None) };
         self.invites.spend(cx, self.net, invite, member);
         let bundle = Bundle {
             welcome: welcome.ok_or(Error::Broken)?,
@@ -130,7 +130,7 @@ impl Group {
         };
         cx.tx.write(welcome_key(self, &member), &bundle, Some(cx.now.sweep + READER_KEPT));
         self.welcomes.insert(member);
-        Ok(bundle)
+        Ok(Some(bundle))
     }
 
     /// The latest commits, newest first, as many as fit beside a Welcome: with them a newcomer can bring back somebody

@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::id::{CommitId, EpochId, LinkId, MemberId, MsgId};
 use crate::limits::RETENTION_MAX;
 use crate::meet::generation::Generation;
-use crate::mls::{CommitPlan, Committed, Committer, NewLeaf, Signer, StagedView, State};
+use crate::mls::{CommitPlan, Committed, Committer, MlsError, NewLeaf, Signer, StagedView, State};
 use crate::persist::{Key, Table};
 use crate::policy::judge::{Verdict, judge};
 use crate::seal;
@@ -81,7 +81,7 @@ impl Group {
             return Err(Error::UnknownMember);
         }
         let ticket = self.ticket(Operation::Remove, member)?;
-        self.execute(cx, vec![self.me.sign(self.id, &ticket)]).map(drop)
+        self.execute(cx, vec![self.me.sign(self.id, &ticket)])?.map(drop).ok_or(Error::Broken)
     }
 
     /// Sets how long messages live.
@@ -95,7 +95,7 @@ impl Group {
             return Ok(());
         }
         ticket.policy = Some(policy);
-        self.execute(cx, vec![self.me.sign(self.id, &ticket)]).map(drop)
+        self.execute(cx, vec![self.me.sign(self.id, &ticket)])?.map(drop).ok_or(Error::Broken)
     }
 
     /// Leaves, or forgets what cannot be left any more. `true` when the group is gone from this device.
@@ -128,22 +128,32 @@ impl Group {
             return Ok(());
         }
         let tickets = self.pending.values().cloned().collect();
-        self.execute(cx, tickets).map(drop)
+        if self.execute(cx, tickets)?.is_none() {
+            // One by one would single out the bad one; all are asked for again by those who mean them.
+            for hash in std::mem::take(&mut self.pending).into_keys() {
+                cx.tx.delete(Key::new(Table::Control, self.net, &[&hash]));
+            }
+        }
+        Ok(())
     }
 
     /// Commits tickets: on a copy of the head, judged like anybody's, stored with its child in one batch, then
-    /// published (PROTOCOL C3).
-    pub(crate) fn execute(&mut self, cx: &mut Cx<'_>, tickets: Vec<Signed>) -> Result<Executed, Error> {
+    /// published (PROTOCOL C3). `None` if the rules or MLS refuse it; then nothing has changed.
+    pub(crate) fn execute(&mut self, cx: &mut Cx<'_>, tickets: Vec<Signed>) -> Result<Option<Executed>, Error> {
         let head = self.facts.head;
         let opened: Vec<Ticket> =
             tickets.iter().map(|signed| signed.open(self.id).map_err(|_| Error::Broken)).collect::<Result<_, _>>()?;
         let at = self.history.next_pos(cx.now.stamp);
         let plan = self.plan(&opened, CommitBinding::new(head, &tickets, at).encode())?;
         let view = self.own_view(cx, &plan)?;
-        let verdict = judge(self.parent(&head)?, &view, &tickets).map_err(|_| Error::Broken)?;
+        let Ok(verdict) = judge(self.parent(&head)?, &view, &tickets) else { return Ok(None) };
         let signer = Signer::new(&self.me.device_secret());
         let made = self.epochs.with(cx, self.net, self.id, &head, |state, mls| state.commit(mls, &signer, plan))?;
-        let Committed { child, commit, welcome } = made.map_err(|_| Error::Broken)?;
+        let Committed { child, commit, welcome } = match made {
+            Ok(made) => made,
+            Err(MlsError::Broken) => return Err(Error::Broken),
+            Err(_) => return Ok(None),
+        };
         let (bytes, id) = Commit::new(self.id, head, commit, tickets).encode();
         let key = self.head()?.keys.as_ref().ok_or(Error::Broken)?.commit.clone();
         let envelope = self.seal_envelope(cx, &key, &self.newest()?.clone(), &bytes)?;
@@ -154,7 +164,7 @@ impl Group {
         let link = Link { parent: head, child: child_id, commit: id, committer: self.me.key() };
         let signed = self.me.sign(self.id, &link);
         self.send_control(cx, &Control::Link(signed))?;
-        Ok(Executed { commit: id, at, welcome })
+        Ok(Some(Executed { commit: id, at, welcome }))
     }
 
     fn plan(&self, tickets: &[Ticket], aad: Vec<u8>) -> Result<CommitPlan, Error> {

@@ -31,6 +31,8 @@ pub(crate) struct Link {
     pub(crate) full: bool,
     /// The reconciliation under way.
     pub(crate) session: Option<Session>,
+    /// Whether it has not ended; only the end that opened it knows.
+    pub(crate) comparing: bool,
     /// When the next reconciliation is due, if we open them.
     pub(crate) sync_due: Option<Time>,
     /// Envelopes to push, in order.
@@ -63,6 +65,7 @@ impl Link {
             shown: None,
             full: false,
             session: None,
+            comparing: false,
             sync_due: None,
             queue: VecDeque::new(),
             under_way: 0,

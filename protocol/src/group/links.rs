@@ -100,8 +100,7 @@ impl Group {
         let head = Head { epoch: self.facts.head, number: self.head()?.number, since: self.facts.since };
         let link = self.links.get_mut(&id).ok_or(Error::Broken)?;
         link.admission = Some(admission);
-        let mut greeting =
-            Greeting { clock: cx.now.wall, member: None, head: None, addresses: Vec::new(), answerer: None };
+        let mut greeting = Greeting { clock: cx.now.wall, member: None, head: None, answerer: None };
         match admission {
             Admission::Invite(invite) => {
                 link.closes = Some(cx.now.wall + INVITED_MAX);
@@ -114,7 +113,6 @@ impl Group {
                 let credential = self.me.credential.encode();
                 greeting.member = Some(Proof { credential, signature: self.me.sign_hash(&binding) });
                 greeting.head = Some(head);
-                greeting.addresses = self.listening.iter().map(|address| address.0.clone()).collect();
             }
         }
         self.say(cx, id, &Message::Greeting(Box::new(greeting)));
@@ -161,8 +159,12 @@ impl Group {
                 self.on_addresses(cx, id, &reach);
                 Ok(())
             }
+            Message::Compare if link.full => {
+                self.on_compare(cx, id);
+                Ok(())
+            }
             // A peer that has not seen the latest removal may still speak as if the link were full.
-            Message::Reconcile(_) | Message::Want(_) | Message::Addresses(_) if greeted => Ok(()),
+            Message::Reconcile(_) | Message::Want(_) | Message::Addresses(_) | Message::Compare if greeted => Ok(()),
             _ => {
                 self.close(cx, id);
                 return Ok(Outcome::Refused(Refusal::OutOfTurn));
@@ -185,17 +187,11 @@ impl Group {
         link.member = Some(member);
         link.head = Some(head);
         link.proved = link.proved.max(Some(rank));
-        link.closes = None;
         let address = link.address.clone();
         if self.roster()?.has(&member) {
             cx.heard_clock(self.net, member, greeting.clock);
             if let Some(address) = address {
                 self.reach.worked(&address);
-            }
-            let addresses = greeting.addresses.iter().cloned().map(Address).collect();
-            if self.reach.announce(cx, self.net, member, addresses) {
-                let reach = |address: &String| Reach { member, address: address.clone() };
-                self.pass_on(cx, id, &greeting.addresses.iter().map(reach).collect::<Vec<_>>());
             }
             self.settle_welcome(cx, member);
         }
@@ -224,13 +220,18 @@ impl Group {
         let behind = link.head.is_some_and(|theirs| theirs.number > number);
         let proved = link.proved == Some(newest);
         if self.roster()?.has(&member) {
+            if let Some(link) = self.links.get_mut(&id) {
+                link.closes = None;
+            }
             if proved {
                 self.become_full(cx, id)?;
             }
-        } else if !behind {
-            // A member who is out is shown its removal, and nothing else.
-            let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
-            link.closes.get_or_insert(cx.now.wall + REMOVED_MAX);
+        } else {
+            // A member who is out is shown its removal, and nothing else; one of whom we do not know yet gets a minute.
+            let wait = if behind { INVITED_MAX } else { REMOVED_MAX };
+            if let Some(link) = self.links.get_mut(&id) {
+                link.closes.get_or_insert(cx.now.wall + wait);
+            }
         }
         if behind {
             self.say(cx, id, &Message::After(head));
@@ -279,6 +280,7 @@ impl Group {
         let Some(link) = self.links.get_mut(&id) else { return };
         link.full = false;
         link.session = None;
+        link.comparing = false;
         link.queue.clear();
         link.wants.clear();
         link.asked.clear();
@@ -291,15 +293,23 @@ impl Group {
 
     fn on_addresses(&mut self, cx: &mut Cx<'_>, id: LinkId, reach: &[Reach]) {
         let from = self.links.get(&id).and_then(|link| link.member);
+        let mine = |entry: &&Reach| entry.member == self.me.member();
+        let known = |entry: &&Reach| self.roster().is_ok_and(|roster| roster.has(&entry.member));
+        let (own, others): (Vec<_>, Vec<_>) = reach
+            .iter()
+            .filter(|entry| !mine(entry) && known(entry))
+            .cloned()
+            .partition(|entry| from == Some(entry.member));
+        for Reach { member, address } in others {
+            self.reach.learn(cx, self.net, Address(address), Some(member));
+        }
+        // At first hand only: passed on once, an address cannot go round in circles.
+        let addresses: Vec<_> = own.iter().map(|entry| Address(entry.address.clone())).collect();
         let mut news = Vec::new();
-        for entry in reach {
-            if entry.member != self.me.member() && self.roster().is_ok_and(|roster| roster.has(&entry.member)) {
-                let new = self.reach.learn(cx, self.net, Address(entry.address.clone()), Some(entry.member));
-                // At first hand only: passed on once, an address cannot go round in circles.
-                if new && from == Some(entry.member) {
-                    news.push(entry.clone());
-                }
-            }
+        if let Some(member) = from.filter(|_| !addresses.is_empty())
+            && self.reach.announce(cx, self.net, member, addresses)
+        {
+            news = own;
         }
         self.pass_on(cx, id, &news);
         self.dial(cx);

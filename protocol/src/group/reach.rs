@@ -22,6 +22,9 @@ const RETRY_FIRST: Duration = Duration::from_secs(1);
 /// The longest wait: a member that comes back is found within it.
 const RETRY_LAST: Duration = Duration::from_secs(60);
 
+/// Addresses of one member: so many does a device name of itself.
+const EACH_MAX: usize = crate::wire::message::OWN_ADDRESSES_MAX;
+
 struct Known {
     member: Option<MemberId>,
     next: Time,
@@ -55,7 +58,10 @@ impl Reach {
     pub(crate) fn learn(&mut self, cx: &mut Cx<'_>, net: NetId, address: Address, member: Option<MemberId>) -> bool {
         let fits = !address.0.is_empty() && address.0.len() <= ADDRESS_BYTES_MAX;
         let known = self.known.get(&address);
-        if !fits || known.is_some_and(|known| known.member == member || member.is_none()) {
+        // What is known to be somebody's is nobody else's by hearsay, and nobody has more than a few.
+        let taken = known.is_some_and(|known| known.member.is_some() || member.is_none());
+        let many = member.is_some() && self.known.values().filter(|known| known.member == member).count() >= EACH_MAX;
+        if !fits || taken || many {
             return false;
         }
         if known.is_none() && self.known.len() >= ADDRESSES_MAX {

@@ -37,6 +37,9 @@ pub(crate) struct Batch {
     pub(crate) flow: Flow,
 }
 
+/// Hours by which a sender's clock may be ahead where nothing but the lane vouches for the sender.
+const HOURS_AHEAD: u32 = 25;
+
 /// Under which key an envelope is sealed.
 enum Seal {
     Content(EpochId),
@@ -122,6 +125,11 @@ impl Group {
         // Commits and tickets are walked for 97 days, long after their class has ended (PROTOCOL M6).
         if !control && super::log::end_of(envelope) <= cx.now.sweep {
             return Err(Refusal::Expired);
+        }
+        // What no member's key vouches for must not stay for longer than its class.
+        let vouched = matches!(seal, Seal::Commit(_) | Seal::Content(_));
+        if !vouched && envelope.hour() > cx.now.stamp.hour().saturating_add(HOURS_AHEAD) {
+            return Err(Refusal::WrongLane);
         }
         let order = self.order(&seal, envelope);
         if order == Order::UNKNOWN && !self.log.has_room() {
@@ -212,7 +220,7 @@ impl Group {
             Err(MlsError::TooFarAhead) => {
                 self.log.keep_unknown(cx, self.net, envelope);
                 self.gapped = true;
-                self.ask_around(cx)?;
+                self.ask_around(cx);
                 return Ok(Outcome::Parked(Why::Gap));
             }
             Err(MlsError::Reused | MlsError::Own) => {
@@ -246,7 +254,7 @@ impl Group {
     ) -> Result<Outcome, Error> {
         let id = msg_id(&signed);
         let seen = (id, content.deadline + TOMBSTONE_KEPT);
-        let lasts = content.deadline <= content.pos + RETENTION_MAX;
+        let lasts = content.deadline <= content.pos + RETENTION_MAX && content.pos <= cx.now.stamp + RETENTION_MAX;
         let live = content.deadline > cx.now.sweep;
         let known = self.history.has(&id) || self.log.has_message(&id, cx.now.sweep);
         let dies = (live && lasts).then_some(content.deadline);
@@ -309,7 +317,10 @@ impl Group {
             Control::Vote(signed) => signed.open::<Vote>(self.id).map(|vote| vote.voter.member()),
             Control::Link(signed) => signed.open::<Link>(self.id).map(|link| link.committer.member()),
         };
-        let known = author.is_ok_and(|author| self.epochs.iter().any(|(_, epoch)| epoch.roster.has(&author)));
+        let ticket = matches!(control, Control::Ticket(_));
+        let in_some = |author: &MemberId| self.epochs.iter().any(|(_, epoch)| epoch.roster.has(author));
+        let in_head = |author: &MemberId| self.roster().is_ok_and(|roster| roster.has(author));
+        let known = author.is_ok_and(|author| if ticket { in_some(&author) } else { in_head(&author) });
         if !known {
             return Ok(Outcome::Refused(Refusal::NotAMember));
         }

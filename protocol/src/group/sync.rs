@@ -15,6 +15,8 @@ use crate::wire::message::{Bytes, Message, Push, Round, SessionId};
 
 /// Between two reconciliations on one link.
 const SYNC_EVERY: Duration = Duration::from_secs(600);
+/// The pause before one that a gap asks for: several gaps are one reason.
+const COMPARE_AFTER: Duration = Duration::from_secs(5);
 /// What is held is said in batches.
 const HAVE_AFTER: Duration = Duration::from_millis(200);
 /// Pushes under way on one link: enough to keep a line busy, few enough to stay small in every queue.
@@ -63,18 +65,29 @@ impl Group {
         link.sync_due = Some(cx.now.wall + SYNC_EVERY);
         let (session, round) = Session::open(nonce, since, self.log.reconciled()).map_err(|_| Error::Broken)?;
         link.session = Some(session);
+        link.comparing = true;
         self.say(cx, id, &Message::Reconcile(round));
         Ok(())
     }
 
-    /// A gap was seen: compare with whoever is linked, without waiting for the next turn.
-    pub(crate) fn ask_around(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
-        let idle = |link: &&super::Link| link.full && link.session.is_none();
-        let free: Vec<LinkId> = self.links.iter().filter(|(_, link)| idle(link)).map(|(id, _)| *id).collect();
-        for id in free {
-            self.open_session(cx, id)?;
+    /// The peer would like to compare soon: it sees a gap. Only the opener of a link begins, so that two do not begin
+    /// across each other.
+    pub(crate) fn on_compare(&mut self, cx: &Cx<'_>, id: LinkId) {
+        if let Some(link) = self.links.get_mut(&id).filter(|link| link.full && link.talk.is_opener() && !link.comparing)
+        {
+            link.sync_due = link.sync_due.map(|due| due.min(cx.now.wall + COMPARE_AFTER));
         }
-        Ok(())
+    }
+
+    /// A gap was seen: compare with whoever is linked, without waiting for the next turn.
+    pub(crate) fn ask_around(&mut self, cx: &mut Cx<'_>) {
+        for id in self.full_links() {
+            if self.links.get(&id).is_some_and(|link| link.talk.is_opener()) {
+                self.on_compare(cx, id);
+            } else {
+                self.say(cx, id, &Message::Compare);
+            }
+        }
     }
 
     fn sync_since(&self, cx: &Cx<'_>, id: LinkId) -> u32 {
@@ -102,6 +115,7 @@ impl Group {
             Err(_) => return self.refuse_link(cx, id, Refusal::Malformed),
             Ok(Step::Next(round)) => self.say(cx, id, &Message::Reconcile(round)),
             Ok(Step::Done(difference)) => {
+                link.comparing = false;
                 link.wants.extend(difference.wants);
                 self.note_held(cx, id, &difference.common)?;
                 self.enqueue(cx, id, difference.lacks)?;

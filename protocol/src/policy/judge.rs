@@ -128,7 +128,9 @@ pub(crate) fn open_ticket(parent: Parent<'_>, signed: &Signed) -> Result<Ticket,
     let age = parent.number.checked_sub(ticket.number);
     let fresh = age.is_some_and(|age| removal || age <= TICKET_EPOCHS_MAX);
     let new = ticket.sequence > parent.extension.spent(ticket.operation, &ticket.target);
-    if ticket.group == parent.group && may && fresh && new { Ok(ticket) } else { Err(Invalid::Ticket) }
+    // The last number would leave no room for a next one.
+    let followed = ticket.sequence < u64::MAX;
+    if ticket.group == parent.group && may && fresh && new && followed { Ok(ticket) } else { Err(Invalid::Ticket) }
 }
 
 fn judge_removes(
@@ -210,6 +212,9 @@ fn judge_external(parent: Parent<'_>, staged: &StagedView, tickets: &[Signed]) -
     let credential = bound_credential(&path.credential, &path.signature_key).map_err(|_| Invalid::Identity)?;
     let [leaf] = staged.removes.as_slice() else { return Err(Invalid::External) };
     let seat = parent.roster.at(*leaf).ok_or(Invalid::External)?;
+    if !parent.extension.is_facilitator(&seat.member) {
+        return Err(Invalid::Committer);
+    }
     let alone = staged.adds.is_empty() && staged.extension.is_none() && tickets.is_empty();
     if alone && seat.credential == credential {
         let (left, removed, joined) = (Vec::new(), Vec::new(), Vec::new());

@@ -52,6 +52,9 @@ pub(crate) enum Message {
     /// The answer to every [`Self::Push`]: of it, these are held durably.
     #[n(11)]
     Got(#[n(0)] Vec<EnvelopeId>),
+    /// Let us compare soon.
+    #[n(12)]
+    Compare,
 }
 
 /// Envelopes on their way to a peer.
@@ -90,9 +93,6 @@ pub(crate) struct Greeting {
     /// Where the sender stands.
     #[n(2)]
     pub(crate) head: Option<Head>,
-    /// Where the sender listens.
-    #[n(3)]
-    pub(crate) addresses: Vec<String>,
     /// From the one who answers an invite: the public key whose hash is in the invite, and its signature.
     #[n(4)]
     pub(crate) answerer: Option<Answerer>,
@@ -245,10 +245,6 @@ impl Message {
 
     fn check(&self) -> Result<(), Malformed> {
         match self {
-            Self::Greeting(greeting) => {
-                bounded(&greeting.addresses, OWN_ADDRESSES_MAX)?;
-                greeting.addresses.iter().try_for_each(|address| bounded(address.as_bytes(), ADDRESS_BYTES_MAX))
-            }
             Self::Reconcile(round) => bounded(&round.bytes, PUSH_BYTES_MAX),
             Self::Want(ids) => bounded(ids, IDS_MAX),
             Self::Have(ids) | Self::Got(ids) => bounded(ids, IDS_MAX),
@@ -263,7 +259,7 @@ impl Message {
                 bounded(&bundle.commits, IDS_MAX)?;
                 check_reach(&bundle.reach)
             }
-            Self::Prove(_) | Self::After(_) | Self::JoinRefused(_) => Ok(()),
+            Self::Greeting(_) | Self::Prove(_) | Self::After(_) | Self::JoinRefused(_) | Self::Compare => Ok(()),
         }
     }
 }

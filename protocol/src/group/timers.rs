@@ -1,0 +1,114 @@
+//! What time brings: sweeping, topics that change with the day, and when to come back.
+
+use std::time::Duration;
+
+use super::cx::Cx;
+use super::{Group, StandingRow, TOPICS_KEPT};
+use crate::error::Error;
+use crate::step::{Event, Transmit};
+use crate::time::Time;
+
+impl Group {
+    /// Subscribes to the topics of today and its neighbours, and for a while to those of the generation before.
+    pub(crate) fn refresh_topics(&mut self, cx: &mut Cx<'_>) {
+        let day = cx.now.stamp.day();
+        let mut topics = Vec::new();
+        let mut previous_counts = true;
+        for generation in self.generations.values().rev().take(2) {
+            if previous_counts {
+                topics.extend([day.saturating_sub(1), day, day.saturating_add(1)].map(|day| generation.topic(day)));
+            }
+            previous_counts = cx.now.stamp < generation.at + TOPICS_KEPT;
+        }
+        if topics != self.topics {
+            self.topics.clone_from(&topics);
+            cx.transmit(Transmit::Topics { net: self.net, topics });
+        }
+    }
+
+    /// When the topics change by themselves.
+    fn topics_deadline(&self, now: Time) -> Option<Time> {
+        let midnight = Time::ZERO + Duration::from_secs(u64::from(now.day()).saturating_add(1).saturating_mul(86_400));
+        let handover = self.newest().ok().map(|generation| generation.at + TOPICS_KEPT).filter(|at| *at > now);
+        Some(handover.map_or(midnight, |at| at.min(midnight)))
+    }
+
+    /// The wall clock went back: what waits for it must not wait longer than it ever would.
+    pub(crate) fn clock_went_back(&mut self, now: Time) {
+        self.reach.retry(now, None);
+        self.spread.clock_went_back(now);
+        self.receipts.last = None;
+        self.receipts.due = self.receipts.due.map(|_| now);
+        for link in self.links.values_mut() {
+            link.clock_went_back(now);
+        }
+    }
+
+    /// Everything that is due.
+    pub(crate) fn on_deadline(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
+        if self.facts.standing == StandingRow::Broken {
+            return Ok(());
+        }
+        self.sweep(cx)?;
+        if !self.talks() {
+            return Ok(());
+        }
+        self.refresh_topics(cx);
+        self.flush_receipts(cx)?;
+        self.push_lacking(cx)?;
+        self.tend_links(cx)?;
+        self.dial(cx);
+        Ok(())
+    }
+
+    /// Destroys what is past its time: lines, envelopes, outbox, states, generations, invites, commits.
+    pub(crate) fn sweep(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
+        let gone = self.history.sweep(cx, self.net);
+        for (id, envelope) in &gone {
+            if let Some(envelope) = envelope {
+                self.log.withdraw(cx, self.net, envelope);
+                self.spread.stop(envelope);
+            }
+            self.outbox.remove(cx, self.net, id);
+        }
+        if !gone.is_empty() {
+            let ids = gone.into_iter().map(|(id, _)| id).collect();
+            cx.tell(Event::Gone { group: self.id, ids });
+        }
+        self.log.sweep(cx, self.net);
+        self.epochs.sweep(cx, self.net, self.id)?;
+        self.commits.sweep(cx, self.net);
+        self.invites.sweep(cx, self.net);
+        self.sweep_generations(cx);
+        Ok(())
+    }
+
+    /// When to come back, by the wall clock, for things that the mark or the wall clock brings. `shift` is what to add
+    /// to the mark or stamp to get the wall clock.
+    pub(crate) fn deadline(&self, now: crate::clock::Now) -> Option<Time> {
+        if self.facts.standing == StandingRow::Broken {
+            return None;
+        }
+        let by_mark = [
+            self.history.deadline(),
+            self.log.deadline(),
+            self.epochs.deadline(),
+            self.commits.deadline(),
+            self.invites.deadline(),
+        ];
+        // A moment on the mark's scale comes after as much wall time as it lies ahead of the mark.
+        let by_mark = by_mark.into_iter().flatten().map(|at| now.wall + at.since(now.sweep));
+        if !self.talks() {
+            return by_mark.min();
+        }
+        let topics = self.topics_deadline(now.stamp).map(|at| now.wall + at.since(now.stamp));
+        let by_wall = [
+            self.receipts.due,
+            self.spread.deadline(),
+            self.links_deadline(),
+            self.reach.deadline(&self.linked(), &self.listening),
+            topics,
+        ];
+        by_mark.chain(by_wall.into_iter().flatten()).min()
+    }
+}
