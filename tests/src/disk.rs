@@ -61,6 +61,20 @@ impl Disk {
         self.state().durable.values().any(|value| found(&value.bytes))
     }
 
+    /// Everything that is durable now.
+    #[must_use]
+    pub fn rows(&self) -> BTreeMap<Key, Value> {
+        self.state().durable.clone()
+    }
+
+    /// Another disk with the same durable rows: what somebody has who copied this one.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        let state = self.state();
+        let (durable, deaths) = (state.durable.clone(), state.deaths.clone());
+        Self(Arc::new(Mutex::new(State { durable, deaths, unflushed: Vec::new() })))
+    }
+
     /// Rows that can be read.
     #[must_use]
     pub fn len(&self) -> usize {

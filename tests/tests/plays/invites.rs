@@ -1,0 +1,92 @@
+//! Invites that must not open the door.
+
+use kinfold_protocol::error::{Error, Refusal};
+use kinfold_protocol::id::NetId;
+use kinfold_protocol::persist::{Key, Table, WriteBatch};
+use kinfold_protocol::step::{Command, Event, Input};
+use kinfold_protocol::time::Time;
+
+use crate::stage::{ANA, BEN, CHI, Stage};
+
+/// Why a guest did not come in, and that nothing of the try is left.
+fn refused(stage: &mut Stage, guest: usize) -> Vec<Refusal> {
+    let failed = |event: &Event| if let Event::JoinFailed { why, .. } = event { Some(*why) } else { None };
+    let client = &stage.person(guest).client;
+    assert!(client.groups().is_empty() && client.joins().is_empty());
+    stage.person(guest).events.iter().filter_map(failed).collect()
+}
+
+/// PROTOCOL J3.
+#[test]
+fn a_used_invite_lets_nobody_else_in() {
+    let (mut stage, group) = Stage::group([0; 3], &[]);
+    let invite = stage.invite(group, 3_600);
+    stage.try_join(BEN, invite.clone());
+    assert_eq!(stage.names(ANA), ["Ana", "Ben"]);
+    stage.try_join(CHI, invite);
+    assert_eq!(refused(&mut stage, CHI), [Refusal::InviteUsed]);
+    assert_eq!(stage.names(ANA), ["Ana", "Ben"]);
+}
+
+/// PROTOCOL J3.
+#[test]
+fn a_revoked_invite_lets_nobody_in() {
+    let (mut stage, group) = Stage::group([0; 3], &[]);
+    let invite = stage.invite(group, 3_600);
+    let id = stage.person(ANA).client.invites(group, Time::ZERO).unwrap()[0].id;
+    stage.ask(ANA, Command::RevokeInvite { group, invite: id });
+    stage.try_join(BEN, invite);
+    assert_eq!(refused(&mut stage, BEN), [Refusal::InviteRevoked]);
+    assert_eq!(stage.names(ANA), ["Ana"]);
+}
+
+/// PROTOCOL J3. Its maker's clock decides to the second; its text says the hour only.
+#[test]
+fn an_expired_invite_lets_nobody_in() {
+    let (mut stage, group) = Stage::group([0; 3], &[]);
+    let invite = stage.invite(group, 60);
+    stage.pass(60_000);
+    stage.try_join(BEN, invite.clone());
+    assert_eq!(refused(&mut stage, BEN), [Refusal::InviteExpired]);
+    stage.pass(2 * 3_600_000);
+    let join = Command::Join { invite, display_name: "Chi".into() };
+    assert_eq!(stage.give(CHI, Input::Command(join)), Err(Error::InviteExpired));
+    assert_eq!(stage.names(ANA), ["Ana"]);
+}
+
+/// PROTOCOL J3: the invite of one group is answered in another.
+#[test]
+fn an_invite_that_another_group_answers_ends_without_a_group() {
+    let (mut stage, group) = Stage::group([0; 3], &[]);
+    let (named, invite) = (stage.net(ANA), stage.invite(group, 3_600));
+    stage.ask(ANA, Command::CreateGroup { name: "Trap".into(), display_name: "Ana".into() });
+    let groups = stage.person(ANA).client.groups();
+    let trap = groups.iter().find(|view| view.net != named).unwrap().clone();
+    move_invite(&mut stage, named, Some(trap.net));
+    stage.redirects.insert(named, trap.net);
+    stage.try_join(BEN, invite);
+    assert_eq!(refused(&mut stage, BEN), [Refusal::WrongGroup]);
+}
+
+/// PROTOCOL J3: nobody there knows the seed any more.
+#[test]
+fn an_invite_that_its_maker_has_forgotten_is_not_admitted() {
+    let (mut stage, group) = Stage::group([0; 3], &[]);
+    let (net, invite) = (stage.net(ANA), stage.invite(group, 3_600));
+    move_invite(&mut stage, net, None);
+    stage.try_join(BEN, invite);
+    assert_eq!(refused(&mut stage, BEN), [Refusal::NotAdmitted]);
+    assert_eq!(stage.names(ANA), ["Ana"]);
+}
+
+/// Moves Ana's only invite from one of her groups to another, or away.
+fn move_invite(stage: &mut Stage, from: NetId, to: Option<NetId>) {
+    let rows = stage.person(ANA).disk.rows();
+    let (key, value) = rows.into_iter().find(|(key, _)| key.table == Table::Invite).unwrap();
+    assert!(key.name.starts_with(&from.0.to_be_bytes()));
+    let moved = to.map(|to| (Key::new(Table::Invite, to, &[&key.name[8..]]), Some(value)));
+    let rows = moved.into_iter().chain([(key, None)]).collect();
+    stage.person(ANA).disk.stage(WriteBatch { rows, urgent: false });
+    stage.person(ANA).disk.flush();
+    stage.restart(ANA);
+}

@@ -1,0 +1,107 @@
+//! One order on all devices, whatever their clocks say; and who may read what was said alone.
+
+use std::time::Duration;
+
+use kinfold_protocol::id::MsgId;
+use kinfold_protocol::step::{Command, Event, Input, MessageState, Reply};
+
+use crate::stage::{ANA, BEN, CHI, Stage};
+
+const HOUR_MS: i64 = 3_600_000;
+const YEARS_MS: i64 = 10 * 365 * 24 * HOUR_MS;
+
+/// The lines that everybody must see alike.
+fn order(stage: &mut Stage, who: usize) -> Vec<MsgId> {
+    let lines = stage.lines(who);
+    lines.iter().filter(|line| line.expires.is_some()).map(|line| line.id).collect()
+}
+
+fn all_agree(stage: &mut Stage, count: usize) {
+    let seen = order(stage, ANA);
+    assert_eq!(seen.len(), count);
+    assert_eq!(order(stage, BEN), seen);
+    assert_eq!(order(stage, CHI), seen);
+}
+
+/// PROTOCOL D3.
+#[test]
+fn three_clocks_an_hour_apart_show_one_order() {
+    let (mut stage, _) = Stage::group([0, HOUR_MS, -HOUR_MS], &[BEN, CHI]);
+    for n in 0..4 {
+        for who in [CHI, ANA, BEN] {
+            stage.say(who, &format!("{who} says {n}"));
+        }
+        stage.pass(2_000);
+    }
+    all_agree(&mut stage, 12);
+    // Said apart, met later.
+    stage.offline(CHI);
+    for n in 0..3 {
+        stage.say(CHI, &format!("alone {n}"));
+        stage.say(ANA, &format!("Ana to Ben {n}"));
+        stage.say(BEN, &format!("Ben to Ana {n}"));
+        stage.pass(1_000);
+    }
+    stage.online(CHI);
+    all_agree(&mut stage, 21);
+}
+
+/// Sets Ben's clock while he is away, brings him back, and talks.
+fn set_wrong(stage: &mut Stage, ahead_ms: i64, retention_days: u64, said: usize) {
+    let group = stage.view(BEN).group;
+    stage.offline(BEN);
+    stage.person(BEN).ahead_ms = ahead_ms;
+    stage.give(BEN, Input::Deadline).unwrap();
+    stage.online(BEN);
+    let retention = Duration::from_secs(retention_days * 86_400);
+    stage.ask(ANA, Command::SetRetention { group, retention });
+    stage.pass(2_000);
+    assert_eq!(stage.view(BEN).retention, retention);
+    let id = stage.say(BEN, "what time is it");
+    stage.say(ANA, "just now");
+    stage.pass(2_000);
+    let truth = stage.truth();
+    let line = stage.lines(CHI).into_iter().find(|line| line.id == id).unwrap();
+    let off = line.sent.since(truth).max(truth.since(line.sent));
+    assert!(off < Duration::from_secs(600), "{off:?}");
+    all_agree(stage, said + 2);
+    assert!(!stage.person(BEN).events.iter().any(|event| matches!(event, Event::Gone { .. })));
+}
+
+/// PROTOCOL V1, D4, E1.
+#[test]
+fn a_clock_set_ten_years_fast_and_two_hours_slow_destroys_nothing_and_is_corrected() {
+    let (mut stage, _) = Stage::three();
+    for who in [ANA, BEN, CHI] {
+        stage.say(who, "before");
+    }
+    stage.pass(2_000);
+    set_wrong(&mut stage, YEARS_MS, 6, 3);
+    set_wrong(&mut stage, -2 * HOUR_MS, 5, 5);
+    set_wrong(&mut stage, 0, 4, 7);
+}
+
+/// PROTOCOL D1.
+#[test]
+fn what_was_said_alone_waits_for_its_author_when_somebody_joins() {
+    let (mut stage, group) = Stage::group([0; 3], &[BEN]);
+    stage.offline(BEN);
+    let (kept, dropped) = (stage.say(ANA, "for Ben"), stage.say(ANA, "for nobody"));
+    assert_eq!(stage.state(ANA, kept), Some(MessageState::Kept));
+    stage.join(group, CHI);
+    stage.online(BEN);
+    for id in [kept, dropped] {
+        assert_eq!(stage.state(ANA, id), Some(MessageState::Waiting));
+    }
+    assert_eq!(stage.view(ANA).waiting, 2);
+    assert!(stage.texts(BEN).is_empty() && stage.texts(CHI).is_empty());
+    assert!(stage.ask(ANA, Command::Drop { group, id: dropped }) == Reply::Done);
+    assert!(stage.ask(ANA, Command::Release { group, id: kept }) == Reply::Done);
+    stage.pass(20_000);
+    for who in [ANA, BEN, CHI] {
+        assert_eq!(stage.texts(who), ["for Ben"]);
+    }
+    assert_eq!(stage.state(ANA, kept), Some(MessageState::Received { by: 2, of: 2 }));
+    assert_eq!((stage.state(ANA, dropped), stage.view(ANA).waiting), (None, 0));
+    assert!(!stage.person(ANA).disk.holds(b"for nobody"));
+}

@@ -1,0 +1,94 @@
+//! Everything that was ever said, told again, in any order, and to those who are out.
+
+use kinfold_protocol::error::Refusal;
+use kinfold_protocol::step::{Command, Outcome, Reply, Standing};
+
+use crate::stage::{ANA, BEN, CHI, Stage};
+
+/// PROTOCOL M4.
+#[test]
+fn a_whole_epoch_told_newest_first_shows_once_and_in_order() {
+    let (mut stage, _) = Stage::three();
+    stage.offline(BEN);
+    let from = stage.published.len();
+    let said: Vec<String> = (0..250).map(|n| format!("number {n}")).collect();
+    for text in &said {
+        stage.say(ANA, text);
+    }
+    let envelopes: Vec<_> = stage.published[from..].iter().map(|sent| sent.bytes.clone()).collect();
+    assert_eq!(envelopes.len(), 250);
+    for bytes in envelopes.iter().rev() {
+        assert_eq!(stage.gossip(BEN, bytes), Outcome::Applied(Reply::Done));
+    }
+    assert_eq!(stage.texts(BEN), said);
+    assert_eq!(stage.told(BEN), said.iter().rev().cloned().collect::<Vec<_>>());
+}
+
+/// PROTOCOL M2, V.
+#[test]
+fn a_removed_member_opens_nothing_that_is_fed_to_it_and_is_served_nothing() {
+    let (mut stage, group) = Stage::three();
+    stage.say(ANA, "before");
+    stage.offline(CHI);
+    let (chi, from) = (stage.member(CHI), stage.published.len());
+    stage.ask(ANA, Command::Remove { group, member: chi });
+    for n in 0..3 {
+        stage.say(ANA, &format!("Ana {n}"));
+        stage.say(BEN, &format!("Ben {n}"));
+        stage.pass(3_000);
+    }
+    let of_others = stage.published[from..].iter().filter(|sent| sent.by != CHI);
+    let after: Vec<_> = of_others.map(|sent| sent.bytes.clone()).collect();
+    let (commit, later) = after.split_first().unwrap();
+    // Without the commit: only the shape of the history can be read, which shows nothing.
+    let outcomes: Vec<_> = later.iter().map(|bytes| stage.gossip(CHI, bytes)).collect();
+    assert_eq!(outcomes[0], Outcome::Applied(Reply::Done));
+    assert!(outcomes[1..].len() >= 6);
+    for outcome in &outcomes[1..] {
+        assert_eq!(*outcome, Outcome::Refused(Refusal::WrongLane));
+    }
+    assert_eq!(stage.texts(CHI), ["before"]);
+    // Back on the network it is shown its removal; nobody serves it anything else.
+    stage.online(CHI);
+    assert_eq!(stage.view(CHI).standing, Standing::Removed);
+    assert_eq!(
+        (stage.names(ANA), stage.names(BEN)),
+        (vec!["Ana".into(), "Ben".into()], vec!["Ana".into(), "Ben".into()])
+    );
+    let frames = stage.frames.len();
+    stage.say(BEN, "still here");
+    stage.pass(30_000);
+    assert!(stage.frames[frames..].iter().all(|(_, to)| *to != CHI));
+    assert!(stage.texts(ANA).contains(&"still here".to_owned()));
+    for bytes in after.iter().chain([commit]) {
+        assert!(matches!(stage.gossip(CHI, bytes), Outcome::Refused(_)));
+    }
+    assert_eq!((stage.texts(CHI), stage.told(CHI)), (vec!["before".to_owned()], vec!["before".to_owned()]));
+}
+
+/// PROTOCOL D3.
+#[test]
+fn an_envelope_told_again_shows_nothing_again_not_even_after_a_restart() {
+    let (mut stage, _) = Stage::three();
+    let from = stage.published.len();
+    for n in 0..5 {
+        for who in [ANA, BEN, CHI] {
+            stage.say(who, &format!("{who} says {n}"));
+        }
+        stage.pass(2_000);
+    }
+    let envelopes: Vec<_> = stage.published[from..].iter().map(|sent| sent.bytes.clone()).collect();
+    for who in [ANA, BEN, CHI] {
+        let (shown, told) = (stage.texts(who), stage.told(who));
+        assert_eq!(shown.len(), 15);
+        for restarted in [false, false, true] {
+            if restarted {
+                stage.restart(who);
+            }
+            for bytes in &envelopes {
+                assert_eq!(stage.gossip(who, bytes), Outcome::Duplicate);
+            }
+            assert_eq!((stage.texts(who), stage.told(who)), (shown.clone(), told.clone()));
+        }
+    }
+}

@@ -1,0 +1,354 @@
+//! The stage: clients over disks in memory, and a carrier between them that keeps a copy of every envelope.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use kinfold_protocol::Client;
+use kinfold_protocol::error::Error;
+use kinfold_protocol::id::{GroupId, LinkId, MemberId, MsgId, NetId};
+use kinfold_protocol::step::{
+    Address, Command, Ends, Event, Input, Line, LineKind, MessageState, Outcome, Output, Reply, Transmit,
+};
+use kinfold_protocol::time::Time;
+use kinfold_protocol::view::GroupView;
+use kinfold_tests::disk::Disk;
+use zeroize::Zeroizing;
+
+/// A day like any other, in the middle of an hour.
+const BEGIN_MS: u64 = 1_790_000_000_000;
+/// Steps in one stretch of time from which nothing is happening any more but a loop.
+const STEPS_MAX: u32 = 3_000;
+
+pub(crate) const ANA: usize = 0;
+pub(crate) const BEN: usize = 1;
+pub(crate) const CHI: usize = 2;
+const NAMES: [&str; 3] = ["Ana", "Ben", "Chi"];
+
+/// One person's device.
+pub(crate) struct Person {
+    pub(crate) client: Client,
+    pub(crate) disk: Disk,
+    /// Everything that was told.
+    pub(crate) events: Vec<Event>,
+    /// How far the clock is ahead of the truth.
+    pub(crate) ahead_ms: i64,
+    online: bool,
+    admitted: BTreeSet<LinkId>,
+}
+
+/// What was given to the network.
+pub(crate) struct Sent {
+    pub(crate) by: usize,
+    pub(crate) bytes: Vec<u8>,
+}
+
+type End = (usize, NetId);
+
+/// Everything there is.
+#[derive(Default)]
+pub(crate) struct Stage {
+    pub(crate) people: Vec<Person>,
+    /// Every envelope that anybody published, in order.
+    pub(crate) published: Vec<Sent>,
+    /// Every frame: who sent it to whom.
+    pub(crate) frames: Vec<(usize, usize)>,
+    /// Networks at whose addresses another network answers.
+    pub(crate) redirects: BTreeMap<NetId, NetId>,
+    /// Whether gossip is lost.
+    pub(crate) hold: bool,
+    after_ms: u64,
+    stations: BTreeSet<End>,
+    cables: BTreeMap<LinkId, [End; 2]>,
+    on_the_way: VecDeque<(usize, Input)>,
+    links: u64,
+    seeds: u8,
+}
+
+impl Stage {
+    /// Three devices with clocks that are so far off, and no group.
+    pub(crate) fn empty(ahead_ms: [i64; 3]) -> Self {
+        let mut stage = Self::default();
+        for ahead_ms in ahead_ms {
+            let (disk, seed) = (Disk::default(), stage.seed());
+            let now = Time::from_ms(BEGIN_MS).shifted(ahead_ms);
+            let (client, output) = Client::open_seeded(Box::new(disk.clone()), seed, now).unwrap();
+            let (events, admitted) = (Vec::new(), BTreeSet::new());
+            stage.people.push(Person { client, disk, events, ahead_ms, online: true, admitted });
+            stage.make_true(stage.people.len() - 1, output);
+        }
+        stage
+    }
+
+    /// Ana's group, with these people in it and linked to each other.
+    pub(crate) fn group(ahead_ms: [i64; 3], guests: &[usize]) -> (Self, GroupId) {
+        let mut stage = Self::empty(ahead_ms);
+        let create = Command::CreateGroup { name: "Circle".into(), display_name: "Ana".into() };
+        let Reply::Group(group) = stage.ask(ANA, create) else { panic!("no group") };
+        for guest in guests {
+            stage.join(group, *guest);
+        }
+        stage.pass(5_000);
+        for who in [ANA].iter().chain(guests) {
+            assert_eq!(stage.view(*who).connected, guests.len());
+        }
+        (stage, group)
+    }
+
+    /// Ana, Ben and Chi, with clocks that are right.
+    pub(crate) fn three() -> (Self, GroupId) {
+        Self::group([0; 3], &[BEN, CHI])
+    }
+
+    /// Ana lets somebody in.
+    pub(crate) fn join(&mut self, group: GroupId, guest: usize) {
+        let invite = self.invite(group, 86_400);
+        self.try_join(guest, invite);
+        assert!(self.person(guest).events.iter().any(|event| matches!(event, Event::Joined { .. })));
+    }
+
+    /// An invite of Ana's.
+    pub(crate) fn invite(&mut self, group: GroupId, secs: u64) -> Zeroizing<String> {
+        let valid = Duration::from_secs(secs);
+        let Reply::Invite { text, .. } = self.ask(ANA, Command::Invite { group, valid }) else { panic!("no invite") };
+        text
+    }
+
+    pub(crate) fn try_join(&mut self, guest: usize, invite: Zeroizing<String>) {
+        self.ask(guest, Command::Join { invite, display_name: NAMES[guest].into() });
+        self.pass(3_000);
+    }
+
+    pub(crate) fn person(&mut self, who: usize) -> &mut Person {
+        &mut self.people[who]
+    }
+
+    /// What a device takes the time for.
+    pub(crate) fn clock(&self, who: usize) -> Time {
+        Time::from_ms(BEGIN_MS + self.after_ms).shifted(self.people[who].ahead_ms)
+    }
+
+    /// The true time.
+    pub(crate) fn truth(&self) -> Time {
+        Time::from_ms(BEGIN_MS + self.after_ms)
+    }
+
+    pub(crate) fn seed(&mut self) -> [u8; 32] {
+        self.seeds += 1;
+        [self.seeds; 32]
+    }
+
+    /// Gives a device one input and makes true what follows, but carries nothing yet.
+    pub(crate) fn give(&mut self, who: usize, input: Input) -> Result<Outcome, Error> {
+        let now = self.clock(who);
+        let output = self.people[who].client.handle(input, now)?;
+        Ok(self.make_true(who, output))
+    }
+
+    /// Gives a device an envelope as gossip brings it.
+    pub(crate) fn gossip(&mut self, who: usize, bytes: &[u8]) -> Outcome {
+        let input = Input::Gossip { net: self.net(who), bytes: bytes.to_vec() };
+        self.give(who, input).unwrap()
+    }
+
+    /// A person asks, and everything that follows at once happens.
+    pub(crate) fn ask(&mut self, who: usize, command: Command) -> Reply {
+        let Outcome::Applied(reply) = self.give(who, Input::Command(command)).unwrap() else { panic!("not applied") };
+        self.settle();
+        reply
+    }
+
+    pub(crate) fn say(&mut self, who: usize, text: &str) -> MsgId {
+        let group = self.view(who).group;
+        let command = Command::Send { group, text: Zeroizing::new(text.into()), expires: None };
+        let Reply::Message { id, .. } = self.ask(who, command) else { panic!("no message") };
+        id
+    }
+
+    pub(crate) fn make_true(&mut self, who: usize, output: Output) -> Outcome {
+        let person = &mut self.people[who];
+        person.disk.stage(output.batch);
+        person.disk.flush();
+        person.disk.sweep(person.client.swept_to());
+        person.client.durable();
+        self.carry_out(who, output.transmits, output.events);
+        output.outcome
+    }
+
+    pub(crate) fn carry_out(&mut self, who: usize, transmits: Vec<Transmit>, events: Vec<Event>) {
+        for transmit in transmits {
+            self.carry(who, transmit);
+        }
+        self.people[who].events.extend(events);
+    }
+
+    /// Carries until nothing is on its way.
+    pub(crate) fn settle(&mut self) {
+        for _ in 0..STEPS_MAX {
+            let Some((to, input)) = self.on_the_way.pop_front() else { return };
+            self.give(to, input).unwrap();
+        }
+        panic!("the clients never rest");
+    }
+
+    /// Time passes; deadlines are kept.
+    pub(crate) fn pass(&mut self, ms: u64) {
+        let end = self.after_ms + ms;
+        self.settle();
+        for _ in 0..STEPS_MAX {
+            let deadlines = (0..self.people.len()).filter_map(|who| {
+                let wait = self.people[who].client.deadline()?.since(self.clock(who));
+                Some((self.after_ms + u64::try_from(wait.as_millis()).unwrap(), who))
+            });
+            let Some((at, who)) = deadlines.min().filter(|(at, _)| *at <= end) else {
+                self.after_ms = end;
+                return;
+            };
+            self.after_ms = at;
+            self.give(who, Input::Deadline).unwrap();
+            self.settle();
+        }
+        panic!("the clients never rest");
+    }
+
+    fn carry(&mut self, from: usize, transmit: Transmit) {
+        match transmit {
+            Transmit::Admit { link } => drop(self.people[from].admitted.insert(link)),
+            Transmit::Withhold { link } => drop(self.people[from].admitted.remove(&link)),
+            Transmit::Close { net } => {
+                self.stations.remove(&(from, net));
+                self.cut(|ends| ends.contains(&(from, net)));
+            }
+            Transmit::Open { net, .. } => {
+                self.stations.insert((from, net));
+                let addresses = vec![Address(format!("{from}/{}", net.0))];
+                self.on_the_way.push_back((from, Input::Listening { net, port: 1, addresses }));
+            }
+            Transmit::Dial { net, address } => self.dial((from, net), address),
+            Transmit::Disconnect { link } => {
+                if let Some(ends) = self.cables.remove(&link) {
+                    self.on_the_way.extend(ends.map(|(who, _)| (who, Input::Disconnected { link })));
+                }
+            }
+            Transmit::Frame { link, bytes } => {
+                if let Some((to, _)) = self.other_end(link, from) {
+                    self.frames.push((from, to));
+                    self.on_the_way.push_back((to, Input::Frame { link, bytes }));
+                }
+            }
+            Transmit::Publish { bytes, .. } => {
+                let heard = if self.hold { BTreeSet::new() } else { self.people[from].admitted.clone() };
+                for link in heard {
+                    let Some((to, net)) = self.other_end(link, from) else { continue };
+                    if self.people[to].admitted.contains(&link) {
+                        self.on_the_way.push_back((to, Input::Gossip { net, bytes: bytes.clone() }));
+                    }
+                }
+                self.published.push(Sent { by: from, bytes });
+            }
+            Transmit::Topics { .. } => {}
+        }
+    }
+
+    fn dial(&mut self, from: End, address: Address) {
+        let (who, net) = address.0.split_once('/').unwrap();
+        let net = NetId(net.parse().unwrap());
+        let to = (who.parse().unwrap(), self.redirects.get(&net).copied().unwrap_or(net));
+        let up = |end: End| self.people[end.0].online && self.stations.contains(&end);
+        if from.0 == to.0 || !up(from) || !up(to) {
+            self.on_the_way.push_back((from.0, Input::DialFailed { net: from.1, address }));
+            return;
+        }
+        self.links += 1;
+        let link = LinkId(self.links);
+        self.cables.insert(link, [from, to]);
+        for (end, other, address) in [(from, to, Some(address)), (to, from, None)] {
+            let ends = Ends { local: vec![u8::try_from(end.0).unwrap()], remote: vec![u8::try_from(other.0).unwrap()] };
+            self.on_the_way.push_back((end.0, Input::Connected { net: end.1, link, ends, address }));
+        }
+    }
+
+    fn other_end(&self, link: LinkId, who: usize) -> Option<End> {
+        self.cables.get(&link)?.iter().find(|end| end.0 != who).copied()
+    }
+
+    fn cut(&mut self, which: impl Fn(&[End; 2]) -> bool) {
+        let gone: Vec<_> =
+            self.cables.iter().filter(|(_, ends)| which(ends)).map(|(link, ends)| (*link, *ends)).collect();
+        for (link, ends) in gone {
+            self.cables.remove(&link);
+            self.on_the_way.extend(ends.map(|(who, _)| (who, Input::Disconnected { link })));
+        }
+    }
+
+    /// A link between two people.
+    pub(crate) fn link(&self, one: usize, other: usize) -> LinkId {
+        let between = |ends: &[End; 2]| ends.iter().all(|end| end.0 == one || end.0 == other);
+        *self.cables.iter().find(|(_, ends)| between(ends)).unwrap().0
+    }
+
+    /// Takes a device from the network.
+    pub(crate) fn offline(&mut self, who: usize) {
+        self.people[who].online = false;
+        self.cut(|ends| ends.iter().any(|end| end.0 == who));
+        self.settle();
+    }
+
+    /// Brings it back, and lets it find the others.
+    pub(crate) fn online(&mut self, who: usize) {
+        self.people[who].online = true;
+        self.pass(120_000);
+    }
+
+    /// The device goes down without a word and comes up over the same rows.
+    pub(crate) fn restart(&mut self, who: usize) {
+        self.cut(|ends| ends.iter().any(|end| end.0 == who));
+        let (disk, seed, now) = (self.people[who].disk.clone(), self.seed(), self.clock(who));
+        let (client, output) = Client::open_seeded(Box::new(disk), seed, now).unwrap();
+        self.people[who].client = client;
+        self.on_the_way.retain(|(to, _)| *to != who);
+        self.make_true(who, output);
+        self.settle();
+    }
+
+    pub(crate) fn view(&self, who: usize) -> GroupView {
+        self.people[who].client.groups().remove(0)
+    }
+
+    pub(crate) fn net(&self, who: usize) -> NetId {
+        self.view(who).net
+    }
+
+    pub(crate) fn lines(&mut self, who: usize) -> Vec<Line> {
+        let (group, now) = (self.view(who).group, self.clock(who));
+        self.people[who].client.history(group, None, now).unwrap()
+    }
+
+    /// What stands in a history, in order.
+    pub(crate) fn texts(&mut self, who: usize) -> Vec<String> {
+        self.lines(who).iter().filter_map(text_of).collect()
+    }
+
+    /// What was told, in the order of telling.
+    pub(crate) fn told(&self, who: usize) -> Vec<String> {
+        let line = |event: &Event| if let Event::Line { line, .. } = event { text_of(line) } else { None };
+        self.people[who].events.iter().filter_map(line).collect()
+    }
+
+    pub(crate) fn state(&mut self, who: usize, id: MsgId) -> Option<MessageState> {
+        self.lines(who).into_iter().find(|line| line.id == id).map(|line| line.state)
+    }
+
+    pub(crate) fn member(&self, who: usize) -> MemberId {
+        let members = self.people[who].client.members(self.view(who).group).unwrap();
+        members.iter().find(|member| member.own).unwrap().member
+    }
+
+    pub(crate) fn names(&self, who: usize) -> Vec<String> {
+        let members = self.people[who].client.members(self.view(who).group).unwrap();
+        members.into_iter().map(|member| member.name).collect()
+    }
+}
+
+fn text_of(line: &Line) -> Option<String> {
+    if let LineKind::Text(text) = &line.kind { Some(text.to_string()) } else { None }
+}
