@@ -196,6 +196,10 @@ impl Group {
             self.settle_welcome(cx, member);
         }
         self.weigh(cx, id)?;
+        // Our own greeting may have left before the latest commit: whoever is behind need not know it.
+        if head.number < self.head()?.number {
+            self.on_after(cx, id, &head.epoch)?;
+        }
         Ok(Outcome::Applied(Reply::Done))
     }
 
