@@ -234,12 +234,20 @@ fn lock(dir: &DataDir) -> Result<File, StoreError> {
         }
         made => made.map_err(io)?,
     };
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::InUse),
-        Err(TryLockError::Error(err)) => Err(io(err)),
+    // The system may take a moment to let go of the lock of a process that has just ended.
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(err)) => return Err(io(err)),
+        }
     }
+    Err(StoreError::InUse)
 }
+
+/// Together a second: longer than any system takes, shorter than a person waits.
+const LOCK_TRIES: u32 = 20;
+const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
 
 fn ballast_error(err: std::io::Error) -> StoreError {
     StoreError::io("ballast", err)
