@@ -1,6 +1,6 @@
 //! A Kinfold node: the protocol's output made true, on disk and on the network, and a local API to it.
 //!
-//! One task owns the protocol's `Client` and the store ([`node`]); one task owns each group's swarm ([`net`]); the
+//! One task owns the protocol's `Client` and the store (`node`); one task owns each group's swarm (`net`); the
 //! control socket has tasks of its own ([`control`]). They talk over bounded channels and share nothing else.
 
 mod answer;

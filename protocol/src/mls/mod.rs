@@ -29,6 +29,8 @@ pub(crate) use error::MlsError;
 pub(crate) use join::{join, key_package, key_package_facts};
 pub(crate) use provider::Provider;
 pub(crate) use signer::Signer;
+#[cfg(test)]
+pub(crate) use stage::Added;
 pub(crate) use stage::{Committer, NewLeaf, StagedView};
 pub(crate) use state::{Leaf, State};
 

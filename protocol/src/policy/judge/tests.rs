@@ -1,0 +1,245 @@
+//! The table "attempt x refusal": what a commit may not do, one line each.
+
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng as _;
+
+use super::*;
+use crate::id::EpochId;
+use crate::identity::Identity;
+use crate::mls::{Added, NewLeaf};
+use crate::policy::roster::Seat;
+
+const GROUP: GroupId = GroupId::from_bytes([1; 16]);
+const NUMBER: u64 = 100;
+
+/// Ana founded the group; Ben is in it; Chi would like to be.
+struct Case {
+    ana: Identity,
+    ben: Identity,
+    chi: Identity,
+    roster: Roster,
+    extension: Extension,
+    tickets: Vec<Ticket>,
+    staged: StagedView,
+}
+
+impl Case {
+    fn new() -> Self {
+        let who = |seed, name: &str| Identity::new(name, &mut ChaCha20Rng::seed_from_u64(seed));
+        let (ana, ben, chi) = (who(1, "Ana"), who(2, "Ben"), who(3, "Chi"));
+        let seat = |leaf, who: &Identity| Seat { leaf, member: who.member(), credential: who.credential.clone() };
+        let roster = Roster::from_seats(vec![seat(0, &ana), seat(1, &ben)]);
+        let policy = Policy { name: "Circle".into(), retention: 86_400 };
+        let extension = Extension::new(ana.member(), policy);
+        let staged = StagedView {
+            committer: Committer::Member(0),
+            adds: Vec::new(),
+            removes: Vec::new(),
+            extension: None,
+            other_extensions_changed: false,
+            path_leaf: Some(leaf(&ana)),
+            by_reference: false,
+            other_proposals: false,
+            removes_self: false,
+            aad: Vec::new(),
+            number: NUMBER + 1,
+            authenticator: None,
+        };
+        Self { ana, ben, chi, roster, extension, tickets: Vec::new(), staged }
+    }
+
+    /// A commit that adds Chi.
+    fn adding() -> Self {
+        let mut case = Self::new();
+        let mut ticket = ticket(&case.ana, Operation::Add, case.chi.member());
+        ticket.key_package = Some(b"package".to_vec());
+        let NewLeaf { credential, signature_key } = leaf(&case.chi);
+        case.staged.adds.push(Added { credential, signature_key, key_package_hash: sha256(b"package") });
+        case.tickets.push(ticket);
+        case
+    }
+
+    /// A commit that removes Ben.
+    fn removing() -> Self {
+        let mut case = Self::new();
+        case.tickets.push(ticket(&case.ana, Operation::Remove, case.ben.member()));
+        case.staged.removes.push(1);
+        case.extend();
+        case
+    }
+
+    /// A commit that sets the rules.
+    fn ruling() -> Self {
+        let mut case = Self::new();
+        let mut ticket = ticket(&case.ana, Operation::Policy, case.ana.member());
+        ticket.policy = Some(Policy { name: "Circle".into(), retention: 7_200 });
+        case.tickets.push(ticket);
+        case.extend();
+        case
+    }
+
+    /// Ana's device says again that it is in, over her own leaf.
+    fn returning() -> Self {
+        let mut case = Self::new();
+        case.staged.committer = Committer::External;
+        case.staged.removes.push(0);
+        case
+    }
+
+    /// Makes the commit's extension what its tickets make of it.
+    fn extend(&mut self) {
+        self.staged.extension = Some(self.extension.after(&self.tickets).encode());
+    }
+
+    fn judge(&self) -> Result<Verdict, Invalid> {
+        let signed: Vec<Signed> = self
+            .tickets
+            .iter()
+            .map(|ticket| {
+                let issuer = [&self.ana, &self.ben, &self.chi].into_iter().find(|who| who.key() == ticket.issuer);
+                issuer.unwrap().sign(GROUP, ticket)
+            })
+            .collect();
+        self.judge_with(&signed)
+    }
+
+    fn judge_with(&self, signed: &[Signed]) -> Result<Verdict, Invalid> {
+        let parent = Parent { group: GROUP, number: NUMBER, roster: &self.roster, extension: &self.extension };
+        judge(parent, &self.staged, signed)
+    }
+}
+
+fn leaf(who: &Identity) -> NewLeaf {
+    NewLeaf { credential: who.credential.encode(), signature_key: who.credential.device_key.to_vec() }
+}
+
+fn ticket(issuer: &Identity, operation: Operation, target: MemberId) -> Ticket {
+    Ticket {
+        group: GROUP,
+        operation,
+        target,
+        sequence: 1,
+        epoch: EpochId::from_bytes([2; 32]),
+        number: NUMBER,
+        issuer: issuer.key(),
+        key_package: None,
+        policy: None,
+    }
+}
+
+#[test]
+fn what_the_rules_allow_is_allowed() {
+    let added = Case::adding().judge().unwrap();
+    assert_eq!(added.joined, [(Case::new().chi.member(), "Chi".to_owned())]);
+    assert!(!added.loses_someone());
+    let removed = Case::removing().judge().unwrap();
+    assert_eq!(removed.removed, [(Case::new().ben.member(), Case::new().ana.member())]);
+    assert!(removed.loses_someone());
+    assert_eq!(Case::ruling().judge().unwrap().policy.unwrap().0.retention, 7_200);
+    assert_eq!(Case::returning().judge().unwrap().committer, Case::new().ana.member());
+    assert!(Case::new().judge().is_ok(), "an update of the own path alone");
+}
+
+type Attempt = (&'static str, fn() -> Case, fn(&mut Case), Invalid);
+
+const ATTEMPTS: &[Attempt] = &[
+    ("nobody's leaf", Case::new, |case| case.staged.committer = Committer::Member(9), Invalid::Committer),
+    (
+        "a member who is no facilitator",
+        Case::new,
+        |case| {
+            case.staged.committer = Committer::Member(1);
+            case.staged.path_leaf = Some(leaf(&case.ben));
+        },
+        Invalid::Committer,
+    ),
+    ("a proposal by reference", Case::new, |case| case.staged.by_reference = true, Invalid::Kind),
+    ("another kind of proposal", Case::new, |case| case.staged.other_proposals = true, Invalid::Kind),
+    ("another extension", Case::new, |case| case.staged.other_extensions_changed = true, Invalid::Kind),
+    ("no path", Case::new, |case| case.staged.path_leaf = None, Invalid::Kind),
+    ("another's name", Case::new, |case| case.staged.path_leaf = Some(leaf(&case.ben)), Invalid::Identity),
+    (
+        "a leaf key that is not the credential's",
+        Case::new,
+        |case| case.staged.path_leaf.as_mut().unwrap().signature_key = vec![9; 32],
+        Invalid::Identity,
+    ),
+    ("a removal without a ticket", Case::removing, |case| case.tickets.clear(), Invalid::Unjustified),
+    ("a ticket without its removal", Case::removing, |case| case.staged.removes.clear(), Invalid::Unjustified),
+    ("one removed twice", Case::removing, |case| case.staged.removes.push(1), Invalid::Unjustified),
+    ("an addition without a ticket", Case::adding, |case| case.tickets.clear(), Invalid::Unjustified),
+    ("a ticket without its addition", Case::adding, |case| case.staged.adds.clear(), Invalid::Unjustified),
+    (
+        "another key package than the ticket's",
+        Case::adding,
+        |case| case.staged.adds[0].key_package_hash = [0; 32],
+        Invalid::Unjustified,
+    ),
+    (
+        "one added twice",
+        Case::adding,
+        |case| {
+            let again = case.staged.adds[0].clone();
+            case.staged.adds.push(again);
+        },
+        Invalid::Unjustified,
+    ),
+    (
+        "rules other than the ticket's",
+        Case::ruling,
+        |case| case.staged.extension = Some(case.extension.encode()),
+        Invalid::Extension,
+    ),
+    ("rules without a ticket", Case::ruling, |case| case.tickets.clear(), Invalid::Extension),
+    ("a removal that is not written down", Case::removing, |case| case.staged.extension = None, Invalid::Extension),
+    (
+        "the last facilitator gone",
+        Case::new,
+        |case| {
+            case.tickets.push(ticket(&case.ana, Operation::Leave, case.ana.member()));
+            case.staged.removes.push(0);
+            case.extend();
+        },
+        Invalid::Extension,
+    ),
+    ("a ticket of no facilitator", Case::removing, |case| case.tickets[0].issuer = case.ben.key(), Invalid::Ticket),
+    ("a back-dated commit", Case::removing, |case| case.tickets[0].number = NUMBER + 1, Invalid::Ticket),
+    ("an addition too old", Case::adding, |case| case.tickets[0].number = NUMBER - 65, Invalid::Ticket),
+    ("a spent sequence", Case::removing, |case| case.tickets[0].sequence = 0, Invalid::Ticket),
+    ("the last of all sequences", Case::removing, |case| case.tickets[0].sequence = u64::MAX, Invalid::Ticket),
+    ("rules of yesterday", Case::ruling, |case| case.extension.policy_sequence = 1, Invalid::Ticket),
+    (
+        "another group's ticket",
+        Case::removing,
+        |case| case.tickets[0].group = GroupId::from_bytes([9; 16]),
+        Invalid::Ticket,
+    ),
+    ("back over another's leaf", Case::returning, |case| case.staged.removes = vec![1], Invalid::Committer),
+    ("back over two leaves", Case::returning, |case| case.staged.removes.push(1), Invalid::External),
+    ("back with another key", Case::returning, |case| case.staged.path_leaf = Some(leaf(&case.ben)), Invalid::External),
+    ("back with company", Case::returning, |case| case.staged.adds = Case::adding().staged.adds, Invalid::External),
+    ("back with rules", Case::returning, |case| case.staged.extension = Some(Vec::new()), Invalid::External),
+];
+
+#[test]
+fn every_attempt_meets_its_refusal() {
+    for (what, case, spoil, refusal) in ATTEMPTS {
+        let mut case = case();
+        spoil(&mut case);
+        assert_eq!(case.judge(), Err(*refusal), "{what}");
+    }
+}
+
+#[test]
+fn a_removal_never_grows_old() {
+    let mut case = Case::removing();
+    case.tickets[0].number = 0;
+    assert!(case.judge().is_ok());
+}
+
+#[test]
+fn a_ticket_signed_by_somebody_else_is_none() {
+    let case = Case::removing();
+    let forged = case.ben.sign(GROUP, &case.tickets[0]);
+    assert_eq!(case.judge_with(&[forged]), Err(Invalid::Ticket));
+}
