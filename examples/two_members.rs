@@ -87,7 +87,8 @@ impl World {
                 self.on_the_way.extend([from, to].map(|end| (end, Input::Disconnected { link })));
             }
             Transmit::Publish { bytes, .. } => {
-                self.on_the_way.extend(self.nets.get(&to).map(|net| (to, Input::Gossip { net: *net, bytes })));
+                self.on_the_way
+                    .extend(self.nets.get(&to).map(|net| (to, Input::Gossip { net: *net, link: None, bytes })));
             }
             // Who may gossip about what: with two there is nobody to keep out.
             _ => {}

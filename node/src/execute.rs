@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use kinfold_protocol::Client;
+use kinfold_protocol::error::Refusal;
 use kinfold_protocol::id::{LinkId, NetId};
 use kinfold_protocol::persist::WriteBatch;
 use kinfold_protocol::step::{Event, Outcome, Output, Transmit};
@@ -44,7 +45,8 @@ impl Round {
     pub(crate) fn judge(&mut self, net: NetId, ticket: GossipTicket, outcome: &Outcome) {
         let verdict = match outcome {
             Outcome::Applied(_) | Outcome::Parked(_) => Verdict::Accept,
-            Outcome::Duplicate => Verdict::Ignore,
+            // That there is no room here is not the relay's fault.
+            Outcome::Duplicate | Outcome::Refused(Refusal::OverBudget) => Verdict::Ignore,
             Outcome::Refused(_) => Verdict::Reject,
         };
         self.verdicts.push((net, ticket, verdict));

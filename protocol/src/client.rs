@@ -224,16 +224,7 @@ impl Client {
             }
         }
         self.now = self.clock.tick(wall);
-        let mut cx = Cx {
-            tx: Tx::new(&self.stack),
-            mls: &self.mls,
-            rng: &mut self.rng,
-            clock: &mut self.clock,
-            now: self.now,
-            at: None,
-            transmits: Vec::new(),
-            events: Vec::new(),
-        };
+        let mut cx = Cx::new(Tx::new(&self.stack), &self.mls, &mut self.rng, &mut self.clock, self.now);
         let done = act(&mut self.rooms, &self.links, &mut cx);
         // A group whose leave took effect has no rows any more.
         self.rooms.retain(|_, room| !matches!(room, Room::Group(group) if group.is_gone()));
@@ -368,16 +359,7 @@ impl Client {
         see: impl FnOnce(&Group, &Cx<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         self.now = self.clock.tick(wall);
-        let cx = Cx {
-            tx: Tx::new(&self.stack),
-            mls: &self.mls,
-            rng: &mut self.rng,
-            clock: &mut self.clock,
-            now: self.now,
-            at: None,
-            transmits: Vec::new(),
-            events: Vec::new(),
-        };
+        let cx = Cx::new(Tx::new(&self.stack), &self.mls, &mut self.rng, &mut self.clock, self.now);
         see(find(&self.rooms, id)?, &cx)
     }
 

@@ -14,6 +14,11 @@ use crate::time::Time;
 const JUMP_BELIEVED: Duration = Duration::from_secs(24 * 3_600);
 /// Clocks of peers that are remembered: enough for a median, small in the row.
 const PEERS_MAX: usize = 32;
+/// To how many milliseconds a peer is told the time.
+const SHOWN: u64 = 10_000;
+/// How far the wall clock may lie behind the mark before it says nothing any more: twice as far as peers can lead the
+/// mark ahead of it, so that they cannot bring it into this discredit.
+const LOST: Duration = Duration::from_secs(2 * AHEAD_MAX.as_secs());
 
 /// The moments that a step may use, each for one purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +29,14 @@ pub(crate) struct Now {
     pub(crate) stamp: Time,
     /// Never goes back, never jumps unconfirmed: what is past it is destroyed.
     pub(crate) sweep: Time,
+}
+
+impl Now {
+    /// What a greeting says of this device's clock: enough for [`CLOCK_OFF`], too little to know a device again by.
+    pub(crate) fn shown_to_peers(&self) -> Time {
+        let ms = self.wall.ms();
+        Time::from_ms(ms - ms % SHOWN)
+    }
 }
 
 /// The persisted part.
@@ -71,20 +84,28 @@ impl Clock {
     /// Reads the wall clock, and moves the mark as far as it may go.
     pub(crate) fn tick(&mut self, wall: Time) -> Now {
         self.notice_setting(wall);
-        let stamp = self.corrected(wall);
-        if self.row.mark == Time::ZERO || !self.has_jumped(stamp) {
-            self.row.mark = self.row.mark.max(stamp);
+        let (stamp, target) = (self.corrected(wall), self.target(wall));
+        if self.row.mark == Time::ZERO || !self.has_jumped(target) {
+            self.row.mark = self.row.mark.max(target);
             self.row.jumped = None;
         } else {
             let first = *self.row.jumped.get_or_insert(wall);
             if wall < first {
                 self.row.jumped = Some(wall);
             } else if wall.since(first) >= JUMP_BELIEVED {
-                self.row.mark = stamp;
+                self.row.mark = target;
                 self.row.jumped = None;
             }
         }
         Now { wall, stamp, sweep: self.row.mark }
+    }
+
+    /// Where the mark would be. Stamps and what is shown can be put right again, what is destroyed cannot: so peers who
+    /// lie, and greet first, lead the mark at most a day ahead of an own clock that has not gone astray.
+    fn target(&self, wall: Time) -> Time {
+        let mark = self.row.mark;
+        let astray = mark != Time::ZERO && (self.has_jumped(wall) || wall + LOST < mark);
+        if astray { self.corrected(wall) } else { self.corrected(wall).min(wall + AHEAD_MAX) }
     }
 
     /// When an unbelieved jump will be believed.
@@ -101,7 +122,7 @@ impl Clock {
         let before = self.correction();
         self.row.offset = self.median(wall);
         let stamp = self.corrected(wall);
-        if self.has_jumped(stamp) && self.correction() == 0 && !self.alone_against_own(wall) {
+        if self.has_jumped(stamp) && self.correction() == 0 {
             // The peers agree with the wall clock: the time has really passed.
             self.row.mark = stamp;
         } else if self.row.mark > stamp + AHEAD_MAX {
@@ -151,15 +172,11 @@ impl Clock {
 
     fn own_is_suspect(&self, wall: Time) -> bool {
         let mark = self.row.mark;
-        mark != Time::ZERO && (wall > mark + CLOCK_JUMP || wall + CLOCK_OFF < mark)
+        mark != Time::ZERO && (self.has_jumped(wall) || wall + CLOCK_OFF < mark)
     }
 
-    fn alone_against_own(&self, wall: Time) -> bool {
-        self.own_is_suspect(wall) && self.peers.is_empty()
-    }
-
-    fn has_jumped(&self, stamp: Time) -> bool {
-        stamp > self.row.mark + CLOCK_JUMP
+    fn has_jumped(&self, time: Time) -> bool {
+        time > self.row.mark + CLOCK_JUMP
     }
 
     fn correction(&self) -> i64 {
@@ -261,6 +278,31 @@ mod tests {
         assert_eq!(clock.heard(net, ben, at(TRUE + YEARS), at(TRUE)), None);
         assert_eq!(clock.heard(net, chi, at(TRUE), at(TRUE)), None);
         assert_eq!(clock.tick(at(TRUE)).stamp, at(TRUE));
+    }
+
+    #[test]
+    fn liars_who_greet_first_lead_the_mark_a_day_ahead_at_most_and_the_stamps_come_back() {
+        const DAY: u64 = 24 * HOUR;
+        for lie in [2 * DAY, 20 * DAY, 29 * DAY, YEARS] {
+            let mut clock = lived();
+            let (net, eve) = member(2);
+            let mut wall = TRUE;
+            for (liar, step) in [(2_u8, 0), (3, 1_000), (4, 1_200_000), (5, 0), (2, 5_000), (3, 0)] {
+                wall += step;
+                clock.heard(net, member(liar).1, at(wall + lie), at(wall));
+                assert!(clock.tick(at(wall)).sweep <= at(wall + DAY), "{lie} {liar}");
+                // Also across a restart, which forgets who was heard.
+                clock = Clock::from_row(clock.row().clone());
+                assert!(clock.tick(at(wall)).sweep <= at(wall + DAY), "{lie} {liar}");
+            }
+            clock.heard(net, eve, at(wall + lie), at(wall));
+            for honest in 10..13 {
+                clock.heard(net, member(honest).1, at(wall), at(wall));
+            }
+            let now = clock.tick(at(wall));
+            assert_eq!(now.stamp, at(wall), "{lie}");
+            assert!(now.sweep <= at(wall + DAY), "{lie}");
+        }
     }
 
     #[test]

@@ -34,6 +34,8 @@ pub(crate) struct Joining {
     invite: Invite,
     me: Identity,
     package: Vec<u8>,
+    /// When it was first sent to somebody who may answer.
+    asked: Option<Time>,
     /// The private half of the key package.
     rows: StateRows,
     links: BTreeMap<LinkId, Visit>,
@@ -62,6 +64,8 @@ struct JoiningRow {
     identity: IdentityRow,
     #[n(2)]
     package: Bytes,
+    #[n(3)]
+    asked: Option<Time>,
 }
 
 /// What a join has come to.
@@ -83,19 +87,31 @@ impl Joining {
         for (row, value) in &made.rows {
             cx.tx.put(key(net, b"k", row), Value { bytes: value.clone(), dies: None });
         }
-        let row = JoiningRow {
-            invite: invite.to_text().to_string(),
-            identity: me.to_row(),
-            package: Bytes(made.bytes.clone()),
-        };
-        cx.tx.write(key(net, b"j", &[]), &row, None);
-        Ok(Self::new(net, invite, me, made.bytes, made.rows))
+        let joining = Self::new(net, invite, me, (made.bytes, None), made.rows);
+        joining.write(cx);
+        Ok(joining)
     }
 
-    fn new(net: NetId, invite: Invite, me: Identity, package: Vec<u8>, rows: StateRows) -> Self {
+    fn new(
+        net: NetId,
+        invite: Invite,
+        me: Identity,
+        (package, asked): (Vec<u8>, Option<Time>),
+        rows: StateRows,
+    ) -> Self {
         let (links, next_dial, wait) = (BTreeMap::new(), Time::ZERO, RETRY_FIRST);
         let strangers = BTreeSet::new();
-        Self { net, invite, me, package, rows, links, listening: None, strangers, next_dial, wait }
+        Self { net, invite, me, package, asked, rows, links, listening: None, strangers, next_dial, wait }
+    }
+
+    fn write(&self, cx: &mut Cx<'_>) {
+        let row = JoiningRow {
+            invite: self.invite.to_text().to_string(),
+            identity: self.me.to_row(),
+            package: Bytes(self.package.clone()),
+            asked: self.asked,
+        };
+        cx.tx.write(key(self.net, b"j", &[]), &row, None);
     }
 
     /// From its rows; `None` if these are not a join's.
@@ -110,7 +126,8 @@ impl Joining {
             }
         }
         let invite = Invite::parse(&row.invite).map_err(|_| Error::Broken)?;
-        Ok(Some(Self::new(net, invite, Identity::from_row(&row.identity), row.package.0.clone(), private)))
+        let me = Identity::from_row(&row.identity);
+        Ok(Some(Self::new(net, invite, me, (row.package.0.clone(), row.asked), private)))
     }
 
     /// Starts the network of the join.
@@ -157,7 +174,7 @@ impl Joining {
         match visit.talk.hear(bytes, || vec![candidate], cx.rng) {
             Ok(Heard::Answer(frame)) => cx.frame(id, frame),
             Ok(Heard::Sealed(_)) => {
-                let greeting = Greeting { clock: cx.now.wall, member: None, head: None, answerer: None };
+                let greeting = Greeting { clock: cx.now.shown_to_peers(), member: None, head: None, answerer: None };
                 self.say(cx, id, &Message::Greeting(Box::new(greeting)));
             }
             Ok(Heard::Message(message)) => return self.on_message(cx, id, *message),
@@ -193,6 +210,10 @@ impl Joining {
             Message::Greeting(greeting) if self.may_answer(id, greeting.answerer.as_ref()) => {
                 if let Some(visit) = self.links.get_mut(&id) {
                     visit.answered = true;
+                }
+                if self.asked.is_none() {
+                    self.asked = Some(cx.now.stamp);
+                    self.write(cx);
                 }
                 let request = Message::JoinRequest(self.package.clone());
                 self.say(cx, id, &request);
@@ -263,9 +284,11 @@ impl Joining {
         Ok(())
     }
 
-    /// Tries again what is due; the invite may have ended meanwhile.
+    /// Tries again what is due; the invite may have ended meanwhile. Who has asked in time may be in already, and waits
+    /// for the answer as long as a Welcome is kept: whoever gave up would be a member that nobody ever hears of.
     pub(crate) fn on_deadline(&mut self, cx: &mut Cx<'_>) -> Option<Refusal> {
-        if self.invite.expires() <= cx.now.stamp {
+        let answer = self.asked.map_or(Time::ZERO, |asked| asked + READER_KEPT);
+        if self.invite.expires().max(answer) <= cx.now.stamp {
             return Some(Refusal::InviteExpired);
         }
         self.links.retain(|link, visit| {

@@ -83,8 +83,8 @@ pub(crate) fn route(
             Some(net) => on_frame(rooms, cx, net, link, &bytes),
             None => unknown,
         },
-        Input::Gossip { net, bytes } => match rooms.get_mut(&net) {
-            Some(Room::Group(group)) if group.talks() => group.on_gossip(cx, bytes),
+        Input::Gossip { net, link, bytes } => match rooms.get_mut(&net) {
+            Some(Room::Group(group)) if group.talks() => group.on_gossip(cx, link, bytes),
             Some(Room::Group(_) | Room::Joining(_)) | None => unknown,
         },
         Input::Listening { net, port, addresses } => {

@@ -52,6 +52,8 @@ pub enum Input {
     Gossip {
         /// Whose network.
         net: NetId,
+        /// The link to the peer that passed it on, if it is still up.
+        link: Option<LinkId>,
         /// What.
         bytes: Vec<u8>,
     },

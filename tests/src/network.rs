@@ -156,7 +156,8 @@ impl Network {
                 Parcel::Frame { cable, to, bytes } => found.extend(self.framed(cable, to, bytes)),
                 Parcel::Gossip { to, start, net, bytes, route } => {
                     if self.start(to) == Some(start) && self.stations.contains_key(&(to, net)) {
-                        found.push(Arrival { node: to, input: Input::Gossip { net, bytes }, route: Some(route) });
+                        let link = self.plug(route.via, to);
+                        found.push(Arrival { node: to, input: Input::Gossip { net, link, bytes }, route: Some(route) });
                     }
                 }
             }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use kinfold_protocol::id::NetId;
+use kinfold_protocol::id::{LinkId, NetId};
 use kinfold_protocol::limits::ADDRESSES_MAX;
 use kinfold_protocol::step::{Address, Input};
 use tokio::time::Instant;
@@ -48,11 +48,16 @@ impl Outbox {
     }
 
     /// Gives the ticket back when there is no room.
-    pub(super) fn gossip(&mut self, bytes: Vec<u8>, ticket: GossipTicket) -> Result<(), GossipTicket> {
+    pub(super) fn gossip(
+        &mut self,
+        link: Option<LinkId>,
+        bytes: Vec<u8>,
+        ticket: GossipTicket,
+    ) -> Result<(), GossipTicket> {
         if self.gossip.len() == GOSSIP_MAX {
             return Err(ticket);
         }
-        let input = Input::Gossip { net: self.net, bytes };
+        let input = Input::Gossip { net: self.net, link, bytes };
         self.gossip.push_back((Instant::now(), FromNet { input, verdict: Some(ticket) }));
         Ok(())
     }

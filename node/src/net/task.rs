@@ -296,7 +296,8 @@ impl Net {
         if bytes.len() > ENVELOPE_BYTES_MAX {
             return self.judge(&ticket, Verdict::Reject);
         }
-        if let Err(ticket) = self.outbox.gossip(bytes, ticket) {
+        let link = self.newest.get(&ticket.source).map(|newest| newest.link);
+        if let Err(ticket) = self.outbox.gossip(link, bytes, ticket) {
             tracing::debug!(code = "net-gossip-ignored");
             self.judge(&ticket, Verdict::Ignore);
         }

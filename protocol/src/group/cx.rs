@@ -22,7 +22,17 @@ pub(crate) struct Cx<'a> {
     pub(crate) events: Vec<Event>,
 }
 
-impl Cx<'_> {
+impl<'a> Cx<'a> {
+    /// A step that has produced nothing yet.
+    pub(crate) const fn new(
+        tx: Tx<'a>,
+        mls: &'a Provider,
+        rng: &'a mut ChaCha20Rng,
+        clock: &'a mut Clock,
+        now: Now,
+    ) -> Self {
+        Self { tx, mls, rng, clock, now, at: None, transmits: Vec::new(), events: Vec::new() }
+    }
     /// Random bytes.
     pub(crate) fn random<const N: usize>(&mut self) -> [u8; N] {
         let mut bytes = [0; N];

@@ -118,6 +118,8 @@ pub(crate) struct History {
     expiries: BTreeSet<(Time, MsgId)>,
     arrivals: u64,
     read: u64,
+    /// Up to which place lines have been shown: those beyond were written far ahead of the clock (PROTOCOL D3).
+    horizon: Option<Time>,
 }
 
 impl History {
@@ -134,6 +136,17 @@ impl History {
         self.read = journal::parse(bytes)?;
         self.arrivals = self.arrivals.max(self.read);
         Ok(())
+    }
+
+    /// What others said that arrived after a mark.
+    pub(crate) fn arrived_after(&self, mark: u64) -> Vec<MsgId> {
+        let after = |facts: &Facts| !facts.own && facts.expires.is_some() && facts.arrival > mark;
+        self.lines.iter().filter(|(_, facts)| after(facts)).map(|(place, _)| place.id).collect()
+    }
+
+    /// The authors have been told of all lines so far.
+    pub(crate) fn mark_receipted(&self, cx: &mut Cx<'_>, net: NetId) {
+        cx.tx.write(receipted_key(net), &self.arrivals, None);
     }
 
     fn index(&mut self, id: MsgId, row: &LineRow) {
@@ -215,6 +228,24 @@ impl History {
         self.lines.iter().filter(move |(place, facts)| visible(place, facts, now)).map(|(place, _)| place)
     }
 
+    /// Whether a line at this place is shown at once, and not when its time has come.
+    pub(crate) fn shows(&mut self, pos: Time, now: Time) -> bool {
+        pos <= *self.horizon.get_or_insert(now + AHEAD_MAX)
+    }
+
+    /// Lines from far ahead whose time has come since the last call.
+    pub(crate) fn surface(&mut self, now: Time) -> Vec<MsgId> {
+        let to = now + AHEAD_MAX;
+        let from = self.horizon.replace(to).filter(|from| *from < to);
+        let come = from.into_iter().flat_map(|from| self.lines.range(after(from)..).take_while(|(at, _)| at.pos <= to));
+        come.filter(|(place, facts)| visible(place, facts, now)).map(|(place, _)| place.id).collect()
+    }
+
+    /// When, by the stamps' clock, [`Self::surface`] has something to tell.
+    pub(crate) fn surfaces(&self) -> Option<Time> {
+        self.lines.range(after(self.horizon?)..).next().map(|(place, _)| place.pos - AHEAD_MAX)
+    }
+
     /// Lines of others not yet marked as read.
     pub(crate) fn unread(&self, now: Time) -> usize {
         let unread =
@@ -280,6 +311,12 @@ pub(crate) fn to_line(id: MsgId, row: &LineRow, state: MessageState) -> Line {
     }
 }
 
+/// The first place that is later.
+fn after(time: Time) -> Place {
+    let least = (MemberId::from_bytes([0; 32]), MsgId::from_bytes([0; 32]));
+    Place { pos: time + Duration::from_millis(1), member: least.0, id: least.1 }
+}
+
 fn visible(place: &Place, facts: &Facts, now: Time) -> bool {
     place.pos <= now + AHEAD_MAX && facts.expires.is_none_or(|expires| expires > now)
 }
@@ -287,6 +324,11 @@ fn visible(place: &Place, facts: &Facts, now: Time) -> bool {
 /// The row of a line.
 pub(crate) fn line_key(net: NetId, id: &MsgId) -> Key {
     Key::new(Table::Line, net, &[id.as_bytes()])
+}
+
+/// The row of the mark up to which receipts have left.
+pub(crate) fn receipted_key(net: NetId) -> Key {
+    Key::new(Table::Group, net, &[b"receipted"])
 }
 
 /// The row of the read mark.

@@ -9,6 +9,7 @@ use super::cx::Cx;
 use crate::error::Error;
 use crate::id::{InviteId, MemberId, NetId};
 use crate::journal;
+use crate::limits::READER_KEPT;
 use crate::persist::{Key, Table};
 use crate::seal::Secret;
 use crate::time::Time;
@@ -33,6 +34,9 @@ struct InviteRow {
     /// Who came in by it.
     #[n(4)]
     used: Option<MemberId>,
+    /// Until when it is remembered.
+    #[n(5)]
+    until: Time,
 }
 
 /// The invites of one group.
@@ -58,14 +62,14 @@ impl Invites {
     pub(crate) fn make(&mut self, cx: &mut Cx<'_>, net: NetId, expires: Time) -> (InviteId, [u8; 16], [u8; 16]) {
         let (seed, answerer) = (cx.random::<16>(), cx.random::<32>());
         let public = SigningKey::from_bytes(&answerer).verifying_key().to_bytes();
-        let row = InviteRow { seed, answerer, expires, revoked: false, used: None };
+        let row = InviteRow { seed, answerer, expires, revoked: false, used: None, until: expires + REMEMBERED };
         let id = invite::invite_id(&seed);
         self.write(cx, net, id, row);
         (id, seed, invite::answerer_hash(&public))
     }
 
     fn write(&mut self, cx: &mut Cx<'_>, net: NetId, id: InviteId, row: InviteRow) {
-        cx.tx.write(invite_key(net, &id), &row, Some(row.expires + REMEMBERED));
+        cx.tx.write(invite_key(net, &id), &row, Some(row.until));
         self.rows.insert(id, row);
     }
 
@@ -77,10 +81,11 @@ impl Invites {
         Ok(())
     }
 
-    /// Marks one as used by a member, in the batch that lets it in.
+    /// Marks one as used by a member, in the batch that lets it in. It leads to the Welcome as long as that is kept.
     pub(crate) fn spend(&mut self, cx: &mut Cx<'_>, net: NetId, id: &InviteId, member: MemberId) {
         if let Some(mut row) = self.rows.get(id).cloned() {
             row.used = Some(member);
+            row.until = row.until.max(cx.now.sweep + READER_KEPT);
             self.write(cx, net, *id, row);
         }
     }
@@ -132,7 +137,7 @@ impl Invites {
     /// Forgets the ones long past their time.
     pub(crate) fn sweep(&mut self, cx: &mut Cx<'_>, net: NetId) {
         self.rows.retain(|id, row| {
-            let keep = row.expires + REMEMBERED > cx.now.sweep;
+            let keep = row.until > cx.now.sweep;
             if !keep {
                 cx.tx.delete(invite_key(net, id));
             }
@@ -142,7 +147,7 @@ impl Invites {
 
     /// When [`Self::sweep`] has something to do.
     pub(crate) fn deadline(&self) -> Option<Time> {
-        self.rows.values().map(|row| row.expires + REMEMBERED).min()
+        self.rows.values().map(|row| row.until).min()
     }
 }
 

@@ -100,7 +100,7 @@ impl Group {
         let head = Head { epoch: self.facts.head, number: self.head()?.number, since: self.facts.since };
         let link = self.links.get_mut(&id).ok_or(Error::Broken)?;
         link.admission = Some(admission);
-        let mut greeting = Greeting { clock: cx.now.wall, member: None, head: None, answerer: None };
+        let mut greeting = Greeting { clock: cx.now.shown_to_peers(), member: None, head: None, answerer: None };
         match admission {
             Admission::Invite(invite) => {
                 link.closes = Some(cx.now.wall + INVITED_MAX);

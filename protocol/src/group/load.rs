@@ -65,6 +65,9 @@ impl Group {
         if let Some(read) = find(b"read") {
             group.history.restore_read(read)?;
         }
+        // What arrived before a crash and was not receipted yet.
+        let receipted = find(b"receipted").map(|bytes| journal::parse(bytes)).transpose()?;
+        group.receipts.owe(group.history.arrived_after(receipted.unwrap_or(0)));
         group.head()?;
         group.newest()?;
         Ok(Some(group))

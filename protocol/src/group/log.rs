@@ -7,9 +7,9 @@ use minicbor::{Decode, Encode};
 
 use super::cx::Cx;
 use crate::error::Error;
-use crate::id::{EnvelopeId, MsgId, NetId};
+use crate::id::{EnvelopeId, MemberId, MsgId, NetId};
 use crate::journal;
-use crate::limits::UNKNOWN_MAX;
+use crate::limits::{UNKNOWN_BY_PEER_MAX, UNKNOWN_MAX};
 use crate::persist::{Key, Table, Value};
 use crate::time::Time;
 use crate::wire::envelope::Envelope;
@@ -69,7 +69,9 @@ struct SeenRow {
 pub(crate) struct Log {
     items: BTreeMap<EnvelopeId, Item>,
     ends: BTreeSet<(Time, EnvelopeId)>,
-    unknown: BTreeSet<EnvelopeId>,
+    /// What waits, and who brought it in this run.
+    unknown: BTreeMap<EnvelopeId, Option<MemberId>>,
+    brought: BTreeMap<MemberId, usize>,
     messages: BTreeMap<MsgId, Time>,
 }
 
@@ -83,7 +85,7 @@ impl Log {
             item.held = true;
         } else {
             self.insert(id, Item { hour: envelope.hour(), end, held: true, order: Order::UNKNOWN });
-            self.unknown.insert(id);
+            self.unknown.insert(id, None);
         }
         Ok(())
     }
@@ -93,12 +95,20 @@ impl Log {
         let id = envelope_id(key)?;
         let row: SeenRow = journal::parse(bytes)?;
         let held = self.items.get(&id).is_some_and(|item| item.held);
-        self.unknown.remove(&id);
+        self.settle(&id);
         self.insert(id, Item { hour: row.hour, end: row.end, held, order: row.order });
         if let Some(msg) = row.msg {
             self.messages.insert(msg, row.msg_until);
         }
         Ok(())
+    }
+
+    /// An envelope waits no longer.
+    fn settle(&mut self, id: &EnvelopeId) {
+        let count = self.unknown.remove(id).flatten().and_then(|from| self.brought.get_mut(&from));
+        if let Some(count) = count {
+            *count = count.saturating_sub(1);
+        }
     }
 
     fn insert(&mut self, id: EnvelopeId, item: Item) {
@@ -123,12 +133,13 @@ impl Log {
 
     /// Envelopes that wait for an epoch to become known.
     pub(crate) fn unknown(&self) -> Vec<EnvelopeId> {
-        self.unknown.iter().copied().collect()
+        self.unknown.keys().copied().collect()
     }
 
-    /// Whether one more that waits is within the budget.
-    pub(crate) fn has_room(&self) -> bool {
-        self.unknown.len() < UNKNOWN_MAX
+    /// Whether one more that waits is within the budget of all, and of the peer that brings it (PROTOCOL M6).
+    pub(crate) fn has_room(&self, from: Option<MemberId>) -> bool {
+        let brought = from.and_then(|from| self.brought.get(&from)).copied().unwrap_or(0);
+        self.unknown.len() < UNKNOWN_MAX && brought < UNKNOWN_BY_PEER_MAX
     }
 
     /// The reconciled set: hour and id of everything that is or was here.
@@ -136,12 +147,17 @@ impl Log {
         self.items.iter().map(|(id, item)| (item.hour, *id))
     }
 
-    /// Keeps an envelope that cannot be opened yet.
-    pub(crate) fn keep_unknown(&mut self, cx: &mut Cx<'_>, net: NetId, envelope: &Envelope) {
+    /// Keeps an envelope that cannot be opened yet, on the account of the peer that brought it.
+    pub(crate) fn keep_unknown(&mut self, cx: &mut Cx<'_>, net: NetId, envelope: &Envelope, from: Option<MemberId>) {
         let (id, end) = (envelope.id(), end_of(envelope));
         cx.tx.put(envelope_key(net, &id), Value::dying(envelope.as_bytes().to_vec(), end));
         self.insert(id, Item { hour: envelope.hour(), end, held: true, order: Order::UNKNOWN });
-        self.unknown.insert(id);
+        self.settle(&id);
+        self.unknown.insert(id, from);
+        if let Some(from) = from {
+            let count = self.brought.entry(from).or_default();
+            *count = count.saturating_add(1);
+        }
     }
 
     /// Keeps an envelope whose content is settled: its bytes until `dies`, its id until the class ends.
@@ -155,7 +171,7 @@ impl Log {
         msg: Option<(MsgId, Time)>,
     ) {
         let (id, end) = (envelope.id(), end_of(envelope));
-        self.unknown.remove(&id);
+        self.settle(&id);
         match dies {
             Some(dies) => {
                 cx.tx.put(envelope_key(net, &id), Value::dying(envelope.as_bytes().to_vec(), dies.min(end)));
@@ -170,7 +186,7 @@ impl Log {
         let Some(item) = self.items.get(id) else { return };
         let gone = Item { hour: item.hour, end: item.end, held: false, order: item.order };
         cx.tx.delete(envelope_key(net, id));
-        self.unknown.remove(id);
+        self.settle(id);
         self.write_seen(cx, net, *id, gone, None);
     }
 
@@ -204,7 +220,7 @@ impl Log {
             self.ends.pop_first();
             if self.items.get(&id).is_some_and(|item| item.end <= cx.now.sweep) {
                 self.items.remove(&id);
-                self.unknown.remove(&id);
+                self.settle(&id);
                 cx.tx.delete(envelope_key(net, &id));
                 cx.tx.delete(seen_key(net, &id));
             }

@@ -109,6 +109,14 @@ struct Receipts {
     last: Option<Time>,
 }
 
+impl Receipts {
+    /// Receipts that are due as soon as there is time.
+    fn owe(&mut self, ids: Vec<MsgId>) {
+        self.due = (!ids.is_empty()).then_some(Time::ZERO);
+        self.ids = ids;
+    }
+}
+
 /// The row of a group: small, rewritten when the group changes.
 #[derive(Clone, Encode, Decode)]
 #[cbor(map)]

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use super::Group;
 use super::cx::Cx;
-use super::history::{LineRow, RowKind, to_line};
+use super::history::{History, LineRow, RowKind, to_line};
 use super::log::Order;
 use crate::error::{Error, Refusal, Why};
-use crate::id::{EnvelopeId, EpochId, LinkId, MemberId};
+use crate::id::{EnvelopeId, EpochId, LinkId, MemberId, MsgId};
 use crate::limits::{AHEAD_MAX, ENVELOPE_BYTES_MAX, RETENTION_MAX, TOMBSTONE_KEPT};
 use crate::meet::generation::Rank;
 use crate::mls::MlsError;
@@ -33,6 +33,7 @@ pub(crate) enum Flow {
 /// Envelopes that came together.
 pub(crate) struct Batch {
     pub(crate) envelopes: Vec<Envelope>,
+    /// Who brought them, if it is still linked.
     pub(crate) from: Option<LinkId>,
     pub(crate) flow: Flow,
 }
@@ -50,9 +51,14 @@ enum Seal {
 
 impl Group {
     /// One envelope that gossip brought.
-    pub(crate) fn on_gossip(&mut self, cx: &mut Cx<'_>, bytes: Vec<u8>) -> Result<Outcome, Error> {
+    pub(crate) fn on_gossip(
+        &mut self,
+        cx: &mut Cx<'_>,
+        from: Option<LinkId>,
+        bytes: Vec<u8>,
+    ) -> Result<Outcome, Error> {
         match Envelope::parse(bytes) {
-            Ok(envelope) => self.ingest(cx, Batch { envelopes: vec![envelope], from: None, flow: Flow::All }),
+            Ok(envelope) => self.ingest(cx, Batch { envelopes: vec![envelope], from, flow: Flow::All }),
             Err(_) => Ok(Outcome::Refused(Refusal::Malformed)),
         }
     }
@@ -60,13 +66,14 @@ impl Group {
     /// The one way in for envelopes, whatever brought them. The outcome is that of the last one.
     pub(crate) fn ingest(&mut self, cx: &mut Cx<'_>, batch: Batch) -> Result<Outcome, Error> {
         let mut outcome = Outcome::Duplicate;
+        let from = batch.from.and_then(|link| self.links.get(&link)).and_then(|link| link.member);
         let mut opened = BTreeMap::new();
         for envelope in batch.envelopes {
             let id = envelope.id();
             if self.log.has(&id) {
                 continue;
             }
-            match self.place(cx, &envelope, batch.flow) {
+            match self.place(cx, &envelope, batch.flow, from) {
                 Ok(order) => {
                     opened.insert((order, id), envelope);
                 }
@@ -75,7 +82,7 @@ impl Group {
         }
         let head = self.facts.head;
         for ((_, id), envelope) in opened {
-            outcome = self.open(cx, id, &envelope, batch.from)?;
+            outcome = self.open(cx, id, &envelope, from)?;
         }
         let closing = self.gapped && matches!(outcome, Outcome::Applied(_));
         if self.facts.head != head || closing {
@@ -108,7 +115,7 @@ impl Group {
     }
 
     /// Whether an envelope may come in at all, and where along the chain it stands.
-    fn place(&self, cx: &Cx<'_>, envelope: &Envelope, flow: Flow) -> Result<Order, Refusal> {
+    fn place(&self, cx: &Cx<'_>, envelope: &Envelope, flow: Flow, from: Option<MemberId>) -> Result<Order, Refusal> {
         let day = envelope.hour() / 24;
         let seal = self.seal_of(envelope);
         let control = matches!(seal, Seal::Commit(_) | Seal::Control(_));
@@ -132,7 +139,7 @@ impl Group {
             return Err(Refusal::WrongLane);
         }
         let order = self.order(&seal, envelope);
-        if order == Order::UNKNOWN && !self.log.has_room() {
+        if order == Order::UNKNOWN && !self.log.has_room(from) {
             return Err(Refusal::OverBudget);
         }
         Ok(order)
@@ -176,14 +183,14 @@ impl Group {
         cx: &mut Cx<'_>,
         id: EnvelopeId,
         envelope: &Envelope,
-        from: Option<LinkId>,
+        from: Option<MemberId>,
     ) -> Result<Outcome, Error> {
         if !self.talks() {
             return Ok(Outcome::Refused(Refusal::Removed));
         }
         match self.seal_of(envelope) {
             Seal::Unknown => {
-                self.log.keep_unknown(cx, self.net, envelope);
+                self.log.keep_unknown(cx, self.net, envelope, from);
                 Ok(Outcome::Parked(Why::UnknownEpoch))
             }
             Seal::Control(rank) => self.open_control(cx, envelope, &rank),
@@ -192,7 +199,7 @@ impl Group {
                 let outcome = self.open_content(cx, envelope, &epoch)?;
                 if matches!(outcome, Outcome::Applied(_) | Outcome::Parked(_)) {
                     let author = self.author_of(&epoch, envelope);
-                    if let Some(link) = author.and_then(|author| self.link_to(&author)).or(from) {
+                    if let Some(link) = author.and_then(|author| self.link_to(&author)) {
                         self.have_soon(cx, link, id);
                     }
                 }
@@ -218,7 +225,7 @@ impl Group {
         let (leaf, plain) = match opened {
             Ok(opened) => opened,
             Err(MlsError::TooFarAhead) => {
-                self.log.keep_unknown(cx, self.net, envelope);
+                self.log.keep_unknown(cx, self.net, envelope, None);
                 self.gapped = true;
                 self.ask_around(cx);
                 return Ok(Outcome::Parked(Why::Gap));
@@ -228,6 +235,8 @@ impl Group {
                 self.log.keep_opened(cx, self.net, envelope, order, None, None);
                 return Ok(Outcome::Duplicate);
             }
+            // Never opened here, and never to be: nobody is told that it is held.
+            Err(MlsError::TooFarBehind) => return Ok(Outcome::Refused(Refusal::NotForUs)),
             Err(_) => return Ok(Outcome::Refused(Refusal::BadSeal)),
         };
         // From here on the message's key is spent: whatever is decided, the batch is kept (PROTOCOL E).
@@ -296,13 +305,23 @@ impl Group {
     }
 
     /// Puts a line of somebody into the history and tells the faces.
-    pub(crate) fn show(&mut self, cx: &mut Cx<'_>, id: crate::id::MsgId, row: LineRow) {
-        let shown = row.pos <= cx.now.stamp + AHEAD_MAX;
+    pub(crate) fn show(&mut self, cx: &mut Cx<'_>, id: MsgId, row: LineRow) {
+        let shown = self.history.shows(row.pos, cx.now.stamp);
         let line = to_line(id, &row, MessageState::Held);
         let late = self.history.insert(cx, self.net, id, row);
         if shown {
             cx.tell(Event::Line { group: self.id, line: crate::step::Line { late, ..line } });
         }
+    }
+
+    /// Tells the lines that were written far ahead of the clock and whose time has come.
+    pub(crate) fn surface(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
+        for id in self.history.surface(cx.now.stamp) {
+            if let Some(row) = History::row(cx, self.net, &id)? {
+                cx.tell(Event::Line { group: self.id, line: to_line(id, &row, MessageState::Held) });
+            }
+        }
+        Ok(())
     }
 
     fn open_control(&mut self, cx: &mut Cx<'_>, envelope: &Envelope, rank: &Rank) -> Result<Outcome, Error> {
@@ -347,7 +366,7 @@ impl Group {
             return Ok(Outcome::Refused(Refusal::Malformed));
         }
         if commit.version > crate::limits::PROTOCOL_VERSION {
-            self.log.keep_unknown(cx, self.net, envelope);
+            self.log.keep_unknown(cx, self.net, envelope, None);
             return Ok(Outcome::Parked(Why::NewerProtocol));
         }
         if *parent != self.facts.head {
@@ -358,7 +377,7 @@ impl Group {
             return Ok(if known { Outcome::Duplicate } else { Outcome::Parked(Why::Rival) });
         }
         if self.extension()?.version_min > crate::limits::PROTOCOL_VERSION {
-            self.log.keep_unknown(cx, self.net, envelope);
+            self.log.keep_unknown(cx, self.net, envelope, None);
             return Ok(Outcome::Parked(Why::NewerProtocol));
         }
         let staged = self.epochs.with(cx, self.net, self.id, parent, |state, mls| state.stage(mls, &commit.mls))?;

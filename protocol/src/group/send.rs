@@ -283,6 +283,7 @@ impl Group {
             let (signed, content) = self.content(cx, Kind::Receipt(part.to_vec()), retention);
             self.seal_content(cx, &signed, content.deadline)?;
         }
+        self.history.mark_receipted(cx, self.net);
         Ok(())
     }
 }

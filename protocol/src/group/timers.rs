@@ -61,7 +61,8 @@ impl Group {
         Ok(())
     }
 
-    /// Destroys what is past its time: lines, envelopes, outbox, states, generations, invites, commits.
+    /// Destroys what is past its time: lines, envelopes, outbox, states, generations, invites, commits. Tells what was
+    /// ahead of it.
     pub(crate) fn sweep(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
         let gone = self.history.sweep(cx, self.net);
         for (id, envelope) in &gone {
@@ -80,7 +81,7 @@ impl Group {
         self.commits.sweep(cx, self.net);
         self.invites.sweep(cx, self.net);
         self.sweep_generations(cx);
-        Ok(())
+        self.surface(cx)
     }
 
     /// When to come back, by the wall clock, for things that the mark or the wall clock brings. `shift` is what to add
@@ -98,6 +99,8 @@ impl Group {
         ];
         // A moment on the mark's scale comes after as much wall time as it lies ahead of the mark.
         let by_mark = by_mark.into_iter().flatten().map(|at| now.wall + at.since(now.sweep));
+        let surfaces = self.history.surfaces().map(|at| now.wall + at.since(now.stamp));
+        let by_mark = by_mark.chain(surfaces);
         if !self.talks() {
             return by_mark.min();
         }

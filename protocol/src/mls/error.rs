@@ -27,12 +27,15 @@ pub(crate) enum MlsError {
     /// A commit, key package or Welcome that MLS, or our profile of it, does not allow.
     #[error("rejected")]
     Rejected,
-    /// The key was used, or thrown away because it lay too far behind.
+    /// The key was used.
     #[error("reused")]
     Reused,
     /// Farther ahead of the sender's last opened message than the ratchet goes (PROTOCOL M4).
     #[error("too_far_ahead")]
     TooFarAhead,
+    /// Farther behind the sender's last opened message than keys are kept: opened long ago, or never to be opened.
+    #[error("too_far_behind")]
+    TooFarBehind,
     /// For another group, or for another epoch of this group.
     #[error("wrong_epoch")]
     WrongEpoch,
@@ -48,7 +51,8 @@ pub(super) fn message<S>(error: ProcessMessageError<S>) -> MlsError {
             MlsError::WrongEpoch
         }
         ValidationError::UnableToDecrypt(MessageDecryptionError::SecretTreeError(error)) => match error {
-            SecretTreeError::SecretReuseError | SecretTreeError::TooDistantInThePast => MlsError::Reused,
+            SecretTreeError::SecretReuseError => MlsError::Reused,
+            SecretTreeError::TooDistantInThePast => MlsError::TooFarBehind,
             SecretTreeError::TooDistantInTheFuture | SecretTreeError::RatchetTooLong => MlsError::TooFarAhead,
             _ => MlsError::BadSeal,
         },

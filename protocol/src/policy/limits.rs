@@ -75,6 +75,8 @@ pub const ADDRESSES_MAX: usize = 64;
 pub const LINKS_MAX: usize = 2 * MEMBERS_MAX;
 /// Envelopes with an unknown tag that are kept for one group (PROTOCOL M5, M6).
 pub const UNKNOWN_MAX: usize = 20_000;
+/// How many of them one peer may bring in one run: three that flood leave room for others.
+pub const UNKNOWN_BY_PEER_MAX: usize = UNKNOWN_MAX / 4;
 
 const _: () = {
     assert!(EXPIRY_MIN.as_secs() < RETENTION_MIN.as_secs());

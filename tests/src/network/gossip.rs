@@ -36,7 +36,7 @@ impl Network {
         now: u64,
         levers: &mut Levers,
     ) {
-        let Input::Gossip { net, bytes } = input else { return };
+        let Input::Gossip { net, bytes, .. } = input else { return };
         let good = match outcome {
             Outcome::Applied(_) | Outcome::Parked(_) => true,
             Outcome::Duplicate | Outcome::Refused(_) => false,

@@ -28,6 +28,11 @@ pub(super) struct End {
 }
 
 impl Network {
+    /// The link of one end of a cable, if it still holds.
+    pub(super) fn plug(&self, cable: u64, node: usize) -> Option<LinkId> {
+        self.cables.get(&cable)?.ends.iter().find(|end| end.node == node).map(|end| end.link)
+    }
+
     #[expect(clippy::too_many_arguments, reason = "the parts of one parcel, and where what comes of it goes")]
     pub(super) fn dial(
         &mut self,

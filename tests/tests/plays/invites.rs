@@ -4,7 +4,6 @@ use kinfold_protocol::error::{Error, Refusal};
 use kinfold_protocol::id::NetId;
 use kinfold_protocol::persist::{Key, Table, WriteBatch};
 use kinfold_protocol::step::{Command, Event, Input};
-use kinfold_protocol::time::Time;
 
 use crate::stage::{ANA, BEN, CHI, Stage};
 
@@ -33,7 +32,8 @@ fn a_used_invite_lets_nobody_else_in() {
 fn a_revoked_invite_lets_nobody_in() {
     let (mut stage, group) = Stage::group([0; 3], &[]);
     let invite = stage.invite(group, 3_600);
-    let id = stage.person(ANA).client.invites(group, Time::ZERO).unwrap()[0].id;
+    let now = stage.clock(ANA);
+    let id = stage.person(ANA).client.invites(group, now).unwrap()[0].id;
     stage.ask(ANA, Command::RevokeInvite { group, invite: id });
     stage.try_join(BEN, invite);
     assert_eq!(refused(&mut stage, BEN), [Refusal::InviteRevoked]);
@@ -52,6 +52,21 @@ fn an_expired_invite_lets_nobody_in() {
     let join = Command::Join { invite, display_name: "Chi".into() };
     assert_eq!(stage.give(CHI, Input::Command(join)), Err(Error::InviteExpired));
     assert_eq!(stage.names(ANA), ["Ana"]);
+}
+
+/// PROTOCOL J2. Ben's request was taken in time, the answer was lost, and the invite ended while he was away.
+#[test]
+fn who_was_let_in_hears_of_it_after_the_invite_has_ended() {
+    let (mut stage, group) = Stage::group([0; 3], &[]);
+    let invite = stage.invite(group, 60);
+    stage.give(BEN, Input::Command(Command::Join { invite, display_name: "Ben".into() })).unwrap();
+    stage.settle_until(|stage| stage.names(ANA).len() == 2);
+    stage.lose(BEN);
+    stage.restart(BEN);
+    stage.pass(5 * 3_600_000);
+    stage.online(BEN);
+    assert_eq!(stage.names(BEN), ["Ana", "Ben"]);
+    assert_eq!(stage.view(ANA).connected, 1);
 }
 
 /// PROTOCOL J3: the invite of one group is answered in another.

@@ -105,3 +105,34 @@ fn what_was_said_alone_waits_for_its_author_when_somebody_joins() {
     assert_eq!((stage.state(ANA, dropped), stage.view(ANA).waiting), (None, 0));
     assert!(!stage.person(ANA).disk.holds(b"for nobody"));
 }
+
+/// PROTOCOL D3: two clocks of which nobody can say which one is right.
+#[test]
+fn what_was_written_more_than_a_day_ahead_is_told_once_when_its_time_comes() {
+    let (mut stage, _) = Stage::group([0; 3], &[BEN]);
+    stage.person(BEN).ahead_ms = 26 * HOUR_MS;
+    stage.say(BEN, "tomorrow");
+    stage.pass(60_000);
+    assert_eq!((stage.texts(ANA).len(), stage.told(ANA).len()), (0, 0));
+    // Also over a restart, which must not forget to tell.
+    stage.restart(ANA);
+    stage.pass(HOUR_MS.unsigned_abs());
+    assert_eq!((stage.texts(ANA).len(), stage.told(ANA).len()), (0, 0));
+    stage.pass(2 * HOUR_MS.unsigned_abs());
+    assert_eq!(stage.texts(ANA), ["tomorrow"]);
+    assert_eq!(stage.told(ANA), ["tomorrow"]);
+}
+
+/// PROTOCOL D5.
+#[test]
+fn a_receipt_that_a_crash_prevented_is_sent_after_it() {
+    let (mut stage, _) = Stage::group([0; 3], &[BEN]);
+    for text in ["one", "two"] {
+        let id = stage.say(ANA, text);
+        assert_eq!(stage.texts(BEN).last().unwrap(), text);
+        stage.restart(BEN);
+        assert_ne!(stage.state(ANA, id), Some(MessageState::Received { by: 1, of: 1 }));
+        stage.pass(60_000);
+        assert_eq!(stage.state(ANA, id), Some(MessageState::Received { by: 1, of: 1 }));
+    }
+}

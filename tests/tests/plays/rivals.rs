@@ -81,7 +81,7 @@ impl Bad {
         let send = |group, text: &str| {
             Input::Command(Command::Send { group, text: Zeroizing::new(text.into()), expires: None })
         };
-        let gossip = |bytes| Input::Gossip { net: stage.net(BEN), bytes };
+        let gossip = |bytes| Input::Gossip { net: stage.net(BEN), link: None, bytes };
         match self {
             Self::EmptyText => send(group, " "),
             Self::UnknownGroup => send(GroupId::from_bytes([9; 16]), "words"),
@@ -120,7 +120,7 @@ fn round(bad: Option<(usize, Bad)>) -> BTreeMap<Key, Value> {
     let mut transmits = Vec::new();
     for n in 0..16 {
         let input = if n % 2 == 0 {
-            Input::Gossip { net: stage.net(BEN), bytes: heard[n / 2].clone() }
+            Input::Gossip { net: stage.net(BEN), link: None, bytes: heard[n / 2].clone() }
         } else {
             Input::Command(Command::Send { group, text: Zeroizing::new(format!("Ben {n}")), expires: None })
         };

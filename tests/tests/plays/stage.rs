@@ -146,7 +146,7 @@ impl Stage {
 
     /// Gives a device an envelope as gossip brings it.
     pub(crate) fn gossip(&mut self, who: usize, bytes: &[u8]) -> Outcome {
-        let input = Input::Gossip { net: self.net(who), bytes: bytes.to_vec() };
+        let input = Input::Gossip { net: self.net(who), link: None, bytes: bytes.to_vec() };
         self.give(who, input).unwrap()
     }
 
@@ -188,6 +188,14 @@ impl Stage {
             self.give(to, input).unwrap();
         }
         panic!("the clients never rest");
+    }
+
+    /// Carries only until something is true.
+    pub(crate) fn settle_until(&mut self, done: impl Fn(&Self) -> bool) {
+        while !done(self) {
+            let (to, input) = self.on_the_way.pop_front().unwrap();
+            self.give(to, input).unwrap();
+        }
     }
 
     /// Time passes; deadlines are kept.
@@ -240,7 +248,7 @@ impl Stage {
                 for link in heard {
                     let Some((to, net)) = self.other_end(link, from) else { continue };
                     if self.people[to].admitted.contains(&link) {
-                        self.on_the_way.push_back((to, Input::Gossip { net, bytes: bytes.clone() }));
+                        self.on_the_way.push_back((to, Input::Gossip { net, link: None, bytes: bytes.clone() }));
                     }
                 }
                 self.published.push(Sent { by: from, bytes });
@@ -284,6 +292,12 @@ impl Stage {
     pub(crate) fn link(&self, one: usize, other: usize) -> LinkId {
         let between = |ends: &[End; 2]| ends.iter().all(|end| end.0 == one || end.0 == other);
         *self.cables.iter().find(|(_, ends)| between(ends)).unwrap().0
+    }
+
+    /// Takes a device from the network, with all that is on its way to it.
+    pub(crate) fn lose(&mut self, who: usize) {
+        self.on_the_way.retain(|(to, _)| *to != who);
+        self.offline(who);
     }
 
     /// Takes a device from the network.
