@@ -13,5 +13,5 @@ mod order;
 mod replay;
 #[path = "plays/rivals.rs"]
 mod rivals;
-#[path = "plays/stage.rs"]
-mod stage;
+
+use kinfold_tests::stage;

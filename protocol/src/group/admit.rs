@@ -12,9 +12,7 @@ use crate::error::{Error, Refusal};
 use crate::id::{InviteId, LinkId, MemberId};
 use crate::identity::Credential;
 use crate::journal;
-use crate::limits::{
-    EXPIRY_MIN, INVITE_ADDRESSES_MAX, INVITE_VALID_MAX, INVITES_MAX, MEMBERS_MAX, PUSH_BYTES_MAX, READER_KEPT,
-};
+use crate::limits::{EXPIRY_MIN, INVITE_ADDRESSES_MAX, INVITE_VALID_MAX, MEMBERS_MAX, PUSH_BYTES_MAX, READER_KEPT};
 use crate::meet::generation::Generation;
 use crate::meet::hello::Admission;
 use crate::mls;
@@ -32,7 +30,7 @@ impl Group {
         if valid < EXPIRY_MIN || valid > INVITE_VALID_MAX {
             return Err(Error::BadLifetime);
         }
-        if self.invites.len() >= INVITES_MAX || self.roster()?.len() >= MEMBERS_MAX {
+        if self.roster()?.len() >= MEMBERS_MAX || !self.invites.make_room(cx, self.net) {
             return Err(Error::Full);
         }
         let expires = cx.now.stamp + valid;

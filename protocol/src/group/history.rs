@@ -173,7 +173,7 @@ impl History {
     /// Puts a line in its place, and says whether it came late. `arrival` and `late` are set here.
     pub(crate) fn insert(&mut self, cx: &mut Cx<'_>, net: NetId, id: MsgId, mut row: LineRow) -> bool {
         row.arrival = self.arrivals.saturating_add(1);
-        let newest = self.shown(cx.now.stamp).map(|place| place.pos).max();
+        let newest = self.shown(cx.now.stamp).next_back().map(|place| place.pos);
         row.late = !row.own && newest.is_some_and(|newest| row.pos + LATE < newest);
         self.write(cx, net, id, &row);
         self.index(id, &row);
