@@ -204,6 +204,7 @@ const fn exit(kind: ErrorKind) -> Exit {
         | ErrorKind::InviteRevoked
         | ErrorKind::AlreadyMember
         | ErrorKind::GroupFull
+        | ErrorKind::NameTaken
         | ErrorKind::WrongGroup
         | ErrorKind::JoinRefused
         | ErrorKind::NobodyAnswered

@@ -11,6 +11,8 @@ mod invites;
 mod order;
 #[path = "plays/replay.rs"]
 mod replay;
+#[path = "plays/returns.rs"]
+mod returns;
 #[path = "plays/rivals.rs"]
 mod rivals;
 

@@ -141,6 +141,9 @@ kinds! {
     AskedTooOften 1213 "asked_too_often"
         "the other device asks for a pause; nothing was changed"
         "try again in a few minutes"
+    NameTaken 1214 "name_taken"
+        "somebody in that group goes by this name already; nothing was changed"
+        "join again with another name: `kinfold join --name NAME`; the invite is still good"
 
     // This device's Kinfold.
     Locked 1301 "locked"

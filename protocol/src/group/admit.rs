@@ -76,7 +76,8 @@ impl Group {
         invite: &InviteId,
         package: &[u8],
     ) -> Result<Result<Bundle, JoinRefusal>, Error> {
-        let Some(member) = self.requester(cx, package) else { return Ok(Err(JoinRefusal::Malformed)) };
+        let Some(credential) = requester(cx, package) else { return Ok(Err(JoinRefusal::Malformed)) };
+        let member = credential.member();
         if self.invites.used_by(invite) == Some(member) {
             let key = welcome_key(self, &member);
             return match cx.tx.get(&key)? {
@@ -94,14 +95,12 @@ impl Group {
         if self.roster()?.has(&member) {
             return Ok(Err(JoinRefusal::Malformed));
         }
+        // Two of one name could not be told apart where it counts; whoever makes its own program can still do it.
+        let name = credential.name.to_lowercase();
+        if self.roster()?.seats().iter().any(|seat| seat.credential.name.to_lowercase() == name) {
+            return Ok(Err(JoinRefusal::NameTaken));
+        }
         Ok(self.let_in(cx, invite, member, package)?.ok_or(JoinRefusal::Malformed))
-    }
-
-    /// The member that a key package is for, if it is well formed.
-    fn requester(&self, cx: &Cx<'_>, package: &[u8]) -> Option<MemberId> {
-        let facts = mls::key_package_facts(cx.mls, package).ok()?;
-        let credential = Credential::parse(&facts.credential).ok()?;
-        (facts.signature_key == credential.device_key).then(|| credential.member())
     }
 
     /// One batch: the invite is spent, the member is in, the Welcome is kept.
@@ -160,6 +159,13 @@ impl Group {
     }
 }
 
+/// Whom a key package is for, if it is well formed.
+fn requester(cx: &Cx<'_>, package: &[u8]) -> Option<Credential> {
+    let facts = mls::key_package_facts(cx.mls, package).ok()?;
+    let credential = Credential::parse(&facts.credential).ok()?;
+    (facts.signature_key == credential.device_key).then_some(credential)
+}
+
 fn welcome_key(group: &Group, member: &MemberId) -> Key {
     Key::new(Table::Welcome, group.net, &[member.as_bytes()])
 }
@@ -170,6 +176,7 @@ impl From<JoinRefusal> for Refusal {
             JoinRefusal::Expired => Self::InviteExpired,
             JoinRefusal::Full => Self::GroupFull,
             JoinRefusal::Malformed => Self::Malformed,
+            JoinRefusal::NameTaken => Self::NameTaken,
             JoinRefusal::Revoked => Self::InviteRevoked,
             JoinRefusal::Used => Self::InviteUsed,
         }

@@ -217,6 +217,23 @@ impl Group {
         Ok(())
     }
 
+    /// Takes over what this device had of the group before it was removed, and takes the rest away.
+    pub(crate) fn succeed(&mut self, cx: &mut Cx<'_>, mut before: Self) -> Result<(), Error> {
+        for id in before.history.by_arrival() {
+            let Some(row) = History::row(cx, before.net, &id)? else { continue };
+            self.history.adopt(cx, self.net, id, row, before.history.is_read(&id));
+            if let Some(entry) = before.outbox.get(&id) {
+                // Signed by who this person was then, it can only be kept.
+                let kept = outbox::Entry { sealed: None, waiting: false, ..entry.clone() };
+                self.outbox.set(cx, self.net, id, kept);
+            }
+        }
+        for (member, key) in std::mem::take(&mut before.verified) {
+            self.set_verified(cx, member, key);
+        }
+        before.wipe(cx)
+    }
+
     fn empty(net: NetId, id: GroupId, me: Identity, facts: Facts) -> Self {
         Self {
             net,
