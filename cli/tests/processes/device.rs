@@ -14,6 +14,7 @@ use kinfold_node::vault::KdfCost;
 use serde_json::{Value, json};
 
 use crate::wait::{PATIENCE, until};
+use crate::wrong_clock::{self, WrongClock};
 
 pub(crate) const PASSPHRASE: &str = "four plain words here";
 /// Each group's own port, on this machine only.
@@ -23,6 +24,8 @@ pub(crate) const LOOPBACK: &str = "/ip4/127.0.0.1/tcp/0";
 pub(crate) struct Device {
     pub(crate) name: String,
     pub(crate) dir: PathBuf,
+    /// The system clock of programs that start from now on, if it is not the right one.
+    pub(crate) clock: Option<WrongClock>,
     node: Option<Child>,
 }
 
@@ -68,12 +71,12 @@ impl Device {
         let cost = KdfCost::new(64, 1, 1).expect("a cost");
         let store = SealedStore::create(&data, PASSPHRASE.as_bytes(), cost).expect("a store");
         Store::close(Box::new(store)).expect("closes");
-        Self { name: name.to_owned(), dir, node: None }
+        Self { name: name.to_owned(), dir, clock: None, node: None }
     }
 
     /// A device in a directory that is not set up.
     pub(crate) fn bare(dir: PathBuf, name: &str) -> Self {
-        Self { name: name.to_owned(), dir, node: None }
+        Self { name: name.to_owned(), dir, clock: None, node: None }
     }
 
     /// The same, running.
@@ -104,6 +107,7 @@ impl Device {
         let mut child = self.node.take().expect("runs");
         child.kill().expect("killed");
         child.wait().expect("ends");
+        wrong_clock::forget(child.id());
     }
 
     /// Stops the node in order.
@@ -128,6 +132,9 @@ impl Device {
         command.args(line).env("KINFOLD_DATA_DIR", &self.dir).env("KINFOLD_PASSPHRASE", PASSPHRASE);
         command.env("TZ", "UTC").env_remove("KINFOLD_LOG");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        if let Some(clock) = &self.clock {
+            clock.give(&mut command);
+        }
         command
     }
 
@@ -224,6 +231,7 @@ impl Drop for Device {
             // It may have ended by itself.
             child.kill().unwrap_or_default();
             child.wait().map(drop).unwrap_or_default();
+            wrong_clock::forget(child.id());
         }
     }
 }
@@ -275,6 +283,7 @@ impl Drop for Window {
     fn drop(&mut self) {
         self.child.kill().unwrap_or_default();
         self.child.wait().map(drop).unwrap_or_default();
+        wrong_clock::forget(self.child.id());
     }
 }
 

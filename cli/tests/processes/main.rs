@@ -6,6 +6,7 @@
 )]
 
 mod away;
+mod clock;
 mod contract;
 mod device;
 mod expiry;
@@ -14,3 +15,5 @@ mod joins;
 mod roles;
 mod talk;
 mod wait;
+#[path = "../../../tests/tests/shared/wrong_clock.rs"]
+mod wrong_clock;
