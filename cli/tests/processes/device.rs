@@ -14,7 +14,7 @@ use kinfold_node::vault::KdfCost;
 use serde_json::{Value, json};
 
 use crate::wait::{PATIENCE, until};
-use crate::wrong_clock::{self, WrongClock};
+use crate::wrong_clock::WrongClock;
 
 pub(crate) const PASSPHRASE: &str = "four plain words here";
 /// Each group's own port, on this machine only.
@@ -107,7 +107,7 @@ impl Device {
         let mut child = self.node.take().expect("runs");
         child.kill().expect("killed");
         child.wait().expect("ends");
-        wrong_clock::forget(child.id());
+        forget(child.id());
     }
 
     /// Stops the node in order.
@@ -231,7 +231,7 @@ impl Drop for Device {
             // It may have ended by itself.
             child.kill().unwrap_or_default();
             child.wait().map(drop).unwrap_or_default();
-            wrong_clock::forget(child.id());
+            forget(child.id());
         }
     }
 }
@@ -283,7 +283,7 @@ impl Drop for Window {
     fn drop(&mut self) {
         self.child.kill().unwrap_or_default();
         self.child.wait().map(drop).unwrap_or_default();
-        wrong_clock::forget(self.child.id());
+        forget(self.child.id());
     }
 }
 
@@ -298,6 +298,13 @@ fn lines(out: ChildStdout) -> Receiver<String> {
         }
     });
     told
+}
+
+/// Removes what a program with a wrong clock leaves in memory when it is killed; one that ends in order leaves nothing.
+fn forget(pid: u32) {
+    for name in [format!("faketime_shm_{pid}"), format!("sem.faketime_sem_{pid}")] {
+        fs::remove_file(Path::new("/dev/shm").join(name)).unwrap_or_default();
+    }
 }
 
 /// A text in JSON.

@@ -59,10 +59,3 @@ impl WrongClock {
         command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1").env("DONT_FAKE_MONOTONIC", "1");
     }
 }
-
-/// Removes what a program with this clock leaves in memory when it is killed; one that ends in order leaves nothing.
-pub(crate) fn forget(pid: u32) {
-    for name in [format!("faketime_shm_{pid}"), format!("sem.faketime_sem_{pid}")] {
-        std::fs::remove_file(Path::new("/dev/shm").join(name)).unwrap_or_default();
-    }
-}
