@@ -10,6 +10,7 @@ mod clock;
 mod contract;
 mod device;
 mod expiry;
+mod follow;
 mod invites;
 mod joins;
 mod roles;
