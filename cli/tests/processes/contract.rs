@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::TcpListener;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::device::{Device, LOOPBACK, PASSPHRASE, place, text};
@@ -90,8 +90,7 @@ fn one_node_serves_a_directory_and_it_starts_again_however_the_last_one_ended() 
     assert_eq!(ana.refused(&["status"]), (3, "not_running".to_owned()), "the socket it left is stale");
     ana.up();
     assert_eq!(ana.texts_of(GROUP, 1)[0].1, "kept before the power went");
-    let pid = Pid::from_raw(i32::try_from(ana.pid()).expect("a pid")).expect("a pid");
-    kill_process(pid, Signal::TERM).expect("told");
+    ana.signal(Signal::TERM);
     assert_eq!(ana.ended(), 0, "it stops cleanly");
     ana.up();
     assert_eq!(ana.texts_of(GROUP, 1).len(), 1);

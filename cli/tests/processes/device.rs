@@ -11,6 +11,7 @@ use kinfold_node::control::socket;
 use kinfold_node::paths::DataDir;
 use kinfold_node::store::{SealedStore, Store};
 use kinfold_node::vault::KdfCost;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::wait::{PATIENCE, until};
@@ -122,9 +123,11 @@ impl Device {
         until("the end of a node", || child.try_wait().expect("a child")).code().expect("an exit code")
     }
 
-    /// The process of the node.
-    pub(crate) fn pid(&self) -> u32 {
-        self.node.as_ref().expect("runs").id()
+    /// Sends the node's process a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = self.node.as_ref().expect("runs").id();
+        let pid = Pid::from_raw(i32::try_from(pid).expect("a pid")).expect("a pid");
+        kill_process(pid, signal).expect("told");
     }
 
     pub(crate) fn command(&self, line: &[&str]) -> Command {

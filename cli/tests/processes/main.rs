@@ -11,6 +11,7 @@ mod contract;
 mod device;
 mod expiry;
 mod follow;
+mod frozen;
 mod invites;
 mod joins;
 mod roles;
