@@ -17,6 +17,7 @@ use crate::control::errors::Named;
 use crate::control::resolve::{Candidate, resolve};
 use crate::control::{ApiError, ErrorKind, NodeError, Request, rows, show};
 use crate::execute::Round;
+use crate::net;
 
 /// What became of a request.
 pub(crate) enum Answer {
@@ -45,6 +46,9 @@ impl Desk<'_> {
         match request {
             Request::Connect { group, address } => {
                 let group = self.group(&group)?.group;
+                if !net::can_dial(&address) {
+                    return Err(Error::BadAddress.into());
+                }
                 self.done(Command::Connect { group, address: Address(address) })
             }
             Request::GroupCreate { name, display_name } => self.create(name, display_name),

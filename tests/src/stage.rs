@@ -10,6 +10,7 @@
 )]
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
 use std::time::Duration;
 
 use kinfold_protocol::Client;
@@ -62,6 +63,16 @@ pub struct Sent {
 
 type End = (usize, NetId);
 
+/// Something to do before a person's device runs; nothing, unless said otherwise.
+#[derive(Default)]
+pub struct Before(pub Option<Box<dyn Fn(usize)>>);
+
+impl fmt::Debug for Before {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Before({})", self.0.is_some())
+    }
+}
+
 /// Everything there is.
 #[derive(Debug, Default)]
 pub struct Stage {
@@ -77,6 +88,8 @@ pub struct Stage {
     pub hold: bool,
     /// Whether everybody reaches Ana only.
     pub star: bool,
+    /// What is done before a person's device runs.
+    pub before: Before,
     after_ms: u64,
     stations: BTreeSet<End>,
     cables: BTreeMap<LinkId, [End; 2]>,
@@ -105,16 +118,22 @@ impl Stage {
     #[must_use]
     pub fn group(ahead_ms: [i64; 3], guests: &[usize]) -> (Self, GroupId) {
         let mut stage = Self::empty(&ahead_ms);
-        let create = Command::CreateGroup { name: "Circle".into(), display_name: "Ana".into() };
-        let Reply::Group(group) = stage.ask(ANA, create) else { panic!("no group") };
-        for guest in guests {
-            stage.join(group, *guest);
-        }
-        stage.pass(5_000);
-        for who in [ANA].iter().chain(guests) {
-            assert_eq!(stage.view(*who).connected, guests.len());
-        }
+        let group = stage.found(guests);
         (stage, group)
+    }
+
+    /// Ana founds her group and lets these people in.
+    pub fn found(&mut self, guests: &[usize]) -> GroupId {
+        let create = Command::CreateGroup { name: "Circle".into(), display_name: "Ana".into() };
+        let Reply::Group(group) = self.ask(ANA, create) else { panic!("no group") };
+        for guest in guests {
+            self.join(group, *guest);
+        }
+        self.pass(5_000);
+        for who in [ANA].iter().chain(guests) {
+            assert_eq!(self.view(*who).connected, guests.len());
+        }
+        group
     }
 
     /// A group of so many people who all reach Ana.
@@ -183,8 +202,15 @@ impl Stage {
     /// Gives a device one input and makes true what follows, but carries nothing yet.
     pub fn give(&mut self, who: usize, input: Input) -> Result<Outcome, Error> {
         let now = self.clock(who);
+        self.turn_to(who);
         let output = self.people[who].client.handle(input, now)?;
         Ok(self.make_true(who, output))
+    }
+
+    fn turn_to(&self, who: usize) {
+        if let Some(before) = &self.before.0 {
+            before(who);
+        }
     }
 
     /// Gives a device an envelope as gossip brings it.
@@ -369,6 +395,7 @@ impl Stage {
     pub fn restart(&mut self, who: usize) {
         self.cut(|ends| ends.iter().any(|end| end.0 == who));
         let (disk, seed, now) = (self.people[who].disk.clone(), self.seed(), self.clock(who));
+        self.turn_to(who);
         let (client, output) = Client::open_seeded(Box::new(disk), seed, now).unwrap();
         self.people[who].client = client;
         self.on_the_way.retain(|(to, _)| *to != who);

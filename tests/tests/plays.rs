@@ -15,5 +15,9 @@ mod replay;
 mod returns;
 #[path = "plays/rivals.rs"]
 mod rivals;
+#[path = "plays/system_clock.rs"]
+mod system_clock;
+#[path = "shared/wrong_clock.rs"]
+mod wrong_clock;
 
 use kinfold_tests::stage;

@@ -6,11 +6,16 @@
 )]
 
 mod away;
+mod clock;
 mod contract;
 mod device;
 mod expiry;
+mod follow;
+mod frozen;
 mod invites;
 mod joins;
 mod roles;
 mod talk;
 mod wait;
+#[path = "../../../tests/tests/shared/wrong_clock.rs"]
+mod wrong_clock;
