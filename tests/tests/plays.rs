@@ -13,3 +13,5 @@ mod replay;
 mod rivals;
 #[path = "plays/stage.rs"]
 mod stage;
+#[path = "plays/states.rs"]
+mod states;
