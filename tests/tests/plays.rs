@@ -15,3 +15,5 @@ mod rivals;
 mod stage;
 #[path = "plays/states.rs"]
 mod states;
+#[path = "plays/vectors.rs"]
+mod vectors;
