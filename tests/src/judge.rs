@@ -97,6 +97,11 @@ fn agreed(world: &World, circle: &Circle, group: GroupId) -> Result<(), String> 
                     return Err(format!("n{node} is in and stands at {:?}", view.standing));
                 }
             }
+            Role::Forgot { .. } => {
+                if view_of(world, *node, group).is_some() {
+                    return Err(format!("n{node} has forgotten the group and shows it"));
+                }
+            }
             Role::Out { member } => {
                 if truth.members.contains_key(member) {
                     return Err(format!("n{node} is out and still in the founder's roster"));
@@ -108,10 +113,15 @@ fn agreed(world: &World, circle: &Circle, group: GroupId) -> Result<(), String> 
             }
         }
     }
-    let known: BTreeSet<MemberId> = circle.roles.values().filter_map(member_of).collect();
+    let known: BTreeSet<MemberId> = circle.roles.values().filter_map(Role::member).collect();
     let strangers = truth.members.keys().filter(|member| !known.contains(*member)).count();
-    // The founder is no guest of the circle.
-    if strangers != 1 { Err(format!("{strangers} people are in the roster and none of the circle")) } else { Ok(()) }
+    let unknown = circle.roles.values().filter(|role| matches!(role, Role::Forgot { member: None })).count();
+    // The founder is no guest of the circle. Who gave up a join may have been let in without ever hearing of it.
+    if !(1..=1 + unknown).contains(&strangers) {
+        Err(format!("{strangers} people are in the roster and none of the circle"))
+    } else {
+        Ok(())
+    }
 }
 
 fn delivered(world: &World, id: &MsgId, sent: &Sent) -> Result<(), String> {
@@ -157,17 +167,10 @@ fn member_at(world: &World, circle: &Circle, node: usize) -> Option<(MemberId, b
     match circle.roles.get(&node)? {
         Role::In { member } => Some((*member, true)),
         Role::Out { member } => Some((*member, false)),
-        Role::Asked | Role::Invited { .. } | Role::Joining { .. } => None,
+        Role::Asked | Role::Forgot { .. } | Role::Invited { .. } | Role::Joining { .. } => None,
     }
 }
 
 fn is_inside(world: &World, circle: &Circle, node: usize) -> bool {
     member_at(world, circle, node).is_some_and(|(_, inside)| inside)
-}
-
-fn member_of(role: &Role) -> Option<MemberId> {
-    match role {
-        Role::In { member } | Role::Out { member } => Some(*member),
-        Role::Asked | Role::Invited { .. } | Role::Joining { .. } => None,
-    }
 }

@@ -5,6 +5,8 @@
 
 #[path = "plays/invites.rs"]
 mod invites;
+#[path = "plays/marks.rs"]
+mod marks;
 #[path = "plays/order.rs"]
 mod order;
 #[path = "plays/replay.rs"]
