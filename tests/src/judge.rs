@@ -66,10 +66,11 @@ pub fn erased(world: &World) -> Result<(), String> {
 pub fn waiting(world: &mut World) -> Vec<(usize, GroupId, MsgId)> {
     let mut found = Vec::new();
     for node in 0..world.len() {
-        let mark = world.clock.mark(node);
+        // What the clock shows and nothing else: a client that is asked about another time takes its clock for set.
+        let now = world.clock.local(node);
         let Some(client) = world.client_mut(node) else { continue };
         for view in client.groups() {
-            let entries = client.outbox(view.group, mark).unwrap_or_default();
+            let entries = client.outbox(view.group, now).unwrap_or_default();
             let waits = entries.into_iter().filter(|entry| entry.state == MessageState::Waiting);
             found.extend(waits.map(|entry| (node, view.group, entry.id)));
         }

@@ -125,6 +125,10 @@ fn every_value_on_the_wire_has_the_recorded_bytes_and_gives_the_recorded_names()
 
 #[test]
 fn the_recorded_bytes_are_decoded_and_encoded_to_themselves() {
+    if std::env::var_os("BLESS").is_some() {
+        // The other test is writing them.
+        return;
+    }
     for vector in objects::all() {
         let text = fs::read_to_string(folder().join(format!("{}.txt", vector.name))).unwrap();
         let hex = text.lines().find_map(|line| line.strip_prefix("bytes: ")).unwrap();
