@@ -137,10 +137,20 @@ fn joined(rooms: &mut Rooms, cx: &mut Cx<'_>, net: NetId, mut group: Box<Group>)
     Ok(Outcome::Applied(Reply::Done))
 }
 
+/// The wall clock was set, or the device has slept: links may be dead, and say nothing of the peers' clocks.
+pub(crate) fn leap(rooms: &mut Rooms, cx: &mut Cx<'_>) {
+    for room in rooms.values_mut() {
+        if let Room::Group(group) = room {
+            group.close_all(cx);
+        }
+    }
+}
+
 /// A join that will not come to anything is taken away whole.
 fn give_up(rooms: &mut Rooms, cx: &mut Cx<'_>, net: NetId, why: Refusal) -> Result<(), Error> {
-    if let Some(Room::Joining(joining)) = rooms.remove(&net) {
+    if let Some(Room::Joining(joining)) = rooms.get(&net) {
         joining.wipe(cx)?;
+        rooms.remove(&net);
         cx.tell(Event::JoinFailed { net, why });
     }
     Ok(())
@@ -177,11 +187,14 @@ fn on_command(rooms: &mut Rooms, cx: &mut Cx<'_>, command: Command) -> Result<Re
             return Ok(Reply::Group(id));
         }
         Command::Join { invite, display_name } => return join(rooms, cx, &invite, &display_name),
-        Command::Forget { net } => match rooms.remove(&net) {
-            Some(Room::Group(mut group)) => group.wipe(cx)?,
-            Some(Room::Joining(joining)) => joining.wipe(cx)?,
-            None => return Err(Error::UnknownGroup),
-        },
+        Command::Forget { net } => {
+            match rooms.get_mut(&net) {
+                Some(Room::Group(group)) => group.wipe(cx)?,
+                Some(Room::Joining(joining)) => joining.wipe(cx)?,
+                None => return Err(Error::UnknownGroup),
+            }
+            rooms.remove(&net);
+        }
         Command::Leave { group } => {
             let group = find_mut(rooms, group)?;
             let net = group.net;

@@ -147,3 +147,32 @@ fn a_facilitator_two_hours_slow_changes_the_group() {
 fn a_facilitator_ten_years_fast_changes_the_group() {
     play(ANA, FAST);
 }
+
+/// Ben's clock is turned while he is connected, and back.
+fn turned(off: &str) {
+    let place = place();
+    let Some(clock) = WrongClock::new(place.path().join("clock"), "+0s") else { return };
+    let (mut devices, mut said) = asleep(place.path());
+    devices[BEN].clock = Some(clock.clone());
+    for device in &mut devices {
+        device.up();
+    }
+    for device in &devices {
+        until("links", || (device.done(&["group", "show", GROUP])["connected"] == 2).then_some(()));
+    }
+    clock.turn(off);
+    devices[BEN].texts_of(GROUP, said.len());
+    talk(&devices[ANA], &devices[BEN], &mut said);
+    clock.turn("+0s");
+    talk(&devices[ANA], &devices[BEN], &mut said);
+}
+
+#[test]
+fn a_clock_turned_two_hours_back_under_way_is_corrected_by_those_connected() {
+    turned("-2h");
+}
+
+#[test]
+fn a_clock_turned_ten_years_on_under_way_is_corrected_by_those_connected() {
+    turned("+10y");
+}

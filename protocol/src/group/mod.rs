@@ -1,14 +1,16 @@
 //! One support group as this device sees it.
 //!
-//! | operation  | Active | Leaving | Removed | Left | Broken |
-//! |------------|--------|---------|---------|------|--------|
-//! | send       | yes    | no      | no      | no   | no     |
-//! | receive    | yes    | yes     | no      | no   | no     |
-//! | commit     | facilitator | no | no      | no   | no     |
-//! | invite     | facilitator | no | no      | no   | no     |
-//! | look       | yes    | yes     | yes     | no   | no     |
-//! | leave      | yes    | forgets | forgets | -    | forgets |
+//! | operation | Active        | Leaving     | Removed        | Left           | Broken        |
+//! |-----------|---------------|-------------|----------------|----------------|---------------|
+//! | send      | yes           | `GroupLeft` | `GroupRemoved` | `UnknownGroup` | `GroupBroken` |
+//! | receive   | yes           | yes         | `UnknownLink`  | `UnknownLink`  | `UnknownLink` |
+//! | commit    | facilitator   | `GroupLeft` | `GroupRemoved` | `UnknownGroup` | `GroupBroken` |
+//! | invite    | facilitator   | `GroupLeft` | `GroupRemoved` | `UnknownGroup` | `GroupBroken` |
+//! | look      | yes           | yes         | yes            | `UnknownGroup` | yes           |
+//! | leave     | member        | forgets     | forgets        | `UnknownGroup` | forgets       |
 //!
+//! Names in code type are the error or the refusal. A plain member's commit or invite is `NotFacilitator`. The only
+//! facilitator's leave is `LastFacilitator` while others remain, and forgets the group when nobody does.
 //! A group that was left is wiped at once. A joining device has no `Group` yet: that is [`crate::joining`].
 
 pub(crate) mod admit;
