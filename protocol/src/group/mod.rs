@@ -277,6 +277,10 @@ impl Group {
             self.facts.standing = StandingRow::Broken;
         }
         self.links = before.links;
+        // Frames that the step had sealed are lost: no peer may wait for them, or for an answer that never comes.
+        for link in self.links.values_mut() {
+            link.closes = Some(Time::ZERO);
+        }
         self.spread = before.spread;
         self.receipts = before.receipts;
         self.listening = before.listening;
