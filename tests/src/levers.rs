@@ -72,11 +72,15 @@ pub const CONNECTS: &str = "addresses tried";
 pub const READ_ERRORS: &str = "read errors";
 /// Leaps of all clocks.
 pub const LEAPS: &str = "leaps of time";
+/// Commits on a state that the group had left, which were kept and moved nobody.
+pub const PARKED_RIVAL: &str = "rivals parked";
+/// What nobody there could open yet, and was kept.
+pub const PARKED_UNKNOWN: &str = "unknown parked";
 /// Messages that waited for their author's word.
 pub const WAITED: &str = "messages waited";
 
 /// How often each must happen in forty seeds at the least.
-const LEAST: [(&str, u64); 30] = [
+const LEAST: [(&str, u64); 33] = [
     (ACCEPTED, 1_000),
     (BATCHES_LOST, 10),
     (CLEAN, 20),
@@ -97,6 +101,8 @@ const LEAST: [(&str, u64); 30] = [
     (LINKS_UP, 200),
     (LOST, 100),
     (MISTAKES, 40),
+    (PARKED_RIVAL, 20),
+    (PARKED_UNKNOWN, 20),
     (PARTITIONS, 20),
     (READS, 40),
     (READ_ERRORS, 20),
@@ -107,6 +113,7 @@ const LEAST: [(&str, u64); 30] = [
     (TRANSMITS_LOST, 10),
     (UNCLEAN, 20),
     (VERIFIES, 20),
+    (WAITED, 20),
 ];
 /// Seeds for which [`LEAST`] is meant.
 const LEAST_SEEDS: u64 = 40;

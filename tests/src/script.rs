@@ -1,6 +1,7 @@
 //! What people do and what befalls them, drawn from the seed.
 
 mod private;
+mod rival;
 
 use std::time::Duration;
 
@@ -30,13 +31,14 @@ const RETENTIONS_H: [u64; 4] = [1, 24, 7 * 24, 90 * 24];
 pub struct Script {
     dice: Dice,
     said: u64,
+    copies: rival::Copies,
 }
 
 impl Script {
     /// The script of a seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self { dice: Dice::new(seed, 3), said: 0 }
+        Self { dice: Dice::new(seed, 3), said: 0, copies: rival::Copies::default() }
     }
 
     /// Plays it to its end.
@@ -62,11 +64,23 @@ impl Script {
         self.finish(world)
     }
 
-    fn finish(&self, world: &mut World) -> Result<(), String> {
+    fn finish(&mut self, world: &mut World) -> Result<(), String> {
         world.trace.note(world.clock.elapsed_ms(), "nothing goes wrong from here");
         world.network.heal();
         world.network.weather = crate::network::Weather::FAIR;
         world.raise();
+        self.settle(world)?;
+        let before = rival::seen(world);
+        self.copies.commit(&mut self.dice, world);
+        self.settle(world)?;
+        if rival::seen(world) != before {
+            return Err("a rival commit moved somebody".to_owned());
+        }
+        judge::erased(world)
+    }
+
+    /// Waits until all is well, and stays so.
+    fn settle(&self, world: &mut World) -> Result<(), String> {
         let end = world.clock.now_ms() + SETTLE_MS_MAX;
         let mut stays = 0;
         loop {
@@ -81,7 +95,7 @@ impl Script {
                 Err(_) => stays = 0,
             }
             if stays >= STAY_MS {
-                return judge::erased(world);
+                return Ok(());
             }
         }
     }
@@ -100,7 +114,8 @@ impl Script {
             return Ok(());
         }
         match self.dice.below(1_000) {
-            0..380 => self.send(world, circle),
+            0..360 => self.send(world, circle),
+            360..380 => self.copies.take(world, circle),
             380..400 => private::read(&mut self.dice, world, circle),
             400..420 => private::verify(&mut self.dice, world, circle),
             420..430 => private::revoke(&mut self.dice, world, circle),

@@ -139,8 +139,7 @@ impl World {
         self.deliver(node, Letter { input: Input::Command(command), route: None, ask: Some(ask) });
     }
 
-    /// Gives a node an input that its own world would not make: for scenarios with somebody hostile, such as a rival
-    /// commit on the same parent, which the public interface cannot produce.
+    /// Gives a node an input that its own world would not make.
     pub fn inject(&mut self, node: usize, input: Input) {
         self.deliver(node, Letter { input, route: None, ask: None });
     }

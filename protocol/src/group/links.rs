@@ -265,6 +265,10 @@ impl Group {
         if opener {
             self.open_session(cx, id)?;
         }
+        // Who opened the link learns from the comparison what the other holds; its author learns from the answer.
+        for (_, envelope) in self.outbox.iter().filter(|(_, entry)| !entry.held).filter_map(|(_, entry)| entry.sealed) {
+            self.spread.begin(envelope, cx.now.wall);
+        }
         if let Some(member) = member.filter(|member| !before.contains(member)) {
             cx.tell(Event::Connected { group: self.id, member, up: true });
         }

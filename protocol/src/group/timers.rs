@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::cx::Cx;
 use super::{Group, StandingRow, TOPICS_KEPT};
 use crate::error::Error;
-use crate::step::{Event, Transmit};
+use crate::step::{Event, MessageState, Transmit};
 use crate::time::Time;
 
 impl Group {
@@ -70,7 +70,10 @@ impl Group {
                 self.log.withdraw(cx, self.net, envelope);
                 self.spread.stop(envelope);
             }
-            self.outbox.remove(cx, self.net, id);
+            let unheld = self.outbox.remove(cx, self.net, id).is_some_and(|entry| !entry.held);
+            if unheld {
+                cx.tell(Event::State { group: self.id, id: *id, state: MessageState::Expired });
+            }
         }
         if !gone.is_empty() {
             let ids = gone.into_iter().map(|(id, _)| id).collect();

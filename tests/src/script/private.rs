@@ -80,7 +80,7 @@ pub(super) fn trouble(dice: &mut Dice, world: &mut World, node: usize) {
     world.trouble(node, Trouble { after: dice.below(3), times: dice.between(1, 4), failed: 0 });
 }
 
-fn net_of(world: &World, node: usize, circle: usize) -> Option<NetId> {
+pub(super) fn net_of(world: &World, node: usize, circle: usize) -> Option<NetId> {
     let group = world.facts.circles.get(circle)?.group?;
     world.client(node)?.groups().into_iter().find(|view| view.group == group).map(|view| view.net)
 }

@@ -1,7 +1,7 @@
 //! One round of one node: several inputs, one durable write, then all transmits, then all events.
 
 use kinfold_protocol::Client;
-use kinfold_protocol::error::{Error, Refusal};
+use kinfold_protocol::error::{Error, Refusal, Why};
 use kinfold_protocol::id::{GroupId, MsgId};
 use kinfold_protocol::persist::{Key, ReadError};
 use kinfold_protocol::step::{Event, Input, MessageState, Outcome, Output, Reply, Transmit};
@@ -165,6 +165,11 @@ impl World {
             ) = output.outcome
         {
             return Err(format!("n{ix} refused what an honest peer sent: {shown}: {refusal}"));
+        }
+        match output.outcome {
+            Outcome::Parked(Why::Rival) => self.levers.pull(levers::PARKED_RIVAL),
+            Outcome::Parked(Why::UnknownEpoch) => self.levers.pull(levers::PARKED_UNKNOWN),
+            _ => {}
         }
         if let Some((input, route)) = kept {
             produced.judged.push((input, route, output.outcome.clone()));

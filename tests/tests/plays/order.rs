@@ -5,6 +5,8 @@ use std::time::Duration;
 use kinfold_protocol::id::MsgId;
 use kinfold_protocol::step::{Command, Event, Input, MessageState, Reply};
 
+use zeroize::Zeroizing;
+
 use crate::stage::{ANA, BEN, CHI, Stage};
 
 const HOUR_MS: i64 = 3_600_000;
@@ -185,4 +187,25 @@ fn an_author_learns_at_the_next_meeting_that_others_hold_what_was_said_before_th
         let state = stage.state(author, id);
         assert!(matches!(state, Some(MessageState::Held | MessageState::Received { .. })), "{author}: {state:?}");
     }
+}
+
+/// What reached nobody in its time is told to its author, and to nobody else.
+#[test]
+fn a_message_that_reached_nobody_is_told_when_its_time_ends() {
+    let (mut stage, group) = Stage::three();
+    stage.offline(ANA);
+    let expires = Some(Duration::from_secs(60));
+    let alone = Command::Send { group, text: Zeroizing::new("alone".into()), expires };
+    let Reply::Message { id, .. } = stage.ask(ANA, alone.clone()) else { panic!("no message") };
+    stage.pass(61_000);
+    let told = |stage: &mut Stage| {
+        let expired = |event: &&Event| matches!(event, Event::State { state: MessageState::Expired, .. });
+        stage.person(ANA).events.iter().filter(expired).count()
+    };
+    let of_it = |event: &Event| matches!(event, Event::State { id: of, state: MessageState::Expired, .. } if *of == id);
+    assert!(stage.person(ANA).events.iter().any(of_it));
+    stage.online(ANA);
+    stage.ask(ANA, alone);
+    stage.pass(61_000);
+    assert_eq!(told(&mut stage), 1, "what others held is not told so");
 }

@@ -2,6 +2,7 @@
 //! libfaketime stands between a program and the C library, and shifts what every part of the program reads, by what it
 //! finds in a file at that moment. Clocks that only measure spans are left alone, as when a person sets the clock.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -27,13 +28,14 @@ pub(crate) struct WrongClock {
 
 impl WrongClock {
     /// A clock whose setting is in a file there, and which is off by so much; none where libfaketime is not installed.
-    #[expect(clippy::print_stderr, reason = "whoever runs the tests must know what was not run")]
     pub(crate) fn new(file: PathBuf, off: &str) -> Option<Self> {
         let mut paths =
             MULTIARCH.iter().map(|machine| Path::new("/usr/lib").join(machine).join("faketime").join(LIBRARY));
         let Some(library) = paths.find(|path| path.exists()) else {
             assert!(std::env::var_os(EVERYTHING).is_none(), "libfaketime is not installed");
-            eprintln!("skipped: libfaketime is not installed (on Debian: apt-get install libfaketime)");
+            let said = b"skipped: libfaketime is not installed (on Debian: apt-get install libfaketime)\n";
+            // Past the test runner, which hides what a test that passes has printed.
+            std::io::stderr().write_all(said).expect("a place to say it");
             return None;
         };
         let clock = Self { library, file };

@@ -266,6 +266,7 @@ fn messages() -> Vec<Vector> {
         message("join-refused-expired", Message::JoinRefused(JoinRefusal::Expired)),
         message("join-refused-full", Message::JoinRefused(JoinRefusal::Full)),
         message("join-refused-malformed", Message::JoinRefused(JoinRefusal::Malformed)),
+        message("join-refused-name-taken", Message::JoinRefused(JoinRefusal::NameTaken)),
         message("got", Message::Got(ids())),
         message("compare", Message::Compare),
     ]
