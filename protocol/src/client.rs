@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use minicbor::{Decode, Encode};
 use rand_chacha::ChaCha20Rng;
@@ -15,7 +16,7 @@ use crate::joining::Joining;
 use crate::journal::{self, Stack, Tx};
 use crate::mls::Provider;
 use crate::persist::{Key, Rows, Table};
-use crate::rooms::{Room, Rooms, find, groups_of, leap, route};
+use crate::rooms::{Room, Rooms, find, groups_of, route};
 use crate::step::{Input, Line, Outcome, Output, Reply};
 use crate::time::Time;
 use crate::view::{GroupView, InviteView, MemberView, OutboxView, SafetyCode};
@@ -47,6 +48,9 @@ pub struct Client {
     /// The rooms as a step that failed left them, while the rows cannot be read: nothing is done until they can.
     stale: Option<Rooms>,
 }
+
+/// How long to wait before rows that cannot be read are tried again.
+const UNREADABLE_WAIT: Duration = Duration::from_secs(1);
 
 /// The device's own row.
 #[derive(Clone, Default, Encode, Decode)]
@@ -97,7 +101,7 @@ impl Client {
             device: DeviceRow { clean: true, ..DeviceRow::default() },
             rooms: Rooms::new(),
             links: BTreeMap::new(),
-            now: Now { wall, stamp: wall, sweep: wall },
+            now: Now { wall, stamp: wall, sweep: wall, follows: None },
             blamed: None,
             stale: None,
         };
@@ -108,7 +112,11 @@ impl Client {
             for room in rooms.values_mut() {
                 match room {
                     Room::Group(group) => {
-                        group.sweep(cx)?;
+                        if matches!(group.sweep(cx), Err(Error::Broken)) {
+                            tracing::error!("a group cannot be swept");
+                            group.set_aside(cx);
+                            continue;
+                        }
                         if !clean {
                             group.burn_before_sending();
                         }
@@ -232,11 +240,7 @@ impl Client {
             }
         }
         self.now = self.clock.tick(wall);
-        let leapt = self.clock.leapt();
         let mut cx = Cx::new(Tx::new(&self.stack), &self.mls, &mut self.rng, &mut self.clock, self.now);
-        if leapt {
-            leap(&mut self.rooms, &mut cx);
-        }
         let done = act(&mut self.rooms, &self.links, &mut cx);
         // A group whose leave took effect has no rows any more.
         self.rooms.retain(|_, room| !matches!(room, Room::Group(group) if group.is_gone()));
@@ -274,7 +278,7 @@ impl Client {
     #[must_use]
     pub fn deadline(&self) -> Option<Time> {
         if self.stale.is_some() {
-            return Some(self.now.wall);
+            return Some(self.now.wall + UNREADABLE_WAIT);
         }
         let rooms = self.rooms.values().filter_map(|room| match room {
             Room::Group(group) => group.deadline(self.now),
@@ -374,8 +378,8 @@ impl Client {
         wall: Time,
         see: impl FnOnce(&Group, &Cx<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        self.now = self.clock.tick(wall);
-        let cx = Cx::new(Tx::new(&self.stack), &self.mls, &mut self.rng, &mut self.clock, self.now);
+        let now = self.clock.peek(wall);
+        let cx = Cx::new(Tx::new(&self.stack), &self.mls, &mut self.rng, &mut self.clock, now);
         see(find(&self.rooms, id)?, &cx)
     }
 

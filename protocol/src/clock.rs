@@ -14,6 +14,9 @@ use crate::time::Time;
 const JUMP_BELIEVED: Duration = Duration::from_secs(24 * 3_600);
 /// Clocks of peers that are remembered: enough for a median, small in the row.
 const PEERS_MAX: usize = 32;
+/// No clock that is of any use shows a time before this program was written (2026), or a century later.
+const EARLIEST: Time = Time::from_ms(1_767_225_600_000);
+const LATEST: Time = Time::from_ms(EARLIEST.ms() + 100 * 366 * 86_400_000);
 /// By how much a correction must change to be told again: peers' clocks are heard to ten seconds, and drift.
 const TOLD: Duration = Duration::from_secs(60);
 /// To how many milliseconds a peer is told the time.
@@ -31,9 +34,16 @@ pub(crate) struct Now {
     pub(crate) stamp: Time,
     /// Never goes back, never jumps unconfirmed: what is past it is destroyed.
     pub(crate) sweep: Time,
+    /// What the mark follows: it moves again when this has come up to it. Nothing, while a jump is not believed.
+    pub(crate) follows: Option<Time>,
 }
 
 impl Now {
+    /// What is to be kept for a while from now on is kept by the later of the two: the mark may have to catch up.
+    pub(crate) fn later(&self) -> Time {
+        self.stamp.max(self.sweep)
+    }
+
     /// What a greeting says of this device's clock: enough for [`CLOCK_OFF`], too little to know a device again by.
     pub(crate) fn shown_to_peers(&self) -> Time {
         let nearest = self.wall.ms().saturating_add(SHOWN / 2);
@@ -101,18 +111,28 @@ impl Clock {
                 self.row.jumped = None;
             }
         }
-        Now { wall, stamp, sweep: self.row.mark }
+        self.now(wall, stamp)
     }
 
-    /// Whether at the last reading the wall clock had been set, or the device had slept: what was heard of the peers'
+    /// The moments at a reading of the wall clock, for a look: nothing is learnt from it.
+    pub(crate) fn peek(&self, wall: Time) -> Now {
+        self.now(wall, self.corrected(wall))
+    }
+
+    fn now(&self, wall: Time, stamp: Time) -> Now {
+        let follows = self.row.jumped.is_none().then(|| self.target(wall));
+        Now { wall, stamp, sweep: self.row.mark, follows }
+    }
+
+    /// Whether the wall clock was set since this was last asked, or the device has slept: what was heard of the peers'
     /// clocks is forgotten, and they must be asked anew.
-    pub(crate) const fn leapt(&self) -> bool {
-        self.leapt
+    pub(crate) const fn take_leap(&mut self) -> bool {
+        std::mem::replace(&mut self.leapt, false)
     }
 
     /// When the clock must be read again at the latest, so that a quiet hour does not look like a leap.
     pub(crate) fn next_reading(&self) -> Option<Time> {
-        self.last.map(|last| last + CLOCK_OFF / 2)
+        self.last.map(|last| if self.leapt { last } else { last + CLOCK_OFF / 2 })
     }
 
     /// Where the mark would be. Stamps and what is shown can be put right again, what is destroyed cannot: so peers who
@@ -130,6 +150,9 @@ impl Clock {
 
     /// Takes a peer's clock. The answer is the new offset, if it changed by enough to tell the person.
     pub(crate) fn heard(&mut self, net: NetId, member: MemberId, peer: Time, wall: Time) -> Option<i64> {
+        if peer < EARLIEST || peer > LATEST {
+            return None;
+        }
         if self.peers.len() >= PEERS_MAX && !self.peers.contains_key(&(net, member)) {
             self.peers.pop_first();
         }
@@ -137,14 +160,17 @@ impl Clock {
         let before = self.correction();
         self.row.offset = self.median(wall);
         let stamp = self.corrected(wall);
-        if self.has_jumped(stamp) && self.correction() == 0 {
-            // The peers agree with the wall clock: the time has really passed.
-            self.row.mark = stamp;
+        if self.has_jumped(stamp) && self.correction().unsigned_abs() <= milliseconds(AHEAD_MAX) {
+            // The peers agree with the wall clock, but for an error of hours: the time has really passed.
+            self.row.mark = stamp.min(wall);
+            self.row.jumped = None;
         } else if self.row.mark > stamp + AHEAD_MAX {
             // The mark followed a clock that was wrong; what died stays dead, but life goes on.
             self.row.mark = stamp;
         }
-        self.row.jumped = None;
+        if !self.has_jumped(self.target(wall)) {
+            self.row.jumped = None;
+        }
         (self.correction().abs_diff(before) > milliseconds(TOLD)).then_some(self.row.offset)
     }
 
@@ -169,19 +195,27 @@ impl Clock {
     /// Somebody may have set the wall clock: then the correction for the old setting is wrong. Of the corrected and the
     /// bare clock, the one that is nearer to the mark is believed until a peer is heard.
     fn notice_setting(&mut self, wall: Time) {
-        let first = self.last.is_none();
-        self.leapt = self.last.is_some_and(|last| difference(wall, last).unsigned_abs() > milliseconds(CLOCK_OFF));
-        self.last = Some(wall);
-        if !self.leapt && !first {
+        let leap = self.last.replace(wall).map(|last| difference(wall, last));
+        let leapt = leap.is_none_or(|leap| leap.unsigned_abs() > milliseconds(CLOCK_OFF));
+        if !leapt {
             return;
         }
         // What the peers' clocks differed by was measured against the old setting.
         self.peers.clear();
+        self.leapt = leap.is_some();
         if self.correction() == 0 || self.row.mark == Time::ZERO {
             return;
         }
-        let distance = |time: Time| difference(time, self.row.mark).unsigned_abs();
-        if distance(wall) < distance(self.corrected(wall)) {
+        let right = match leap {
+            // Set by as much as it was off. A sleep is longer or shorter, and leaves it as wrong as it was.
+            Some(leap) => leap.abs_diff(self.correction()) <= milliseconds(CLOCK_OFF),
+            // How long the device was off nobody knows.
+            None => {
+                let distance = |time: Time| difference(time, self.row.mark).unsigned_abs();
+                distance(wall) < distance(self.corrected(wall))
+            }
+        };
+        if right {
             self.row.offset = 0;
         }
     }

@@ -150,12 +150,21 @@ impl Credential {
     }
 }
 
-/// Whether a text can be a name: 1 to [`NAME_BYTES_MAX`] bytes without control characters or blank ends.
+/// Whether a text can be a name: 1 to [`NAME_BYTES_MAX`] bytes without control characters, without such as nobody sees
+/// (but those that make up emoji), and without blank ends.
 pub(crate) fn is_name(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= NAME_BYTES_MAX
         && text.trim() == text
-        && !text.chars().any(|c| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'))
+        && !text.chars().any(|c| c.is_control() || is_hidden(c))
+}
+
+/// Characters that have no width, or turn others round: two names would look the same.
+const fn is_hidden(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+        | '\u{200b}' | '\u{200c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 fn statement(device_key: &[u8; 32], name: &str) -> [u8; 32] {

@@ -10,7 +10,7 @@ use crate::group::{self, Cx, Group, LoadedRow};
 use crate::id::{GroupId, LinkId, NetId};
 use crate::identity::{Identity, IdentityRow};
 use crate::journal;
-use crate::limits::READER_KEPT;
+use crate::limits::{LINKS_MAX, READER_KEPT};
 use crate::meet::generation::Generation;
 use crate::meet::hello::{Admission, Candidate};
 use crate::meet::talk::{Heard, Talk};
@@ -142,11 +142,11 @@ impl Joining {
     }
 
     /// Whether this is the join of an invite, or has asked the same person to be let into the same group: then it
-    /// stays, and tries the invite's addresses.
+    /// asks on as the same person, by this invite.
     pub(crate) fn goes_on_with(&mut self, cx: &mut Cx<'_>, invite: &Invite) -> bool {
         let asked = self.asked.is_some() && self.is_like(invite);
-        if asked && self.invite.hints != invite.hints {
-            self.invite.hints.clone_from(&invite.hints);
+        if asked {
+            self.invite = invite.clone();
             self.strangers.clear();
             self.write(cx);
         }
@@ -166,6 +166,10 @@ impl Joining {
 
     /// A link is up.
     pub(crate) fn on_connected(&mut self, cx: &mut Cx<'_>, link: LinkId, ends: Ends, address: Option<Address>) {
+        if self.links.len() >= LINKS_MAX {
+            cx.transmit(Transmit::Disconnect { link });
+            return;
+        }
         let (talk, frame) = Talk::begin(ends, cx.rng);
         self.links.insert(link, Visit { talk, answered: false, closes: cx.now.wall + VISIT_MAX, address });
         cx.frame(link, frame);

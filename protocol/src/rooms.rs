@@ -68,7 +68,12 @@ pub(crate) fn route(
             }
             done
         }
-        Input::Deadline => on_deadline(rooms, cx),
+        Input::Deadline => {
+            if cx.clock.take_leap() {
+                leap(rooms, cx);
+            }
+            on_deadline(rooms, cx)
+        }
         // The next try is scheduled when a dial is made; nothing is to be done when it fails.
         Input::DialFailed { .. } => done,
         Input::Disconnected { link } => {
@@ -99,6 +104,7 @@ pub(crate) fn route(
 }
 
 fn on_frame(rooms: &mut Rooms, cx: &mut Cx<'_>, net: NetId, link: LinkId, bytes: &[u8]) -> Result<Outcome, Error> {
+    let told = (cx.transmits.len(), cx.events.len());
     let arrival = match rooms.get_mut(&net) {
         Some(Room::Group(group)) => {
             return group.on_frame(cx, link, bytes);
@@ -108,7 +114,7 @@ fn on_frame(rooms: &mut Rooms, cx: &mut Cx<'_>, net: NetId, link: LinkId, bytes:
     };
     match arrival {
         Arrival::Waiting(outcome) => Ok(outcome),
-        Arrival::Joined(group) => joined(rooms, cx, net, group),
+        Arrival::Joined(group) => joined(rooms, cx, net, group, told),
         Arrival::Failed(why) => {
             give_up(rooms, cx, net, why)?;
             Ok(Outcome::Refused(why))
@@ -118,10 +124,19 @@ fn on_frame(rooms: &mut Rooms, cx: &mut Cx<'_>, net: NetId, link: LinkId, bytes:
 
 /// One group has one room. Whoever comes back after it was removed finds what it had; what claims to be a group that
 /// this device is in already is another one under its name.
-fn joined(rooms: &mut Rooms, cx: &mut Cx<'_>, net: NetId, mut group: Box<Group>) -> Result<Outcome, Error> {
+fn joined(
+    rooms: &mut Rooms,
+    cx: &mut Cx<'_>,
+    net: NetId,
+    mut group: Box<Group>,
+    told: (usize, usize),
+) -> Result<Outcome, Error> {
     let before = groups_of(rooms).find(|other| other.id == group.id).map(|other| (other.net, other.talks()));
     match before {
         Some((_, true)) => {
+            // Nothing of it is told as if it were of the one that is there.
+            cx.transmits.truncate(told.0);
+            cx.events.truncate(told.1);
             give_up(rooms, cx, net, Refusal::WrongGroup)?;
             return Ok(Outcome::Refused(Refusal::WrongGroup));
         }
@@ -138,7 +153,7 @@ fn joined(rooms: &mut Rooms, cx: &mut Cx<'_>, net: NetId, mut group: Box<Group>)
 }
 
 /// The wall clock was set, or the device has slept: links may be dead, and say nothing of the peers' clocks.
-pub(crate) fn leap(rooms: &mut Rooms, cx: &mut Cx<'_>) {
+fn leap(rooms: &mut Rooms, cx: &mut Cx<'_>) {
     for room in rooms.values_mut() {
         if let Room::Group(group) = room {
             group.close_all(cx);
@@ -288,7 +303,7 @@ mod tests {
         let mut rng = ChaCha20Rng::from_seed([1; 32]);
         let provider = Provider::new(ChaCha20Rng::from_seed([2; 32]));
         let (mut clock, at) = (Clock::default(), Time::from_ms(1_790_000_000_000));
-        let now = Now { wall: at, stamp: at, sweep: at };
+        let now = Now { wall: at, stamp: at, sweep: at, follows: Some(at) };
         let mut cx = Cx::new(Tx::new(&stack), &provider, &mut rng, &mut clock, now);
         let make = |cx: &mut Cx<'_>, net| {
             Box::new(Group::create(cx, NetId(net), "Circle", "Ana", Duration::from_secs(86_400)).unwrap())
@@ -297,10 +312,19 @@ mod tests {
         other.id = own.id;
         let id = own.id;
         let mut rooms = Rooms::from([(NetId(1), Room::Group(own))]);
-        let done = joined(&mut rooms, &mut cx, NetId(2), other).unwrap();
+        let arrival = crate::group::Arrival {
+            commit: crate::id::CommitId::from_bytes([7; 32]),
+            at,
+            reach: Vec::new(),
+            commits: Vec::new(),
+            listening: None,
+        };
+        let told = (cx.transmits.len(), cx.events.len());
+        other.arrive(&mut cx, arrival).unwrap();
+        let done = joined(&mut rooms, &mut cx, NetId(2), other, told).unwrap();
         assert!(done == Outcome::Refused(Refusal::WrongGroup));
         assert_eq!(rooms.keys().copied().collect::<Vec<_>>(), [NetId(1)]);
-        assert!(!cx.events.iter().any(|event| matches!(event, Event::Joined { .. })));
+        assert!(!cx.events.iter().any(|event| matches!(event, Event::Joined { .. } | Event::Line { .. })));
         assert_eq!(find(&rooms, id).unwrap().net, NetId(1));
     }
 }

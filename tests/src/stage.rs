@@ -90,6 +90,8 @@ pub struct Stage {
     pub star: bool,
     /// What is done before a person's device runs.
     pub before: Before,
+    /// Whether those below a number and the others cannot reach each other.
+    pub wall: Option<usize>,
     after_ms: u64,
     stations: BTreeSet<End>,
     cables: BTreeMap<LinkId, [End; 2]>,
@@ -338,7 +340,8 @@ impl Stage {
         let net = NetId(net.parse().unwrap());
         let to = (who.parse().unwrap(), self.redirects.get(&net).copied().unwrap_or(net));
         let up = |end: End| self.people[end.0].online && self.stations.contains(&end);
-        if from.0 == to.0 || !up(from) || !up(to) || (self.star && from.0 != ANA && to.0 != ANA) {
+        let apart = self.wall.is_some_and(|wall| (from.0 < wall) != (to.0 < wall));
+        if from.0 == to.0 || apart || !up(from) || !up(to) || (self.star && from.0 != ANA && to.0 != ANA) {
             self.on_the_way.push_back((from.0, Input::DialFailed { net: from.1, address }));
             return;
         }
@@ -372,6 +375,27 @@ impl Stage {
         *self.cables.iter().find(|(_, ends)| between(ends)).unwrap().0
     }
 
+    /// Lets a device reach the others again, and nothing else.
+    pub fn appear(&mut self, who: usize) {
+        self.people[who].online = true;
+    }
+
+    /// Carries until nothing is on its way, whatever fails.
+    pub fn settle_through(&mut self) -> usize {
+        let mut failed = 0;
+        for _ in 0..self.steps_max() {
+            let Some((to, input)) = self.on_the_way.pop_front() else { return failed };
+            failed += usize::from(self.give(to, input).is_err());
+        }
+        panic!("the clients never rest");
+    }
+
+    /// Whether there is a link between two people.
+    #[must_use]
+    pub fn linked(&self, one: usize, other: usize) -> bool {
+        self.cables.values().any(|ends| ends.iter().all(|end| end.0 == one || end.0 == other))
+    }
+
     /// Takes a device from the network, with all that is on its way to it.
     pub fn lose(&mut self, who: usize) {
         self.on_the_way.retain(|(to, _)| *to != who);
@@ -383,6 +407,19 @@ impl Stage {
         self.people[who].online = false;
         self.cut(|ends| ends.iter().any(|end| end.0 == who));
         self.settle();
+    }
+
+    /// The network falls into two parts.
+    pub fn split(&mut self, wall: usize) {
+        self.wall = Some(wall);
+        self.cut(|ends| (ends[0].0 < wall) != (ends[1].0 < wall));
+        self.settle();
+    }
+
+    /// Brings it back, and lets the others dial it at once, without time passing.
+    pub fn meet(&mut self, who: usize) {
+        self.people[who].online = true;
+        self.restart(who);
     }
 
     /// Brings it back, and lets it find the others.

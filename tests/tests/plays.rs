@@ -3,10 +3,18 @@
 
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "the helpers of a test fail it by panicking")]
 
+#[path = "plays/absences.rs"]
+mod absences;
+#[path = "plays/clocks.rs"]
+mod clocks;
+#[path = "plays/doors.rs"]
+mod doors;
 #[path = "plays/floods.rs"]
 mod floods;
 #[path = "plays/invites.rs"]
 mod invites;
+#[path = "plays/losses.rs"]
+mod losses;
 #[path = "plays/marks.rs"]
 mod marks;
 #[path = "plays/order.rs"]

@@ -30,7 +30,7 @@ impl Group {
         if valid < EXPIRY_MIN || valid > INVITE_VALID_MAX {
             return Err(Error::BadLifetime);
         }
-        if self.roster()?.len() >= MEMBERS_MAX || !self.invites.make_room(cx, self.net) {
+        if self.roster()?.len() >= MEMBERS_MAX || !self.invites.make_room(cx, self.net, &self.welcomes) {
             return Err(Error::Full);
         }
         let expires = cx.now.stamp + valid;
@@ -85,6 +85,12 @@ impl Group {
                 None => Ok(Err(JoinRefusal::Used)),
             };
         }
+        // Somebody who was let in by an earlier invite, and whose answer was lost, asks by a new one.
+        if self.welcomes.contains(&member)
+            && let Some(bytes) = cx.tx.get(&welcome_key(self, &member))?
+        {
+            return Ok(Ok(journal::parse(&bytes)?));
+        }
         if let Err(refusal) = self.invites.check(invite, cx.now.stamp) {
             return Ok(Err(refusal));
         }
@@ -125,7 +131,7 @@ impl Group {
             reach: self.known_reach()?,
             commits: self.latest_commits(cx)?,
         };
-        cx.tx.write(welcome_key(self, &member), &bundle, Some(cx.now.sweep + READER_KEPT));
+        cx.tx.write(welcome_key(self, &member), &bundle, Some(cx.now.later() + READER_KEPT));
         self.welcomes.insert(member);
         Ok(Some(bundle))
     }

@@ -234,9 +234,7 @@ impl Group {
             self.welcomes.remove(&member);
             cx.tx.delete(Key::new(Table::Welcome, self.net, &[member.as_bytes()]));
         }
-        if step.verdict.loses_someone() {
-            self.unseal_unheld(cx);
-        }
+        self.unseal_unheld(cx, step.verdict.loses_someone())?;
         self.refresh_topics(cx);
         self.weigh_all(cx)?;
         self.seal_intents(cx)?;
@@ -327,6 +325,27 @@ impl Group {
         let topic = self.newest()?.topic(cx.now.stamp.day());
         let links = self.full_links();
         self.spread_envelope(cx, &envelope, topic, links)
+    }
+
+    /// Hands a facilitator the tickets that wait for one, in fresh envelopes: those they came in may have ended.
+    pub(crate) fn hand_tickets(&mut self, cx: &mut Cx<'_>, id: LinkId) -> Result<(), Error> {
+        let tickets: Vec<Signed> = self.pending.values().cloned().collect();
+        let mut bundle = super::sync::Bundle::default();
+        for signed in tickets {
+            let generation = self.control_generation(cx.now.stamp)?.clone();
+            let bytes = wire::encode(&Control::Ticket(signed));
+            let envelope = self.seal_envelope(cx, &generation.control_key(), &generation, &bytes)?;
+            if !bundle.add(envelope.into_bytes()) {
+                break;
+            }
+        }
+        if !bundle.is_empty() {
+            self.say(cx, id, &bundle.into_push(false));
+            if let Some(link) = self.links.get_mut(&id) {
+                link.under_way = link.under_way.saturating_add(1);
+            }
+        }
+        Ok(())
     }
 
     /// Publishes an own envelope and hands it to those who are linked: changes of the group do not wait for gossip.

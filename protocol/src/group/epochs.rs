@@ -233,6 +233,11 @@ impl Epochs {
     /// of them (PROTOCOL E).
     pub(crate) fn sweep(&mut self, cx: &mut Cx<'_>, net: NetId, group: GroupId) -> Result<(), Error> {
         let now = cx.now.sweep;
+        // The mark may have restarted from an earlier time.
+        for (id, epoch) in self.all.iter_mut().filter(|(_, epoch)| epoch.left.is_some_and(|left| left > now)) {
+            epoch.left = Some(now);
+            write(cx, net, id, epoch);
+        }
         let passed = |epoch: &Epoch, kept| epoch.left.is_some_and(|left| now >= left + kept);
         let closing: Vec<EpochId> = self
             .all

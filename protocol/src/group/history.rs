@@ -257,10 +257,23 @@ impl History {
         pos <= *self.horizon.get_or_insert(now + AHEAD_MAX)
     }
 
-    /// Lines from far ahead whose time has come since the last call.
-    pub(crate) fn surface(&mut self, now: Time) -> Vec<MsgId> {
+    /// What was shown stays shown, in a history that was read anew.
+    pub(crate) const fn inherit(&mut self, before: &Self) {
+        self.horizon = before.horizon;
+    }
+
+    /// Everything up to now is shown. A clock that went back a little shows nothing twice; one that was far ahead, and
+    /// was set right, begins anew.
+    pub(crate) fn surfaced(&mut self, now: Time) {
         let to = now + AHEAD_MAX;
-        let from = self.horizon.replace(to).filter(|from| *from < to);
+        let shown = self.horizon.filter(|shown| *shown <= to + AHEAD_MAX);
+        self.horizon = Some(shown.map_or(to, |shown| shown.max(to)));
+    }
+
+    /// Lines from far ahead whose time has come since [`Self::surfaced`].
+    pub(crate) fn surfacing(&self, now: Time) -> Vec<MsgId> {
+        let to = now + AHEAD_MAX;
+        let from = self.horizon.filter(|from| *from < to);
         let come = from.into_iter().flat_map(|from| self.lines.range(after(from)..).take_while(|(at, _)| at.pos <= to));
         come.filter(|(place, facts)| visible(place, facts, now)).map(|(place, _)| place.id).collect()
     }

@@ -1,6 +1,6 @@
 //! The invites that this device made: one person each, until a time, revocable.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ed25519_dalek::{Signer as _, SigningKey};
 use minicbor::{Decode, Encode};
@@ -55,10 +55,13 @@ impl Invites {
 
     /// Makes room for one more: what nobody can come in by any more is forgotten first, and of those who came in the
     /// longest ago. Says whether there is room.
-    pub(crate) fn make_room(&mut self, cx: &mut Cx<'_>, net: NetId) -> bool {
+    pub(crate) fn make_room(&mut self, cx: &mut Cx<'_>, net: NetId, answers: &BTreeSet<MemberId>) -> bool {
         let now = cx.now.stamp;
         while self.rows.len() >= INVITES_MAX {
-            let spent = self.rows.iter().filter(|(id, _)| self.check(id, now).is_err());
+            // Who has not heard the answer yet finds it by its invite only.
+            let awaited = |row: &InviteRow| row.used.is_some_and(|member| answers.contains(&member));
+            let over = |(id, row): &(&InviteId, &InviteRow)| self.check(id, now).is_err() && !awaited(row);
+            let spent = self.rows.iter().filter(over);
             let Some((id, _)) = spent.min_by_key(|(_, row)| (row.used.is_some(), row.until)) else { return false };
             let id = *id;
             cx.tx.delete(invite_key(net, &id));
@@ -94,7 +97,7 @@ impl Invites {
     pub(crate) fn spend(&mut self, cx: &mut Cx<'_>, net: NetId, id: &InviteId, member: MemberId) {
         if let Some(mut row) = self.rows.get(id).cloned() {
             row.used = Some(member);
-            row.until = row.until.max(cx.now.sweep + READER_KEPT);
+            row.until = row.until.max(cx.now.later() + READER_KEPT);
             self.write(cx, net, *id, row);
         }
     }

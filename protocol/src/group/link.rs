@@ -50,6 +50,10 @@ pub(crate) struct Link {
     pub(crate) address: Option<Address>,
     /// When it must be gone: nothing came of it, or the peer is out.
     pub(crate) closes: Option<Time>,
+    /// Until when own messages wait for what the peer knows of the group and we do not.
+    pub(crate) catches_up: Option<Time>,
+    /// Whether the faces were told that the member is connected.
+    pub(crate) told: bool,
 }
 
 impl Link {
@@ -75,6 +79,8 @@ impl Link {
             have_due: None,
             address,
             closes: Some(closes),
+            catches_up: None,
+            told: false,
         }
     }
 
@@ -84,10 +90,11 @@ impl Link {
         soon(&mut self.closes);
         soon(&mut self.sync_due);
         self.have_due = self.have_due.map(|due| due.min(now));
+        self.catches_up = self.catches_up.map(|until| until.min(now));
     }
 
     /// When it needs attention.
     pub(crate) fn deadline(&self) -> Option<Time> {
-        [self.have_due, self.sync_due, self.closes].into_iter().flatten().min()
+        [self.have_due, self.sync_due, self.closes, self.catches_up].into_iter().flatten().min()
     }
 }

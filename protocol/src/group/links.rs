@@ -22,6 +22,9 @@ const HELLO_MAX: Duration = Duration::from_secs(20);
 const INVITED_MAX: Duration = Duration::from_secs(60);
 /// How long a removed member's link lives on, so that it learns of its removal.
 const REMOVED_MAX: Duration = Duration::from_secs(5);
+/// How long own messages wait for the changes that a peer has and we lack: longer than a push takes, and no longer,
+/// for a peer may claim what it likes.
+const CATCH_UP_MAX: Duration = Duration::from_secs(5);
 
 impl Group {
     /// A link is up.
@@ -38,8 +41,8 @@ impl Group {
     /// A link is down.
     pub(crate) fn on_disconnected(&mut self, cx: &mut Cx<'_>, link: LinkId) {
         let Some(gone) = self.links.remove(&link) else { return };
-        let Some(member) = gone.member.filter(|_| gone.full) else { return };
-        if !self.linked().contains(&member) {
+        let Some(member) = gone.member.filter(|_| gone.told) else { return };
+        if !self.links.values().any(|link| link.told && link.member == Some(member)) {
             self.reach.retry(cx.now.wall, Some(member));
             cx.tell(Event::Connected { group: self.id, member, up: false });
         }
@@ -182,6 +185,7 @@ impl Group {
     }
 
     fn on_greeting(&mut self, cx: &mut Cx<'_>, id: LinkId, greeting: &Greeting) -> Result<Outcome, Error> {
+        let number = self.head()?.number;
         let link = self.links.get_mut(&id).ok_or(Error::Broken)?;
         let proved = greeting.member.as_ref().and_then(|proof| {
             let credential = Credential::parse(&proof.credential).ok()?;
@@ -192,12 +196,16 @@ impl Group {
             self.close(cx, id);
             return Ok(Outcome::Refused(Refusal::BadSeal));
         };
+        let behind = head.number > number;
+        link.catches_up = behind.then_some(cx.now.wall + CATCH_UP_MAX);
+        link.closes = None;
         link.member = Some(member);
         link.head = Some(head);
         link.proved = link.proved.max(Some(rank));
         let address = link.address.clone();
         if self.roster()?.has(&member) {
             cx.heard_clock(self.net, member, greeting.clock);
+            self.begin_no_later_than(cx, greeting.clock.min(cx.now.stamp));
             if let Some(address) = address {
                 self.reach.worked(&address);
             }
@@ -248,16 +256,20 @@ impl Group {
         if behind {
             self.say(cx, id, &Message::After(head));
         }
+        if let Some(link) = self.links.get_mut(&id).filter(|link| !behind && link.catches_up.is_some()) {
+            link.catches_up = None;
+        }
         Ok(())
     }
 
     fn become_full(&mut self, cx: &mut Cx<'_>, id: LinkId) -> Result<(), Error> {
-        let before = self.linked();
+        let told: BTreeSet<_> = self.links.values().filter(|link| link.told).filter_map(|link| link.member).collect();
         let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
         if link.full {
             return Ok(());
         }
         link.full = true;
+        link.told = true;
         let opener = link.talk.is_opener();
         let member = link.member;
         cx.transmit(Transmit::Admit { link: id });
@@ -269,7 +281,10 @@ impl Group {
         for (_, envelope) in self.outbox.iter().filter(|(_, entry)| !entry.held).filter_map(|(_, entry)| entry.sealed) {
             self.spread.begin(envelope, cx.now.wall);
         }
-        if let Some(member) = member.filter(|member| !before.contains(member)) {
+        if member.is_some_and(|member| self.extension().is_ok_and(|extension| extension.is_facilitator(&member))) {
+            self.hand_tickets(cx, id)?;
+        }
+        if let Some(member) = member.filter(|member| !told.contains(member)) {
             cx.tell(Event::Connected { group: self.id, member, up: true });
         }
         self.seal_intents(cx)
@@ -295,6 +310,7 @@ impl Group {
     fn withhold(&mut self, cx: &mut Cx<'_>, id: LinkId) {
         let Some(link) = self.links.get_mut(&id) else { return };
         link.full = false;
+        link.sync_due = None;
         link.session = None;
         link.comparing = false;
         link.queue.clear();
@@ -302,6 +318,9 @@ impl Group {
         link.asked.clear();
         let Some(member) = link.member else { return };
         if !self.roster().is_ok_and(|roster| roster.has(&member)) {
+            if let Some(link) = self.links.get_mut(&id) {
+                link.told = false;
+            }
             cx.transmit(Transmit::Withhold { link: id });
             cx.tell(Event::Connected { group: self.id, member, up: false });
         }
@@ -392,12 +411,19 @@ impl Group {
             let now = cx.now.wall;
             let due = |at: Option<Time>| at.is_some_and(|at| at <= now);
             let Some(link) = self.links.get(&id) else { continue };
-            let (have, sync, close) = (due(link.have_due), due(link.sync_due), due(link.closes));
+            let (have, sync, close) = (due(link.have_due), link.full && due(link.sync_due), due(link.closes));
+            let caught_up = due(link.catches_up);
             if have {
                 self.flush_haves(cx, id);
             }
             if sync {
                 self.open_session(cx, id)?;
+            }
+            if caught_up {
+                if let Some(link) = self.links.get_mut(&id) {
+                    link.catches_up = None;
+                }
+                self.seal_intents(cx)?;
             }
             if close {
                 self.close(cx, id);
@@ -415,13 +441,17 @@ impl Group {
     fn on_after(&mut self, cx: &mut Cx<'_>, id: LinkId, epoch: &EpochId) -> Result<(), Error> {
         let member = self.links.get(&id).and_then(|link| link.member);
         let mut at = *epoch;
+        let out = |epoch: &super::Epoch| member.is_some_and(|member| !epoch.roster.has(&member));
+        // Whoever is out is told so by the commit that did it, and follows no further.
+        if self.epochs.get(epoch).is_some_and(out) {
+            return Ok(());
+        }
         let mut envelopes = sync::Bundle::default();
         while let Some((envelope, child)) = self.commits.after(cx, self.net, &at)? {
             if !envelopes.add(envelope) {
                 break;
             }
             at = child;
-            let out = |epoch: &super::Epoch| member.is_some_and(|member| !epoch.roster.has(&member));
             // Of what was before our time we cannot tell who was out; whoever was cannot open more for it.
             if self.epochs.get(&child).is_some_and(out) {
                 break;

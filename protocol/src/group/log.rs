@@ -121,6 +121,11 @@ impl Log {
         self.items.contains_key(id)
     }
 
+    /// The hour it was sealed in.
+    pub(crate) fn hour(&self, id: &EnvelopeId) -> Option<u32> {
+        self.items.get(id).map(|item| item.hour)
+    }
+
     /// Whether its bytes are here.
     pub(crate) fn holds(&self, id: &EnvelopeId) -> bool {
         self.items.get(id).is_some_and(|item| item.held)

@@ -50,7 +50,7 @@ use self::outbox::Outbox;
 use self::reach::Reach;
 use self::spread::Spread;
 use crate::error::Error;
-use crate::id::{EpochId, GroupId, LinkId, MemberId, MsgId, NetId};
+use crate::id::{EnvelopeId, EpochId, GroupId, LinkId, MemberId, MsgId, NetId};
 use crate::identity::{Identity, IdentityRow};
 use crate::limits::{GENERATION_KEPT, READER_KEPT};
 use crate::meet::GENERATIONS_MAX;
@@ -97,8 +97,8 @@ pub(crate) struct Group {
     receipts: Receipts,
     listening: Vec<Address>,
     topics: Vec<crate::id::Topic>,
-    /// Whether envelopes wait for others of the same sender and epoch (PROTOCOL M4).
-    gapped: bool,
+    /// Envelopes too far ahead of what was opened, by epoch number and sender: count and id (PROTOCOL M4).
+    gaps: BTreeMap<(u64, u32), BTreeSet<(u32, EnvelopeId)>>,
     /// Whether generations must be burnt before the next send (PROTOCOL G3).
     burn_due: bool,
 }
@@ -258,7 +258,7 @@ impl Group {
             receipts: Receipts::default(),
             listening: Vec::new(),
             topics: Vec::new(),
-            gapped: false,
+            gaps: BTreeMap::new(),
             burn_due: false,
         }
     }
@@ -282,10 +282,12 @@ impl Group {
             link.closes = Some(Time::ZERO);
         }
         self.spread = before.spread;
-        self.receipts = before.receipts;
+        self.receipts.last = before.receipts.last;
+        self.history.inherit(&before.history);
         self.listening = before.listening;
-        self.topics = before.topics;
-        self.gapped = before.gapped;
+        // The network may not have heard of the topics: they are told anew.
+        self.topics.clear();
+        self.gaps = before.gaps;
         // The step that failed may have burnt in memory only; burning again costs nothing.
         self.burn_due = true;
     }
@@ -364,6 +366,16 @@ impl Group {
         let key = Key::new(Table::Generation, self.net, &[rank.1.as_bytes()]);
         cx.tx.write(key, &generation.to_wire(), None);
         self.generations.insert(rank, generation);
+    }
+
+    /// A clock shows that this device began, or a member still is, earlier than its own clock said: envelopes of that
+    /// time are not from before.
+    pub(crate) fn begin_no_later_than(&mut self, cx: &mut Cx<'_>, time: Time) {
+        let since = time.hour().saturating_sub(SINCE_SLACK);
+        if since < self.facts.since {
+            self.facts.since = since;
+            self.write_facts(cx);
+        }
     }
 
     /// Forgets generations that began more than 90 days before the next one took over.

@@ -41,6 +41,9 @@ pub(crate) struct Batch {
 /// Hours by which a sender's clock may be ahead where nothing but the lane vouches for the sender.
 const HOURS_AHEAD: u32 = 25;
 
+/// Hours by which a member's clock may be ahead: nobody corrects two that are apart.
+const HOURS_AHEAD_VOUCHED: u32 = 90 * 24;
+
 /// Under which key an envelope is sealed.
 enum Seal {
     Content(EpochId),
@@ -81,21 +84,41 @@ impl Group {
             }
         }
         let head = self.facts.head;
-        for ((_, id), envelope) in opened {
+        for ((order, id), envelope) in opened {
             outcome = self.open(cx, id, &envelope, from)?;
+            if matches!(outcome, Outcome::Applied(_)) {
+                self.close_gap(cx, (order.number, order.leaf))?;
+            }
         }
-        let closing = self.gapped && matches!(outcome, Outcome::Applied(_));
-        if self.facts.head != head || closing {
+        if self.facts.head != head {
             self.rescan(cx)?;
         }
         Ok(outcome)
+    }
+
+    /// Something of a sender was opened: what was too far ahead of it may open now, the nearest first.
+    fn close_gap(&mut self, cx: &mut Cx<'_>, of: (u64, u32)) -> Result<(), Error> {
+        for (count, id) in self.gaps.remove(&of).unwrap_or_default() {
+            let still = self.gaps.get(&of).is_some_and(|gap| !gap.is_empty());
+            match self.log.read(cx, self.net, &id)? {
+                // Beyond one that is still too far ahead is nothing nearer.
+                Some(_) if still => {
+                    self.gaps.entry(of).or_default().insert((count, id));
+                }
+                Some(envelope) => {
+                    self.open(cx, id, &envelope, None)?;
+                }
+                None => {}
+            }
+        }
+        Ok(())
     }
 
     /// Opens what waited for an epoch that is known now (PROTOCOL M5), as long as that moves the head.
     fn rescan(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
         loop {
             let head = self.facts.head;
-            self.gapped = false;
+            self.gaps.clear();
             let mut ready = BTreeMap::new();
             for id in self.log.unknown() {
                 if let Some(envelope) = self.log.read(cx, self.net, &id)? {
@@ -133,9 +156,9 @@ impl Group {
         if !control && super::log::end_of(envelope) <= cx.now.sweep {
             return Err(Refusal::Expired);
         }
-        // What no member's key vouches for must not stay for longer than its class.
-        let vouched = matches!(seal, Seal::Commit(_) | Seal::Content(_));
-        if !vouched && envelope.hour() > cx.now.stamp.hour().saturating_add(HOURS_AHEAD) {
+        // No hour keeps anything for ever; what no member's key vouches for stays no longer than its class.
+        let ahead = if matches!(seal, Seal::Commit(_) | Seal::Content(_)) { HOURS_AHEAD_VOUCHED } else { HOURS_AHEAD };
+        if envelope.hour() > cx.now.stamp.hour().saturating_add(ahead) {
             return Err(Refusal::WrongLane);
         }
         let order = self.order(&seal, envelope);
@@ -194,9 +217,9 @@ impl Group {
                 Ok(Outcome::Parked(Why::UnknownEpoch))
             }
             Seal::Control(rank) => self.open_control(cx, envelope, &rank),
-            Seal::Commit(parent) => self.open_commit(cx, envelope, &parent),
+            Seal::Commit(parent) => self.open_commit(cx, envelope, &parent, from),
             Seal::Content(epoch) => {
-                let outcome = self.open_content(cx, envelope, &epoch)?;
+                let outcome = self.open_content(cx, envelope, &epoch, from)?;
                 if matches!(outcome, Outcome::Applied(_) | Outcome::Parked(_)) {
                     let author = self.author_of(&epoch, envelope);
                     if let Some(link) = author.and_then(|author| self.link_to(&author)) {
@@ -213,7 +236,13 @@ impl Group {
         Some(self.epochs.get(epoch)?.roster.at(numbered.leaf)?.member)
     }
 
-    fn open_content(&mut self, cx: &mut Cx<'_>, envelope: &Envelope, epoch: &EpochId) -> Result<Outcome, Error> {
+    fn open_content(
+        &mut self,
+        cx: &mut Cx<'_>,
+        envelope: &Envelope,
+        epoch: &EpochId,
+        from: Option<MemberId>,
+    ) -> Result<Outcome, Error> {
         let numbered = match self.numbered(epoch, envelope) {
             Ok(numbered) => numbered,
             Err(refusal) => return Ok(Outcome::Refused(refusal)),
@@ -225,9 +254,16 @@ impl Group {
         let (leaf, plain) = match opened {
             Ok(opened) => opened,
             Err(MlsError::TooFarAhead) => {
-                self.log.keep_unknown(cx, self.net, envelope, None);
-                self.gapped = true;
-                self.ask_around(cx);
+                if !self.log.has(&envelope.id()) {
+                    if !self.log.has_room(from) {
+                        return Ok(Outcome::Refused(Refusal::OverBudget));
+                    }
+                    self.log.keep_unknown(cx, self.net, envelope, from);
+                }
+                if !self.gaps.contains_key(&(order.number, order.leaf)) {
+                    self.ask_around(cx);
+                }
+                self.gaps.entry((order.number, order.leaf)).or_default().insert((order.count, envelope.id()));
                 return Ok(Outcome::Parked(Why::Gap));
             }
             Err(MlsError::Reused | MlsError::Own) => {
@@ -316,11 +352,12 @@ impl Group {
 
     /// Tells the lines that were written far ahead of the clock and whose time has come.
     pub(crate) fn surface(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
-        for id in self.history.surface(cx.now.stamp) {
+        for id in self.history.surfacing(cx.now.stamp) {
             if let Some(row) = History::row(cx, self.net, &id)? {
                 cx.tell(Event::Line { group: self.id, line: to_line(id, &row, MessageState::Held) });
             }
         }
+        self.history.surfaced(cx.now.stamp);
         Ok(())
     }
 
@@ -336,11 +373,7 @@ impl Group {
             Control::Vote(signed) => signed.open::<Vote>(self.id).map(|vote| vote.voter.member()),
             Control::Link(signed) => signed.open::<Link>(self.id).map(|link| link.committer.member()),
         };
-        let ticket = matches!(control, Control::Ticket(_));
-        let in_some = |author: &MemberId| self.epochs.iter().any(|(_, epoch)| epoch.roster.has(author));
-        let in_head = |author: &MemberId| self.roster().is_ok_and(|roster| roster.has(author));
-        let known = author.is_ok_and(|author| if ticket { in_some(&author) } else { in_head(&author) });
-        if !known {
+        if !author.is_ok_and(|author| self.roster().is_ok_and(|roster| roster.has(&author))) {
             return Ok(Outcome::Refused(Refusal::NotAMember));
         }
         let end = super::log::end_of(envelope);
@@ -358,27 +391,34 @@ impl Group {
         Ok(Outcome::Applied(Reply::Done))
     }
 
-    fn open_commit(&mut self, cx: &mut Cx<'_>, envelope: &Envelope, parent: &EpochId) -> Result<Outcome, Error> {
+    fn open_commit(
+        &mut self,
+        cx: &mut Cx<'_>,
+        envelope: &Envelope,
+        parent: &EpochId,
+        from: Option<MemberId>,
+    ) -> Result<Outcome, Error> {
         let keys = self.epochs.get(parent).and_then(|epoch| epoch.keys.clone()).ok_or(Error::Broken)?;
         let Ok(body) = envelope.open(&keys.commit) else { return Ok(Outcome::Refused(Refusal::BadSeal)) };
         let Ok((commit, id)) = Commit::parse(&body) else { return Ok(Outcome::Refused(Refusal::Malformed)) };
         if commit.group != self.id || commit.parent != *parent {
             return Ok(Outcome::Refused(Refusal::Malformed));
         }
-        if commit.version > crate::limits::PROTOCOL_VERSION {
-            self.log.keep_unknown(cx, self.net, envelope, None);
-            return Ok(Outcome::Parked(Why::NewerProtocol));
-        }
-        if *parent != self.facts.head {
+        if *parent != self.facts.head && self.commits.on(parent) == Some(id) {
             let end = super::log::end_of(envelope);
             let number = self.epochs.get(parent).ok_or(Error::Broken)?.number;
             self.log.keep_opened(cx, self.net, envelope, Order::commit(number), Some(end), None);
-            let known = self.commits.on(parent) == Some(id);
-            return Ok(if known { Outcome::Duplicate } else { Outcome::Parked(Why::Rival) });
+            return Ok(Outcome::Duplicate);
         }
-        if self.extension()?.version_min > crate::limits::PROTOCOL_VERSION {
-            self.log.keep_unknown(cx, self.net, envelope, None);
-            return Ok(Outcome::Parked(Why::NewerProtocol));
+        // What changes nothing here is kept on the account of a member who brings it, and of nobody else's.
+        let newer = commit.version.max(self.extension()?.version_min) > crate::limits::PROTOCOL_VERSION;
+        if newer || *parent != self.facts.head {
+            let outsider = from.is_some_and(|from| self.roster().is_ok_and(|roster| !roster.has(&from)));
+            if outsider || !self.log.has_room(from) {
+                return Ok(Outcome::Refused(Refusal::OverBudget));
+            }
+            self.log.keep_unknown(cx, self.net, envelope, from);
+            return Ok(Outcome::Parked(if newer { Why::NewerProtocol } else { Why::Rival }));
         }
         let staged = self.epochs.with(cx, self.net, self.id, parent, |state, mls| state.stage(mls, &commit.mls))?;
         let Ok(staged) = staged else { return Ok(Outcome::Refused(Refusal::InvalidCommit)) };

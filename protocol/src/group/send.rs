@@ -23,6 +23,9 @@ use crate::wire::signed::Signed;
 const CONTENT_VERSION: u16 = 1;
 /// Between two receipts, at least (PROTOCOL D5).
 const RECEIPT_EVERY: Duration = Duration::from_secs(10);
+/// Hours after which sealed bytes that reached nobody are given up: the others keep what opens them for 72 after the
+/// head has left it, and may have left it long before we hear of it.
+const RESEALED_AFTER: u32 = 48;
 /// The first receipt after a pause comes sooner: people look at their screen after they have sent.
 const RECEIPT_FIRST: Duration = Duration::from_secs(1);
 
@@ -72,7 +75,7 @@ impl Group {
             expires: content.deadline,
         };
         self.outbox.set(cx, self.net, id, entry);
-        if !self.linked().is_empty() {
+        if self.may_seal() {
             self.seal_message(cx, id)?;
         }
         cx.tell(Event::Line { group: self.id, line });
@@ -94,9 +97,16 @@ impl Group {
         (self.me.sign(self.id, &content), content)
     }
 
+    /// Whether somebody is there to seal for, and nobody who is there seems to know of a later head: under one that was
+    /// left long ago, nobody could open it any more.
+    fn may_seal(&self) -> bool {
+        let mut full = self.links.values().filter(|link| link.full).peekable();
+        full.peek().is_some() && full.all(|link| link.catches_up.is_none())
+    }
+
     /// Seals every message that was never sealed, unless its author must be asked first.
     pub(crate) fn seal_intents(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
-        if self.require_active().is_err() || self.linked().is_empty() {
+        if self.require_active().is_err() || !self.may_seal() {
             return Ok(());
         }
         let mut intents: Vec<(MsgId, Time)> = self
@@ -163,20 +173,26 @@ impl Group {
         Ok(())
     }
 
-    /// Somebody is out: what was sealed with it and reached nobody is sealed anew, under the same id.
-    pub(crate) fn unseal_unheld(&mut self, cx: &mut Cx<'_>) {
-        let stale: Vec<MsgId> = self
-            .outbox
-            .iter()
-            .filter(|(_, entry)| !entry.held && entry.sealed.is_some_and(|(epoch, _)| epoch != self.facts.head))
-            .map(|(id, _)| *id)
-            .collect();
+    /// The head has moved: what was sealed before and reached nobody is sealed anew, under the same id, when somebody is
+    /// out, or when nobody is new; and when it is so old that the others have dropped what opens it. Otherwise the
+    /// sealed bytes go out as they are, and a newcomer does not get them (PROTOCOL D1).
+    pub(crate) fn unseal_unheld(&mut self, cx: &mut Cx<'_>, someone_left: bool) -> Result<(), Error> {
+        let head = self.roster()?;
+        let stale = |entry: &Entry| {
+            let (epoch, envelope) = entry.sealed.filter(|(epoch, _)| *epoch != self.facts.head)?;
+            let same = self.epochs.get(&epoch).is_some_and(|then| head.without(&then.roster).next().is_none());
+            let old = self.log.hour(&envelope).is_none_or(|hour| hour + RESEALED_AFTER <= cx.now.stamp.hour());
+            Some(someone_left || same || old)
+        };
+        let stale = |entry: &Entry| !entry.held && stale(entry) == Some(true);
+        let stale: Vec<MsgId> = self.outbox.iter().filter(|(_, entry)| stale(entry)).map(|(id, _)| *id).collect();
         for id in stale {
             if let Some(envelope) = self.outbox.unseal(cx, self.net, &id) {
                 self.log.withdraw(cx, self.net, &envelope);
                 self.spread.stop(&envelope);
             }
         }
+        Ok(())
     }
 
     fn seal_message(&mut self, cx: &mut Cx<'_>, id: MsgId) -> Result<(), Error> {

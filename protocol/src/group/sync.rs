@@ -214,7 +214,7 @@ impl Group {
         let outcome = self.ingest(cx, Batch { envelopes, from: Some(id), flow })?;
         // What came from the peer is held by the peer; what is durable here by the end of the step is held here.
         self.note_held(cx, id, &ids)?;
-        let held = ids.into_iter().filter(|id| self.log.has(id)).collect();
+        let held = ids.into_iter().filter(|id| self.log.holds(id)).collect();
         self.say(cx, id, &Message::Got(held));
         self.ask(cx, id);
         let behind = self.links.get(&id).and_then(|link| link.head).is_some_and(|theirs| {

@@ -100,14 +100,16 @@ impl Group {
             self.commits.deadline(),
             self.invites.deadline(),
         ];
-        // A moment on the mark's scale comes after as much wall time as it lies ahead of the mark.
-        let by_mark = by_mark.into_iter().flatten().map(|at| now.wall + at.since(now.sweep));
+        // A moment on the mark's scale comes when what the mark follows has come up to it.
+        let comes = |at: Time| if at <= now.sweep { Some(now.wall) } else { Some(now.wall + at.since(now.follows?)) };
+        let by_mark = by_mark.into_iter().flatten().filter_map(comes);
         let surfaces = self.history.surfaces().map(|at| now.wall + at.since(now.stamp));
         let by_mark = by_mark.chain(surfaces);
         if !self.talks() {
             return by_mark.min();
         }
         let topics = self.topics_deadline(now.stamp).map(|at| now.wall + at.since(now.stamp));
+        let topics = if self.topics.is_empty() { Some(now.wall) } else { topics };
         let by_wall = [
             self.receipts.due,
             self.spread.deadline(),

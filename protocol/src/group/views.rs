@@ -69,7 +69,7 @@ impl Group {
     /// Own messages that nobody else is known to hold.
     pub(crate) fn outbox(&self, cx: &Cx<'_>) -> Result<Vec<OutboxView>, Error> {
         let mut views = Vec::new();
-        for (id, entry) in self.outbox.iter().filter(|(_, entry)| !entry.held) {
+        for (id, entry) in self.outbox.iter().filter(|(_, entry)| !entry.held && entry.expires > cx.now.stamp) {
             let Some(row) = History::row(cx, self.net, id)? else { continue };
             let RowKind::Text(text) = &row.kind else { continue };
             views.push(OutboxView {

@@ -40,7 +40,7 @@ fn rows_that_cannot_be_read_again_after_a_failed_step_leave_the_group_in_place()
         }
         failures += 1;
         assert_eq!(result, Err(FAILED));
-        stage.pass(1);
+        stage.pass(2_000);
         assert_eq!(stage.person(BEN).client.groups().len(), 1, "after {after} reads");
     }
     assert!(failures > 2);
