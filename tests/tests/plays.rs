@@ -3,6 +3,8 @@
 
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "the helpers of a test fail it by panicking")]
 
+#[path = "plays/deaths.rs"]
+mod deaths;
 #[path = "plays/floods.rs"]
 mod floods;
 #[path = "plays/invites.rs"]
