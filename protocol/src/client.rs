@@ -391,3 +391,22 @@ impl Client {
         find(&self.rooms, id)
     }
 }
+
+#[cfg(test)]
+impl Client {
+    /// A step inside the only group: what no command does, for the tests of what the others make of it.
+    pub(crate) fn inside<T>(&mut self, now: Time, act: impl FnOnce(&mut Group, &mut Cx<'_>) -> T) -> (T, Output) {
+        let mut made = None;
+        let output = self.step(now, |rooms, _, cx| {
+            made = rooms
+                .values_mut()
+                .find_map(|room| match room {
+                    Room::Group(group) => Some(group),
+                    Room::Joining(_) => None,
+                })
+                .map(|group| act(group, cx));
+            Ok(Outcome::Applied(Reply::Done))
+        });
+        (made.unwrap(), output.unwrap())
+    }
+}

@@ -1,6 +1,7 @@
 //! Sees all devices at once and knows what each may show.
 
 mod marks;
+mod states;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -51,6 +52,7 @@ pub struct Oracle {
     pub marks: Marks,
     shown: BTreeMap<(usize, GroupId), Shown>,
     commits: BTreeMap<Vec<u8>, BTreeSet<Vec<u8>>>,
+    states: states::States,
 }
 
 /// Bytes of a net id and of an epoch id before the commit's id in the name of its row.
@@ -112,6 +114,14 @@ impl Oracle {
                 }
             }
         }
+    }
+
+    /// Holds the states of groups that a batch writes against those of the same name that other devices wrote.
+    ///
+    /// # Errors
+    /// When two devices stand in one state and differ in its roster, its extension or its keys.
+    pub fn states(&mut self, node: usize, batch: &WriteBatch) -> Result<(), String> {
+        self.states.written(node, batch)
     }
 
     /// Looks at everything that a device shows.

@@ -80,8 +80,8 @@ pub struct Stage {
     pub people: Vec<Person>,
     /// Every envelope that anybody published, in order.
     pub published: Vec<Sent>,
-    /// Every frame: who sent it to whom.
-    pub frames: Vec<(usize, usize)>,
+    /// Every frame: who sent it to whom, and how long it was.
+    pub frames: Vec<(usize, usize, usize)>,
     /// Networks at whose addresses another network answers.
     pub redirects: BTreeMap<NetId, NetId>,
     /// Whether gossip is lost.
@@ -317,7 +317,7 @@ impl Stage {
             }
             Transmit::Frame { link, bytes } => {
                 if let Some((to, _)) = self.other_end(link, from) {
-                    self.frames.push((from, to));
+                    self.frames.push((from, to, bytes.len()));
                     self.on_the_way.push_back((to, Input::Frame { link, bytes }));
                 }
             }

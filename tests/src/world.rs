@@ -285,6 +285,7 @@ impl World {
     /// Makes an output true that is not of a round.
     fn execute(&mut self, ix: usize, client: &mut Client, output: Output) -> Result<(), String> {
         self.oracle.written(&commits_in(&output.batch), &mut self.levers);
+        self.oracle.states(ix, &output.batch)?;
         let now = self.clock.now_ms();
         let disk = self.node(ix).disk.clone();
         disk.stage(output.batch);

@@ -456,3 +456,6 @@ fn generation_from_row(bytes: &[u8]) -> Result<Generation, Error> {
     let wire: GenerationWire = crate::journal::parse(bytes)?;
     Ok(Generation::from_wire(&wire))
 }
+
+#[cfg(test)]
+mod tests;

@@ -174,15 +174,16 @@ impl World {
         if let Some((input, route)) = kept {
             produced.judged.push((input, route, output.outcome.clone()));
         }
-        self.produce(ix, output, produced);
-        Ok(())
+        self.produce(ix, output, produced)
     }
 
-    fn produce(&mut self, ix: usize, output: Output, produced: &mut Produced) {
+    fn produce(&mut self, ix: usize, output: Output, produced: &mut Produced) -> Result<(), String> {
+        self.oracle.states(ix, &output.batch)?;
         produced.commits.extend(commits_in(&output.batch));
         self.node(ix).disk.stage(output.batch);
         produced.transmits.extend(output.transmits);
         produced.events.extend(output.events);
+        Ok(())
     }
 
     fn answered(

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use kinfold_protocol::error::Refusal;
 use kinfold_protocol::id::MsgId;
-use kinfold_protocol::step::{Command, Event, Input, MessageState, Reply};
+use kinfold_protocol::step::{Command, Event, Input, MessageState, Outcome, Reply};
 
 use zeroize::Zeroizing;
 
@@ -136,6 +137,41 @@ fn what_was_said_alone_waits_for_its_author_when_somebody_joins() {
     assert_eq!(stage.state(ANA, kept), Some(MessageState::Received { by: 2, of: 2 }));
     assert_eq!((stage.state(ANA, dropped), stage.view(ANA).waiting), (None, 0));
     assert!(!stage.person(ANA).disk.holds(b"for nobody"));
+}
+
+/// Whether a person's disk holds an envelope.
+fn holds(stage: &mut Stage, who: usize, envelope: &[u8]) -> bool {
+    stage.person(who).disk.rows().values().any(|row| row.bytes.as_slice() == envelope)
+}
+
+/// PROTOCOL D1.
+#[test]
+fn what_was_sealed_and_reached_nobody_is_sealed_anew_without_the_one_who_went() {
+    let (mut stage, group) = Stage::three();
+    let chi = stage.member(CHI);
+    stage.lose(CHI);
+    stage.hold = true;
+    let (from, id) = (stage.published.len(), stage.say(ANA, "not for Chi"));
+    let old = stage.published[from].bytes.clone();
+    assert!(holds(&mut stage, ANA, &old) && stage.texts(BEN).is_empty());
+    stage.ask(ANA, Command::Remove { group, member: chi });
+    stage.hold = false;
+    assert!(!holds(&mut stage, ANA, &old));
+    let since: Vec<_> = stage.published[from + 1..].iter().map(|sent| sent.bytes.clone()).collect();
+    // Chi has not seen the commit, so that nothing but the seal keeps the rest from him.
+    let mut refuses = |bytes: &&Vec<u8>| stage.gossip(CHI, bytes) == Outcome::Refused(Refusal::WrongLane);
+    let anew: Vec<_> = since[1..].iter().filter(|bytes| refuses(bytes)).collect();
+    // Beside the commit and the word that follows it, there is one more: the message.
+    assert_eq!((since.len(), anew.len()), (3, 1));
+    stage.pass(1_800_000);
+    assert!(holds(&mut stage, ANA, anew[0]) && holds(&mut stage, BEN, anew[0]) && !holds(&mut stage, BEN, &old));
+    let line = stage.lines(BEN).into_iter().find(|line| line.expires.is_some()).unwrap();
+    assert_eq!((line.id, stage.told(BEN)), (id, vec!["not for Chi".to_owned()]));
+    assert_eq!(stage.state(ANA, id), Some(MessageState::Received { by: 1, of: 1 }));
+    assert!(stage.texts(CHI).is_empty());
+    // What was withdrawn he could have read.
+    assert_eq!(stage.gossip(CHI, &old), Outcome::Applied(Reply::Done));
+    assert_eq!(stage.texts(CHI), ["not for Chi"]);
 }
 
 /// PROTOCOL D3: two clocks of which nobody can say which one is right.

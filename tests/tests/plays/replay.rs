@@ -58,7 +58,7 @@ fn a_removed_member_opens_nothing_that_is_fed_to_it_and_is_served_nothing() {
     let frames = stage.frames.len();
     stage.say(BEN, "still here");
     stage.pass(30_000);
-    assert!(stage.frames[frames..].iter().all(|(_, to)| *to != CHI));
+    assert!(stage.frames[frames..].iter().all(|(_, to, _)| *to != CHI));
     assert!(stage.texts(ANA).contains(&"still here".to_owned()));
     for bytes in after.iter().chain([commit]) {
         assert!(matches!(stage.gossip(CHI, bytes), Outcome::Refused(_)));
@@ -90,5 +90,42 @@ fn an_envelope_told_again_shows_nothing_again_not_even_after_a_restart() {
             }
             assert_eq!((stage.texts(who), stage.told(who)), (shown.clone(), told.clone()));
         }
+    }
+}
+
+/// What Ana or Ben alone sends to Chi's device, reopened as it was before it was taken out: the length of each frame.
+fn served(by: usize, said_after: bool) -> Vec<usize> {
+    let (mut stage, group) = Stage::three();
+    stage.say(ANA, "before");
+    stage.pass(60_000);
+    let (before, chi) = (stage.person(CHI).disk.copy(), stage.member(CHI));
+    stage.lose(CHI);
+    stage.ask(ANA, Command::Remove { group, member: chi });
+    stage.pass(3_000);
+    for who in [ANA, BEN].into_iter().filter(|_| said_after) {
+        // Too long to hide in what a frame is padded with.
+        stage.say(who, &"after".repeat(3_000));
+    }
+    stage.pass(60_000);
+    stage.lose(ANA + BEN - by);
+    stage.person(CHI).disk = before;
+    stage.restart(CHI);
+    assert_eq!((stage.view(CHI).standing, stage.names(CHI).len()), (Standing::Active, 3));
+    let frames = stage.frames.len();
+    stage.online(CHI);
+    assert_eq!(stage.view(CHI).standing, Standing::Removed);
+    stage.pass(1_800_000);
+    assert_eq!(stage.texts(CHI), ["before"]);
+    let to_chi = stage.frames[frames..].iter().filter(|(_, to, _)| *to == CHI);
+    let served: Vec<_> = to_chi.map(|(from, _, length)| (*from, *length)).collect();
+    assert!(!served.is_empty() && served.iter().all(|(from, _)| *from == by));
+    served.into_iter().map(|(_, length)| length).collect()
+}
+
+/// PROTOCOL M2: whatever was said after it is not in what they send, not even for a device to keep unread.
+#[test]
+fn who_is_out_is_sent_its_removal_and_not_a_byte_of_what_was_said_since() {
+    for by in [ANA, BEN] {
+        assert_eq!(served(by, true), served(by, false), "{by}");
     }
 }

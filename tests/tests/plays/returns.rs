@@ -2,7 +2,7 @@
 
 use kinfold_protocol::error::{Error, Refusal};
 use kinfold_protocol::persist::Table;
-use kinfold_protocol::step::{Command, Event, Input, MessageState};
+use kinfold_protocol::step::{Command, Event, Input, MessageState, Standing};
 use zeroize::Zeroizing;
 
 use crate::stage::{ANA, BEN, CHI, Stage};
@@ -82,4 +82,32 @@ fn nobody_comes_in_under_the_name_of_somebody_there() {
     stage.ask(CHI, join("Anna", &invite));
     stage.pass(3_000);
     assert_eq!(stage.names(ANA), ["Ana", "Anna", "Ben"]);
+}
+
+/// Tickets that come to the founder all at once, by one member who carries them, are each a commit of their own: none
+/// grows beyond an envelope, however many they are.
+#[test]
+fn many_who_leave_while_the_founder_is_away_are_let_go_one_by_one_when_she_is_back() {
+    const PEOPLE: usize = 9;
+    let mut stage = Stage::empty(&[0; PEOPLE]);
+    let guests: Vec<usize> = (1..PEOPLE).collect();
+    let group = stage.found(&guests);
+    let commits =
+        |stage: &mut Stage| stage.person(ANA).disk.rows().into_keys().filter(|key| key.table == Table::Commit).count();
+    let before = commits(&mut stage);
+    stage.offline(ANA);
+    let leaving = &guests[1..];
+    for who in leaving {
+        stage.ask(*who, Command::Leave { group });
+    }
+    stage.pass(60_000);
+    // Ben alone holds them all when she is back.
+    for who in leaving {
+        stage.offline(*who);
+    }
+    stage.online(ANA);
+    assert_eq!(stage.names(ANA), ["Ana", "Ben"]);
+    assert_eq!(stage.view(ANA).standing, Standing::Active);
+    assert_eq!(commits(&mut stage) - before, leaving.len());
+    assert_eq!(stage.names(BEN), ["Ana", "Ben"]);
 }

@@ -1,13 +1,14 @@
 //! Two commits on one parent, and inputs that fail in the middle of a round.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use kinfold_protocol::Client;
 use kinfold_protocol::error::{Error, Why};
 use kinfold_protocol::id::{GroupId, LinkId};
-use kinfold_protocol::persist::{Key, Value};
+use kinfold_protocol::persist::{Key, ReadError, Value};
 use kinfold_protocol::step::{Command, Input, Outcome, Reply, Transmit};
+use kinfold_tests::disk::Trouble;
 use zeroize::Zeroizing;
 
 use crate::stage::{ANA, BEN, CHI, Stage};
@@ -162,5 +163,57 @@ fn an_input_that_fails_anywhere_in_a_round_leaves_no_mark_on_the_rows() {
         for at in 0..16 {
             assert!(round(Some((at, bad))) == right, "{bad:?} at {at}");
         }
+    }
+}
+
+/// Sixty-four inputs written at once, of which Ben says every other; before one of them his disk fails him, so that his
+/// memory is built again in the middle. Says what everybody shows then.
+fn round_with_read_error(at: usize) {
+    let (mut stage, group) = Stage::three();
+    let (from, now) = (stage.published.len(), stage.clock(BEN));
+    stage.hold = true;
+    for n in 0..32 {
+        stage.say(ANA, &format!("Ana {n}"));
+    }
+    stage.hold = false;
+    let heard: Vec<_> = stage.published[from..].iter().map(|sent| sent.bytes.clone()).collect();
+    let (net, mut produced) = (stage.net(BEN), Vec::new());
+    for n in 0..64 {
+        if n == at {
+            stage.person(BEN).disk.trouble(Trouble { after: 0, times: 1, failed: 0 });
+            let forget = Input::Command(Command::Forget { net });
+            assert_eq!(stage.person(BEN).client.handle(forget, now).unwrap_err(), Error::Read(ReadError));
+            assert_eq!(stage.person(BEN).disk.heal().unwrap().failed, 1);
+        }
+        let input = if n % 2 == 0 {
+            Input::Gossip { net, link: None, bytes: heard[n / 2].clone() }
+        } else {
+            Input::Command(Command::Send { group, text: Zeroizing::new(format!("Ben {n}")), expires: None })
+        };
+        let output = stage.person(BEN).client.handle(input, now).unwrap();
+        assert!(matches!(output.outcome, Outcome::Applied(_)), "{n} of {at}");
+        stage.person(BEN).disk.stage(output.batch);
+        produced.push((output.transmits, output.events));
+    }
+    stage.person(BEN).disk.flush();
+    stage.person(BEN).client.durable();
+    for (transmits, events) in produced {
+        stage.carry_out(BEN, transmits, events);
+    }
+    stage.pass(120_000);
+    stage.say(BEN, "goes on");
+    stage.pass(120_000);
+    let texts = stage.texts(BEN);
+    let once: BTreeSet<_> = texts.iter().cloned().collect();
+    assert_eq!((texts.len(), once.len(), texts.last().unwrap().as_str()), (65, 65, "goes on"), "{at}");
+    // A key that was used twice opens one of its two messages and never the other.
+    assert_eq!((stage.texts(ANA), stage.texts(CHI)), (texts.clone(), texts), "{at}");
+}
+
+/// PROTOCOL G1.
+#[test]
+fn memory_built_again_in_the_middle_of_a_round_forgets_nothing_of_the_round() {
+    for at in [0, 1, 2, 31, 32, 47, 62, 63] {
+        round_with_read_error(at);
     }
 }

@@ -1,0 +1,76 @@
+//! A link to a peer that has not seen the latest removal: what comes on it is control, and judged like everything else.
+
+use crate::error::Refusal;
+use crate::group::sync::Bundle;
+use crate::id::LinkId;
+use crate::step::{Input, Outcome, Transmit};
+
+use super::commits::{Bad, REFUSED, TAKEN, forge};
+use super::room::{ANA, CHI, DAN, EVE, Room};
+use super::{content, control};
+
+/// Dan was away when Eve was taken out. He is linked to Chi again, and hears nothing of what she answers.
+fn behind() -> (Room, LinkId) {
+    let mut room = Room::of(5);
+    room.lose(DAN);
+    room.lose(EVE);
+    room.remove(EVE);
+    let link = room.connect(DAN, CHI);
+    let greeted =
+        |room: &mut Room| room.see(CHI, |group| group.links.get(&link).and_then(|link| link.member).is_some());
+    while !greeted(&mut room) {
+        assert!(room.step());
+    }
+    room.drop_frames_to(DAN);
+    room.settle();
+    assert!(room.see(CHI, |group| !group.links.get(&link).unwrap().full));
+    (room, link)
+}
+
+/// Dan pushes an envelope to Chi.
+fn push(room: &mut Room, link: LinkId, bytes: Vec<u8>) -> Outcome {
+    let (_, transmits) = room.inside(DAN, |group, cx| {
+        let mut bundle = Bundle::default();
+        assert!(bundle.add(bytes));
+        group.say(cx, link, &bundle.into_push(false));
+    });
+    let Some(Transmit::Frame { bytes, .. }) = transmits.into_iter().last() else { panic!("no frame") };
+    let outcome = room.give(CHI, Input::Frame { link, bytes });
+    room.drop_frames_to(DAN);
+    room.settle();
+    outcome
+}
+
+/// PROTOCOL V2, M2.
+#[test]
+fn a_commit_that_the_rules_refuse_moves_nobody_when_a_peer_in_catch_up_brings_it() {
+    let (mut room, link) = behind();
+    for bad in Bad::ALL {
+        let bytes = forge(&mut room, Some(bad));
+        let before = room.stands(CHI);
+        assert_eq!(push(&mut room, link, bytes), REFUSED, "{bad:?}");
+        assert!(room.stands(CHI) == before, "{bad:?}");
+        room.change_rules();
+        room.drop_frames_to(DAN);
+        assert!(room.stands(CHI).head == room.stands(ANA).head && room.stands(CHI).head != before.head, "{bad:?}");
+    }
+    let (bytes, before) = (forge(&mut room, None), room.stands(CHI));
+    assert_eq!(push(&mut room, link, bytes), TAKEN);
+    assert_ne!(room.stands(CHI).head, before.head);
+}
+
+/// PROTOCOL M2: what a member may say on a full link, and by gossip, it may not say on this one.
+#[test]
+fn a_message_is_not_taken_from_a_peer_in_catch_up_and_a_vote_is() {
+    let (mut room, link) = behind();
+    let ana = room.see(ANA, |group| group.me.key());
+    let said = content::words(&mut room, ana, "hello");
+    let signed = room.see(ANA, |group| group.me.sign(group.id, &said));
+    let bytes = content::seal(&mut room, ANA, &signed, None);
+    assert_eq!(push(&mut room, link, bytes.clone()), Outcome::Refused(Refusal::OutOfTurn));
+    assert!(room.texts(CHI).is_empty());
+    let vote = control::vote(&mut room, None);
+    assert_eq!(push(&mut room, link, vote.into_bytes()), TAKEN);
+    assert_eq!(room.gossip(CHI, bytes), TAKEN);
+    assert_eq!(room.texts(CHI), ["hello"]);
+}

@@ -1,0 +1,81 @@
+//! Messages that MLS opens and that are not what they say they are.
+
+use std::time::Duration;
+
+use crate::error::Refusal;
+use crate::group::Group;
+use crate::identity::Identity;
+use crate::mls::Signer;
+use crate::step::{Outcome, Reply};
+use crate::wire;
+use crate::wire::content::{Class, Content, Kind, Numbered};
+use crate::wire::signed::{MemberKey, Signed};
+
+use super::room::{ANA, BEN, CHI, Room};
+
+/// Words of somebody's at the moment of the room.
+pub(super) fn words(room: &mut Room, author: MemberKey, text: &str) -> Content {
+    let pos = room.inside(ANA, |_, cx| cx.now.stamp).0;
+    let kind = Kind::Text(text.to_owned());
+    let deadline = pos + Duration::from_secs(3_600);
+    Content { version: 1, author, pos, parents: Vec::new(), deadline, class: Class::Talk, kind }
+}
+
+/// Seals signed bytes as a device of the group does, under the leaf that is said.
+pub(super) fn seal(room: &mut Room, who: usize, signed: &Signed, leaf: Option<u32>) -> Vec<u8> {
+    let sealed = room.inside(who, |group, cx| {
+        let (head, known) = (group.facts.head, group.head().unwrap());
+        let own = known.roster.seat(&group.me.member()).unwrap().leaf;
+        let (count, key) = (known.sent, known.keys.as_ref().unwrap().content.clone());
+        let (signer, plain) = (Signer::new(&group.me.device_secret()), wire::encode(signed));
+        let mls = group.epochs.with(cx, group.net, group.id, &head, |state, mls| state.encrypt(mls, &signer, &plain));
+        group.epochs.count_sent(cx, group.net, &head, 1);
+        let body = wire::encode(&Numbered { leaf: leaf.unwrap_or(own), count, burnt: 0, mls: mls.unwrap().unwrap() });
+        let generation = group.newest().unwrap().clone();
+        group.seal_envelope(cx, &key, &generation, &body).unwrap().into_bytes()
+    });
+    sealed.0
+}
+
+fn sign(group: &Group, content: &Content) -> Signed {
+    group.me.sign(group.id, content)
+}
+
+/// PROTOCOL O6: Ben's device seals what Ben did not sign, or under a leaf that is not his.
+#[test]
+fn what_another_key_signed_or_another_leaf_sent_is_nobodys_and_shows_nothing() {
+    let mut room = Room::of(3);
+    let (ana, ben) = (room.see(ANA, |group| group.me.key()), room.see(BEN, |group| group.me.key()));
+    let stranger = Identity::new("Ana", &mut <rand_chacha::ChaCha20Rng as rand_core::SeedableRng>::from_seed([9; 32]));
+    let by_ben = |room: &mut Room, content: &Content| room.see(BEN, |group| sign(group, content));
+    // In Ana's name, signed by Ben.
+    let content = words(&mut room, ana, "in Ana's name");
+    let unsigned = by_ben(&mut room, &content);
+    // In a stranger's name, and truly signed by it.
+    let content = words(&mut room, stranger.key(), "of a stranger");
+    let strange = room.see(BEN, |group| stranger.sign(group.id, &content));
+    // In Ana's name, truly signed by her: Ben may not say her words again as his own.
+    let content = words(&mut room, ana, "of Ana");
+    let borrowed = room.see(ANA, |group| sign(group, &content));
+    // Ben's own words, changed after he signed them.
+    let content = words(&mut room, ben, "of Ben");
+    let mut changed = by_ben(&mut room, &content);
+    changed.body = wire::encode(&words(&mut room, ben, "of Bob"));
+    let own = by_ben(&mut room, &content);
+    let leaf = room.see(BEN, |group| group.roster().unwrap().seat(&ana.member()).unwrap().leaf);
+    for (name, signed, leaf) in [
+        ("unsigned", &unsigned, None),
+        ("strange", &strange, None),
+        ("borrowed", &borrowed, None),
+        ("changed", &changed, None),
+        ("leaf", &borrowed, Some(leaf)),
+    ] {
+        let bytes = seal(&mut room, BEN, signed, leaf);
+        assert_eq!(room.gossip(CHI, bytes.clone()), Outcome::Refused(Refusal::Malformed), "{name}");
+        assert_eq!(room.gossip(CHI, bytes), Outcome::Duplicate, "{name}");
+        assert!(room.texts(CHI).is_empty(), "{name}");
+    }
+    let bytes = seal(&mut room, BEN, &own, None);
+    assert_eq!(room.gossip(CHI, bytes), Outcome::Applied(Reply::Done));
+    assert_eq!(room.texts(CHI), ["of Ben"]);
+}

@@ -1,0 +1,79 @@
+//! Tickets, votes and links on their way: who carries them, and under which generation they are sealed.
+
+use crate::error::Refusal;
+use crate::id::CommitId;
+use crate::identity::Identity;
+use crate::step::Outcome;
+use crate::wire;
+use crate::wire::control::{Control, Vote};
+use crate::wire::envelope::Envelope;
+
+use super::commits::TAKEN;
+use super::room::{ANA, BEN, CHI, DAN, EVE, Room};
+
+/// A vote of somebody's for Ana's head, sealed like one of Ana's.
+pub(super) fn vote(room: &mut Room, voter: Option<&Identity>) -> Envelope {
+    let sealed = room.inside(ANA, |group, cx| {
+        let voter = voter.unwrap_or(&group.me);
+        let (epoch, number) = (group.facts.head, group.head().unwrap().number);
+        let commit = CommitId::from_bytes([3; 32]);
+        let vote = Vote { group: group.id, epoch, number, commit, counter: 1, voter: voter.key() };
+        let control = Control::Vote(voter.sign(group.id, &vote));
+        let generation = group.control_generation(cx.now.stamp).unwrap().clone();
+        group.seal_envelope(cx, &generation.control_key(), &generation, &wire::encode(&control)).unwrap()
+    });
+    sealed.0
+}
+
+/// PROTOCOL O4: Ana's vote reaches Ben alone, and he serves it to Chi.
+#[test]
+fn a_vote_is_carried_from_member_to_member() {
+    let mut room = Room::of(3);
+    room.lose(CHI);
+    room.lose(ANA);
+    let stranger = Identity::new("Ana", &mut <rand_chacha::ChaCha20Rng as rand_core::SeedableRng>::from_seed([9; 32]));
+    let strange = vote(&mut room, Some(&stranger));
+    assert_eq!(room.gossip(BEN, strange.into_bytes()), Outcome::Refused(Refusal::NotAMember));
+    let vote = vote(&mut room, None);
+    let id = vote.id();
+    assert_eq!(room.gossip(BEN, vote.clone().into_bytes()), TAKEN);
+    assert!(!room.see(CHI, |group| group.log.has(&id)));
+    room.connect(BEN, CHI);
+    room.settle();
+    let (served, _) = room.inside(CHI, |group, cx| group.log.read(cx, group.net, &id).unwrap());
+    assert!(served.is_some_and(|served| served == vote));
+    assert!(!room.see(ANA, |group| group.log.has(&id)));
+}
+
+/// Which of Ana's generations, oldest first, sealed the word that follows the change, and the word itself.
+fn word_after(room: &mut Room, change: impl FnOnce(&mut Room)) -> (Option<usize>, Vec<u8>) {
+    let from = room.published.len();
+    change(room);
+    let bytes = room.published[from + 1].clone();
+    let envelope = Envelope::parse(bytes.clone()).unwrap();
+    let sealed = |group: &super::super::Group| {
+        group.generations.values().position(|generation| envelope.is_under(&generation.control_key()))
+    };
+    (room.see(ANA, sealed), bytes)
+}
+
+/// PROTOCOL O5: a removal settles in 72 hours. Chi, who slept over both, reads what is said of them.
+#[test]
+fn a_word_of_control_is_sealed_under_the_generation_before_the_oldest_unsettled_removal() {
+    let mut room = Room::of(5);
+    for who in [CHI, DAN, EVE] {
+        room.lose(who);
+    }
+    room.skip_hours(80);
+    let (first, bytes) = word_after(&mut room, |room| room.remove(EVE));
+    assert_eq!((first, room.gossip(CHI, bytes)), (Some(0), TAKEN));
+    room.skip_hours(40);
+    let (second, bytes) = word_after(&mut room, |room| room.remove(DAN));
+    assert_eq!((second, room.gossip(CHI, bytes)), (Some(0), TAKEN));
+    assert_eq!(room.see(ANA, |group| group.generations.len()), 3);
+    room.skip_hours(40);
+    let (third, bytes) = word_after(&mut room, Room::change_rules);
+    assert_eq!((third, room.gossip(CHI, bytes)), (Some(1), Outcome::Refused(Refusal::WrongLane)));
+    room.skip_hours(40);
+    assert_eq!(word_after(&mut room, Room::change_rules).0, Some(2));
+}

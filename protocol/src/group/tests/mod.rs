@@ -1,0 +1,7 @@
+//! What a member's device could be made to send, and what the others make of it.
+
+mod catch_up;
+mod commits;
+mod content;
+mod control;
+mod room;

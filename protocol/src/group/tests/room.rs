@@ -1,0 +1,301 @@
+//! People with linked devices, for the tests: what one sends is carried at once, and a test reaches inside a group to do
+//! what no command does.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use crate::Client;
+use crate::group::{Cx, Group};
+use crate::id::{EpochId, GroupId, LinkId, MemberId, NetId};
+use crate::persist::{Key, ReadError, Rows, Table, Value, WriteBatch};
+use crate::step::{Address, Command, Ends, Input, Outcome, Output, Reply, Transmit};
+use crate::time::Time;
+
+pub(super) const ANA: usize = 0;
+pub(super) const BEN: usize = 1;
+pub(super) const CHI: usize = 2;
+pub(super) const DAN: usize = 3;
+pub(super) const EVE: usize = 4;
+const NAMES: [&str; 5] = ["Ana", "Ben", "Chi", "Dan", "Eve"];
+
+/// Rows in memory; clones are the same.
+#[derive(Clone, Default)]
+struct Disk(Arc<Mutex<BTreeMap<Key, Value>>>);
+
+impl Disk {
+    fn write(&self, batch: WriteBatch) {
+        let mut rows = self.0.lock().unwrap();
+        for (key, value) in batch.rows {
+            match value {
+                Some(value) => drop(rows.insert(key, value)),
+                None => drop(rows.remove(&key)),
+            }
+        }
+    }
+}
+
+impl Rows for Disk {
+    fn get(&self, key: &Key) -> Result<Option<Zeroizing<Vec<u8>>>, ReadError> {
+        Ok(self.0.lock().unwrap().get(key).map(|value| value.bytes.clone()))
+    }
+
+    fn scan(&self, visit: &mut dyn FnMut(&Key, &[u8])) -> Result<(), ReadError> {
+        let rows = self.0.lock().unwrap().clone();
+        rows.iter().for_each(|(key, value)| visit(key, &value.bytes));
+        Ok(())
+    }
+}
+
+struct Person {
+    client: Client,
+    disk: Disk,
+    net: Option<NetId>,
+    away: bool,
+}
+
+/// Where a device stands: its head, its people, and its rows but for the log and the clock.
+#[derive(PartialEq, Eq)]
+pub(super) struct Stands {
+    pub(super) head: EpochId,
+    pub(super) people: Vec<MemberId>,
+    rows: BTreeMap<Key, Value>,
+}
+
+/// Everything there is.
+pub(super) struct Room {
+    people: Vec<Person>,
+    group: GroupId,
+    now: Time,
+    way: VecDeque<(usize, Input)>,
+    cables: BTreeMap<LinkId, [usize; 2]>,
+    links: u64,
+    changes: u64,
+    /// Every envelope that anybody published, in order.
+    pub(super) published: Vec<Vec<u8>>,
+}
+
+impl Room {
+    /// Ana's group with so many people in it.
+    pub(super) fn of(people: usize) -> Self {
+        let now = Time::from_ms(1_790_000_000_000);
+        let mut room = Self {
+            people: Vec::new(),
+            group: GroupId::from_bytes([0; 16]),
+            now,
+            way: VecDeque::new(),
+            cables: BTreeMap::new(),
+            links: 0,
+            changes: 0,
+            published: Vec::new(),
+        };
+        for who in 0..people {
+            let disk = Disk::default();
+            let seed = [u8::try_from(who).unwrap() + 1; 32];
+            let (client, output) = Client::open(Box::new(disk.clone()), seed, now).unwrap();
+            room.people.push(Person { client, disk, net: None, away: false });
+            room.make_true(who, output);
+        }
+        let create = Command::CreateGroup { name: "Circle".into(), display_name: "Ana".into() };
+        let Reply::Group(group) = room.ask(ANA, create) else { panic!("no group") };
+        room.group = group;
+        for (guest, name) in NAMES.iter().enumerate().take(people).skip(1) {
+            let invite = Command::Invite { group, valid: Duration::from_secs(3_600) };
+            let Reply::Invite { text, .. } = room.ask(ANA, invite) else { panic!("no invite") };
+            room.ask(guest, Command::Join { invite: text, display_name: (*name).to_owned() });
+            room.pass(3_000);
+        }
+        room.pass(5_000);
+        for who in 0..people {
+            assert_eq!(room.stands(who).people.len(), people);
+        }
+        room
+    }
+
+    /// Gives a device one input, and makes true what follows, but carries nothing yet.
+    pub(super) fn give(&mut self, who: usize, input: Input) -> Outcome {
+        let output = self.people[who].client.handle(input, self.now).unwrap();
+        self.make_true(who, output)
+    }
+
+    /// Gives a device an envelope as gossip brings it.
+    pub(super) fn gossip(&mut self, who: usize, bytes: Vec<u8>) -> Outcome {
+        let net = self.people[who].net.unwrap();
+        let outcome = self.give(who, Input::Gossip { net, link: None, bytes });
+        self.settle();
+        outcome
+    }
+
+    /// A person asks, and everything that follows at once happens.
+    pub(super) fn ask(&mut self, who: usize, command: Command) -> Reply {
+        let Outcome::Applied(reply) = self.give(who, Input::Command(command)) else { panic!("not applied") };
+        self.settle();
+        reply
+    }
+
+    /// Ana changes the rules as she may.
+    pub(super) fn change_rules(&mut self) {
+        self.changes += 1;
+        let retention = Duration::from_secs(86_400 + self.changes);
+        self.ask(ANA, Command::SetRetention { group: self.group, retention });
+    }
+
+    /// Ana takes somebody out.
+    pub(super) fn remove(&mut self, who: usize) {
+        let member = self.see(who, |group| group.me.member());
+        self.ask(ANA, Command::Remove { group: self.group, member });
+    }
+
+    /// Does something inside a device's group, as a step of its own; says what that sends, and sends nothing.
+    pub(super) fn inside<T>(
+        &mut self,
+        who: usize,
+        act: impl FnOnce(&mut Group, &mut Cx<'_>) -> T,
+    ) -> (T, Vec<Transmit>) {
+        let (made, output) = self.people[who].client.inside(self.now, act);
+        self.people[who].disk.write(output.batch);
+        self.people[who].client.durable();
+        (made, output.transmits)
+    }
+
+    /// Looks inside a device's group.
+    pub(super) fn see<T>(&mut self, who: usize, look: impl FnOnce(&Group) -> T) -> T {
+        self.inside(who, |group, _| look(group)).0
+    }
+
+    /// Where a device stands.
+    pub(super) fn stands(&mut self, who: usize) -> Stands {
+        let (head, people) = self.see(who, |group| {
+            let seats = group.roster().unwrap().seats().iter();
+            (group.facts.head, seats.map(|seat| seat.member).collect())
+        });
+        let mut rows = self.people[who].disk.0.lock().unwrap().clone();
+        rows.retain(|key, _| !matches!(key.table, Table::Device | Table::Envelope | Table::Tombstone));
+        Stands { head, people, rows }
+    }
+
+    /// The lines of text that a device shows.
+    pub(super) fn texts(&mut self, who: usize) -> Vec<String> {
+        let (group, now) = (self.group, self.now);
+        let lines = self.people[who].client.history(group, None, now).unwrap();
+        let text = |line: crate::step::Line| match line.kind {
+            crate::step::LineKind::Text(text) => Some(text.to_string()),
+            _ => None,
+        };
+        lines.into_iter().filter_map(text).collect()
+    }
+
+    fn make_true(&mut self, who: usize, output: Output) -> Outcome {
+        self.people[who].disk.write(output.batch);
+        self.people[who].client.durable();
+        for transmit in output.transmits {
+            self.carry(who, transmit);
+        }
+        output.outcome
+    }
+
+    fn carry(&mut self, from: usize, transmit: Transmit) {
+        match transmit {
+            Transmit::Open { net, .. } => {
+                self.people[from].net = Some(net);
+                let addresses = vec![Address(from.to_string())];
+                self.way.push_back((from, Input::Listening { net, port: 1, addresses }));
+            }
+            Transmit::Dial { net, address } => {
+                let to: usize = address.0.parse().unwrap();
+                let away = self.people[from].away || self.people[to].away || self.people[to].net.is_none();
+                if from == to || away {
+                    self.way.push_back((from, Input::DialFailed { net, address }));
+                } else {
+                    self.connect(from, to);
+                }
+            }
+            Transmit::Disconnect { link } => self.cut(|cable, _| *cable == link),
+            Transmit::Frame { link, bytes } => {
+                let ends = self.cables.get(&link).into_iter().flatten();
+                if let Some(to) = ends.copied().find(|end| *end != from) {
+                    self.way.push_back((to, Input::Frame { link, bytes }));
+                }
+            }
+            Transmit::Publish { bytes, .. } => {
+                let linked = self.cables.values().filter(|ends| ends.contains(&from)).flatten();
+                let others: Vec<usize> = linked.copied().filter(|to| *to != from).collect();
+                for to in others {
+                    let Some(net) = self.people[to].net else { continue };
+                    self.way.push_back((to, Input::Gossip { net, link: None, bytes: bytes.clone() }));
+                }
+                self.published.push(bytes);
+            }
+            Transmit::Admit { .. } | Transmit::Close { .. } | Transmit::Topics { .. } | Transmit::Withhold { .. } => {}
+        }
+    }
+
+    /// A stream opens between two devices.
+    pub(super) fn connect(&mut self, one: usize, other: usize) -> LinkId {
+        self.links += 1;
+        let link = LinkId(self.links);
+        self.cables.insert(link, [one, other]);
+        for (end, peer, address) in [(one, other, Some(Address(other.to_string()))), (other, one, None)] {
+            let ends = Ends { local: end.to_be_bytes().to_vec(), remote: peer.to_be_bytes().to_vec() };
+            let net = self.people[end].net.unwrap();
+            self.way.push_back((end, Input::Connected { net, link, ends, address }));
+        }
+        link
+    }
+
+    fn cut(&mut self, which: impl Fn(&LinkId, &[usize; 2]) -> bool) {
+        let gone: Vec<_> = self.cables.iter().filter(|(link, ends)| which(link, ends)).map(|(link, _)| *link).collect();
+        for link in gone {
+            let ends = self.cables.remove(&link).unwrap();
+            self.way.extend(ends.map(|who| (who, Input::Disconnected { link })));
+        }
+    }
+
+    /// Takes a device from the network.
+    pub(super) fn lose(&mut self, who: usize) {
+        self.people[who].away = true;
+        self.cut(|_, ends| ends.contains(&who));
+        self.settle();
+    }
+
+    /// What is on its way to somebody is lost.
+    pub(super) fn drop_frames_to(&mut self, who: usize) {
+        self.way.retain(|(to, _)| *to != who);
+    }
+
+    /// Carries one thing. Whether there was any.
+    pub(super) fn step(&mut self) -> bool {
+        let next = self.way.pop_front();
+        next.map(|(to, input)| self.give(to, input)).is_some()
+    }
+
+    /// Carries until nothing is on its way.
+    pub(super) fn settle(&mut self) {
+        let rested = (0..10_000).any(|_| !self.step());
+        assert!(rested, "the clients never rest");
+    }
+
+    /// Time passes; deadlines are kept.
+    pub(super) fn pass(&mut self, ms: u64) {
+        let end = self.now + Duration::from_millis(ms);
+        self.settle();
+        for _ in 0..10_000 {
+            let due = (0..self.people.len()).filter_map(|who| Some((self.people[who].client.deadline()?, who)));
+            let Some((at, who)) = due.min().filter(|(at, _)| *at <= end) else {
+                self.now = end;
+                return;
+            };
+            self.now = self.now.max(at);
+            self.give(who, Input::Deadline);
+            self.settle();
+        }
+        panic!("the clients never rest");
+    }
+
+    /// Everybody sleeps for so many hours.
+    pub(super) fn skip_hours(&mut self, hours: u64) {
+        self.now = self.now + Duration::from_secs(hours * 3_600);
+    }
+}
