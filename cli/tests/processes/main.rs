@@ -16,6 +16,7 @@ mod invites;
 mod joins;
 mod roles;
 mod talk;
+mod together;
 mod wait;
 #[path = "../../../tests/tests/shared/wrong_clock.rs"]
 mod wrong_clock;
