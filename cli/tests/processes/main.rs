@@ -8,12 +8,14 @@
 mod away;
 mod clock;
 mod contract;
+mod daily;
 mod device;
 mod expiry;
 mod follow;
 mod frozen;
 mod invites;
 mod joins;
+mod lost;
 mod roles;
 mod talk;
 mod together;
