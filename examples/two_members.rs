@@ -108,8 +108,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let create = Command::CreateGroup { name: "Circle".into(), display_name: "Ana".into() };
     let made = world.give(0, Input::Command(create))?;
     let Outcome::Applied(Reply::Group(group)) = made else { return Err("no group".into()) };
-    let invite = Command::Invite { group, valid: Duration::from_secs(3_600) };
-    let made = world.give(0, Input::Command(invite))?;
+    let made = world.give(0, Input::Command(Command::Invite { group, valid: Duration::from_secs(3_600) }))?;
     let Outcome::Applied(Reply::Invite { text: invite, .. }) = made else { return Err("no invite".into()) };
     world.give(1, Input::Command(Command::Join { invite, display_name: "Ben".into() }))?;
     for (who, text) in [(0, "Welcome, Ben."), (1, "Thank you, Ana.")] {

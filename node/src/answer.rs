@@ -18,6 +18,7 @@ use crate::control::resolve::{Candidate, resolve};
 use crate::control::{ApiError, ErrorKind, NodeError, Request, rows, show};
 use crate::execute::Round;
 use crate::net;
+use crate::store::OpenReport;
 
 /// What became of a request.
 pub(crate) enum Answer {
@@ -36,6 +37,8 @@ pub(crate) struct Desk<'a> {
     pub(crate) now: Time,
     /// Whether only one group can listen: its port was fixed by hand.
     pub(crate) one_port: bool,
+    /// What the store was found to have lost.
+    pub(crate) lost: OpenReport,
 }
 
 type Answered = Result<Answer, ApiError>;
@@ -84,7 +87,10 @@ impl Desk<'_> {
             }
             Request::Retention { group, secs } => self.retention(&group, secs),
             Request::Send { group, text, expires_secs } => self.send(&group, text.into_inner(), expires_secs),
-            Request::Status {} => value(&status(Some(self.group_rows()))),
+            Request::Status {} => {
+                let status = status(Some(self.group_rows()));
+                value(&rows::StatusAnswer { status, lost: show::lost(self.lost) })
+            }
             Request::Subscribe { group } => {
                 let group = group.map(|group| self.group(&group)).transpose()?;
                 value(&rows::Subscribed { group_id: group.map(|view| view.group.to_hex()) })

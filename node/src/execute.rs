@@ -80,12 +80,7 @@ impl Round {
         for (net, ticket, verdict) in self.verdicts {
             nets.command(net, NetCommand::Verdict { ticket, verdict }).await;
         }
-        for event in &self.events {
-            if let Some(notice) = tell::notice(client, event.clone()) {
-                // Without a subscriber nobody is told.
-                drop(feed.send(notice));
-            }
-        }
+        tell_all(&self.events, client, feed);
         answer(self.replies);
         self.events
     }
@@ -95,9 +90,26 @@ impl Round {
         answer(self.replies.into_iter().map(|(to, _)| (to, Err(error.clone()))).collect());
     }
 
-    /// The batch turned out to have survived: the answers stand; what was to be sent is found again by the protocol.
-    pub(crate) fn survive(self) {
+    /// The batch turned out to have survived: what was to be sent is found again by the protocol, but what has happened
+    /// is told only now, and the answers stand. The answer is the events that the caller waits for.
+    pub(crate) fn survive(self, client: &Client, feed: &broadcast::Sender<Notice>) -> Vec<Event> {
+        tell_all(&self.events, client, feed);
         answer(self.replies);
+        self.events
+    }
+
+    /// No step was made, so there are only answers.
+    pub(crate) fn answer(self) {
+        answer(self.replies);
+    }
+}
+
+fn tell_all(events: &[Event], client: &Client, feed: &broadcast::Sender<Notice>) {
+    for event in events {
+        if let Some(notice) = tell::notice(client, event.clone()) {
+            // Without a subscriber nobody is told.
+            drop(feed.send(notice));
+        }
     }
 }
 
@@ -108,8 +120,13 @@ fn answer(replies: Vec<(ReplyTo, Result<Value, ApiError>)>) {
     }
 }
 
+/// Starts a network: a real one, or in tests one that a test plays.
+pub(crate) type StartNet =
+    Box<dyn Fn(NetConfig, mpsc::Sender<FromNet>) -> Result<NetHandle, net::NetError> + Send + Sync>;
+
 /// The running networks.
 pub(crate) struct Nets {
+    start: StartNet,
     listen: Vec<Multiaddr>,
     inbox: mpsc::Sender<FromNet>,
     links: Arc<AtomicU64>,
@@ -121,9 +138,9 @@ pub(crate) struct Nets {
 
 impl Nets {
     /// None yet.
-    pub(crate) fn new(listen: Vec<Multiaddr>, inbox: mpsc::Sender<FromNet>) -> Self {
+    pub(crate) fn new(listen: Vec<Multiaddr>, inbox: mpsc::Sender<FromNet>, start: StartNet) -> Self {
         let links = Arc::new(AtomicU64::new(1));
-        Self { listen, inbox, links, running: BTreeMap::new(), homes: BTreeMap::new(), failed: None }
+        Self { start, listen, inbox, links, running: BTreeMap::new(), homes: BTreeMap::new(), failed: None }
     }
 
     /// Which network a link belongs to.
@@ -164,7 +181,7 @@ impl Nets {
 
     fn open(&mut self, net: NetId, port: Option<u16>) {
         let config = NetConfig { net, listen: self.listen.clone(), port, links: Arc::clone(&self.links) };
-        match net::start(config, self.inbox.clone()) {
+        match (self.start)(config, self.inbox.clone()) {
             Ok(handle) => {
                 self.running.insert(net, handle);
             }

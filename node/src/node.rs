@@ -2,7 +2,7 @@
 
 mod open;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,16 +14,17 @@ use tokio::sync::{broadcast, mpsc};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
-use self::open::Open;
+use self::open::{Open, OpenStore};
 use crate::answer::{Answer, Desk, answer_locked, json};
 use crate::clock;
 use crate::control::lines::Notice;
+use crate::control::show::LOST_WORDS;
 use crate::control::socket::Socket;
 use crate::control::{ApiError, Call, NodeError, Request, rows};
 use crate::execute::{Nets, ReplyTo, Round};
 use crate::net::{self, FromNet};
 use crate::paths::DataDir;
-use crate::store::SealedStore;
+use crate::store::{OpenReport, SealedStore, Store};
 use crate::vault::KdfCost;
 
 /// Inputs of the networks that wait for the core: a few frames of each of many links.
@@ -77,7 +78,7 @@ pub fn init(data_dir: &Path, passphrase: &str) -> Result<(), NodeError> {
     dir.create().map_err(|_| NodeError::NoAccess)?;
     let cost = KdfCost::calibrated();
     let store = SealedStore::create(&dir, passphrase.as_bytes(), cost)?;
-    crate::store::Store::close(Box::new(store))?;
+    Store::close(Box::new(store))?;
     Ok(())
 }
 
@@ -93,17 +94,11 @@ pub async fn run(options: Options, ready: impl FnOnce(Vec<(String, String)>)) ->
     let (listen, fixed_port) = net::interfaces(&options.listen).map_err(|_| NodeError::BadListen)?;
     let (to_core, inbox) = mpsc::channel(INBOX_MAX);
     let (feed, _) = broadcast::channel(FEED_MAX);
-    let mut core = Core {
-        dir,
-        nets: Nets::new(listen, to_core),
-        fixed_port,
-        feed: feed.clone(),
-        state: State::Locked,
-        joins: BTreeMap::new(),
-        founders: BTreeMap::new(),
-        awaited: Vec::new(),
-        stopping: false,
-    };
+    let place = dir.clone();
+    let open_store: OpenStore =
+        Box::new(move |passphrase| Ok(Box::new(SealedStore::open(&place, passphrase)?) as Box<dyn Store>));
+    let nets = Nets::new(listen, to_core, Box::new(net::start));
+    let mut core = Core::new(open_store, nets, fixed_port, feed.clone());
     core.unlock(options.passphrase).await?;
     if let Some((_, failure)) = core.nets.failure() {
         let failure = failure.into();
@@ -111,7 +106,7 @@ pub async fn run(options: Options, ready: impl FnOnce(Vec<(String, String)>)) ->
         let shared = failure == NodeError::PortTaken && core.fixed_port && !core.nets.ids().is_empty();
         return Err(if shared { NodeError::PortShared } else { failure });
     }
-    let socket = Socket::bind(core.dir.root())?;
+    let socket = Socket::bind(dir.root())?;
     let (to_calls, calls) = mpsc::channel(CALLS_MAX);
     let serving = tokio::spawn(socket.serve(to_calls, feed));
     let mut stop = Stop::new()?;
@@ -157,11 +152,14 @@ enum State {
 }
 
 struct Core {
-    dir: DataDir,
+    /// Opens the store, at the start and after each failure.
+    open_store: OpenStore,
     nets: Nets,
     fixed_port: bool,
     feed: broadcast::Sender<Notice>,
     state: State,
+    /// What the store last was found to have lost, in this run of the node.
+    lost: OpenReport,
     /// Faces that wait for a join.
     joins: BTreeMap<NetId, Vec<(ReplyTo, Instant)>>,
     /// Faces that made a group and wait until it listens.
@@ -172,6 +170,22 @@ struct Core {
 }
 
 impl Core {
+    /// Locked, and without a network.
+    fn new(open_store: OpenStore, nets: Nets, fixed_port: bool, feed: broadcast::Sender<Notice>) -> Self {
+        Self {
+            open_store,
+            nets,
+            fixed_port,
+            feed,
+            state: State::Locked,
+            lost: OpenReport::default(),
+            joins: BTreeMap::new(),
+            founders: BTreeMap::new(),
+            awaited: Vec::new(),
+            stopping: false,
+        }
+    }
+
     async fn turn(
         &mut self,
         mut inbox: mpsc::Receiver<FromNet>,
@@ -301,7 +315,8 @@ impl Core {
             }
             (State::Open(open), request) => {
                 let now = clock::wall();
-                let mut desk = Desk { client: &mut open.client, round, now, one_port: self.fixed_port };
+                let mut desk =
+                    Desk { client: &mut open.client, round, now, one_port: self.fixed_port, lost: self.lost };
                 match desk.answer(request) {
                     Ok(Answer::Now(value)) => round.reply(reply, Ok(value)),
                     Ok(Answer::WhenListening(net, value)) => {
@@ -332,7 +347,7 @@ impl Core {
 
     async fn execute(&mut self, mut round: Round) {
         let State::Open(open) = &mut self.state else {
-            round.survive();
+            round.answer();
             return;
         };
         let before = open.store.commit_seq();
@@ -366,7 +381,31 @@ impl Core {
         self.nets.stop_all().await;
         self.reopen(passphrase).await;
         let survived = matches!(&self.state, State::Open(open) if open.found > before);
-        if survived { round.survive() } else { round.fail(&ApiError::from(*error)) }
+        if !survived {
+            let error = ApiError::from(*error);
+            self.forget_waiting(&error);
+            round.fail(&error);
+        } else if let State::Open(open) = &self.state {
+            let events = round.survive(&open.client, &self.feed);
+            self.answer_joins(events);
+        }
+    }
+
+    /// Faces that wait for what was begun in the round that was lost are told so; others go on waiting.
+    fn forget_waiting(&mut self, error: &ApiError) {
+        let kept: BTreeSet<NetId> = match &self.state {
+            State::Open(open) => {
+                let groups = open.client.groups().into_iter().map(|view| view.net);
+                groups.chain(open.client.joins()).collect()
+            }
+            State::Failed { .. } | State::Locked => BTreeSet::new(),
+        };
+        for (_, (reply, ..)) in self.founders.extract_if(.., |net, _| !kept.contains(net)) {
+            drop(reply.send(Err(error.clone())));
+        }
+        for (reply, _) in self.joins.extract_if(.., |net, _| !kept.contains(net)).flat_map(|(_, waiting)| waiting) {
+            drop(reply.send(Err(error.clone())));
+        }
     }
 
     async fn reopen(&mut self, passphrase: Zeroizing<String>) {
@@ -378,9 +417,19 @@ impl Core {
 
     /// Opens the vault and starts the networks.
     async fn unlock(&mut self, passphrase: Zeroizing<String>) -> Result<(), NodeError> {
-        let dir = self.dir.clone();
-        let (open, mut round) = tokio::task::block_in_place(|| Open::new(&dir, passphrase))?;
+        let (open, mut round) = tokio::task::block_in_place(|| Open::new(&self.open_store, passphrase))?;
         let mut open = Box::new(open);
+        let report = open.store.report();
+        if !report.is_clean() {
+            tracing::warn!(
+                code = "store_report",
+                commits = report.commits_lost,
+                rows = report.rows_missing,
+                values = report.values_unreadable,
+                message = LOST_WORDS,
+            );
+            self.lost = report;
+        }
         round.persist(open.store.as_mut(), &mut open.client)?;
         round.publish(&mut self.nets, &open.client, &self.feed).await;
         self.state = State::Open(open);
@@ -454,3 +503,6 @@ impl Core {
         self.joins.retain(|_, waiting| !waiting.is_empty());
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -101,6 +101,10 @@ fn no_test_sleeps_to_wait_for_a_state() {
         ("tests/tests/node.rs", "async fn f() { tokio::time::sleep(x).await }"),
         ("node/src/core/tests.rs", "use std::thread::{self, sleep};"),
         ("node/src/core.rs", "#[cfg(test)]\nmod tests { fn f() { std::thread::sleep(x) } }"),
+        ("cli/tests/processes/talk.rs", "fn f() { std::thread::sleep(x) }"),
+        ("examples/tests/run.rs", "fn f() { std::thread::park_timeout(x) }"),
+        ("node/src/net/tests/raw.rs", "async fn f() { tokio::time::sleep_until(x).await }"),
+        ("node/src/core_tests.rs", "fn f() { std::thread::sleep(x) }"),
     ];
     let right =
         [("node/src/core.rs", "async fn f() { tokio::time::sleep(x).await }\n#[cfg(test)]\nmod tests { fn f() {} }")];
@@ -139,6 +143,16 @@ fn a_file_fits_in_the_head() {
     let long = "\n".repeat(code::FILE_LINES_MAX + 1);
     assert!(!code::long_file("a.rs", &long).is_empty());
     holds(code::long_file, &tree::rust(), &[], &[("a.rs", "fn f() {}")]);
+}
+
+#[test]
+fn an_example_is_read_at_one_sitting() {
+    let long = "\n".repeat(code::EXAMPLE_LINES_MAX + 1);
+    assert!(!code::long_example("examples/bot.rs", &long).is_empty());
+    for path in ["examples/tests/run.rs", "cli/src/main.rs"] {
+        assert!(code::long_example(path, &long).is_empty());
+    }
+    holds(code::long_example, &tree::rust(), &[], &[("examples/bot.rs", "fn main() {}")]);
 }
 
 #[test]

@@ -186,3 +186,19 @@ fn a_keyring_that_is_damaged_is_the_disks_fault() {
     std::fs::write(&keyring, vec![0; usize::try_from(length).expect("a length")]).expect("written");
     assert_eq!(ana.refused(&["up", "--listen", LOOPBACK]), (5, "damaged".to_owned()));
 }
+
+#[test]
+fn an_interface_named_without_a_port_is_listened_on_at_a_port_that_is_kept() {
+    let place = place();
+    let mut ana = Device::new(place.path(), "Ana");
+    ana.up_at("/ip4/127.0.0.1");
+    ana.done(&["group", "create", GROUP, "--name", "Ana"]);
+    ana.done(&["group", "create", "Second", "--name", "Ana"]);
+    let addresses = |device: &Device| device.done(&["group", "show", GROUP])["addresses"].clone();
+    let first = until("an address", || Some(addresses(&ana)).filter(|found| found != &json!([])));
+    assert!(text(&first[0]).starts_with("/ip4/127.0.0.1/tcp/"), "{first}");
+    ana.down();
+    ana.up_at("/ip4/127.0.0.1");
+    assert_eq!(until("an address", || Some(addresses(&ana)).filter(|found| found != &json!([]))), first);
+    ana.down();
+}

@@ -93,8 +93,19 @@ impl Device {
 
     /// Starts the node, and waits until it is ready; what it said then.
     pub(crate) fn up_at(&mut self, listen: &str) -> Value {
+        let mut command = self.command(&["up", "--json", "--listen", listen]);
+        self.start(&mut command)
+    }
+
+    /// Starts the node; what it says to people goes into a file.
+    pub(crate) fn up_telling(&mut self, talk: &Path) {
+        let mut command = self.command(&["up", "--json", "--listen", LOOPBACK]);
+        self.start(command.stderr(fs::File::create(talk).expect("a file")));
+    }
+
+    fn start(&mut self, command: &mut Command) -> Value {
         assert!(self.node.is_none(), "{} runs already", self.name);
-        let mut child = self.command(&["up", "--json", "--listen", listen]).spawn().expect("starts");
+        let mut child = command.spawn().expect("starts");
         let lines = lines(child.stdout.take().expect("a pipe"));
         self.node = Some(child);
         let said = lines.recv_timeout(PATIENCE).unwrap_or_else(|why| panic!("{} never got ready: {why}", self.name));
@@ -226,6 +237,13 @@ impl Device {
         assert!(talk.any(|line| line.starts_with("Following.")), "never followed");
         Window { lines: lines(child.stdout.take().expect("a pipe")), child }
     }
+
+    /// A window to read and type in.
+    pub(crate) fn chat(&self, line: &[&str]) -> Window {
+        let mut command = self.command(&[&["chat"], line].concat());
+        let mut child = command.stdin(Stdio::piped()).spawn().expect("starts");
+        Window { lines: lines(child.stdout.take().expect("a pipe")), child }
+    }
 }
 
 impl Drop for Device {
@@ -279,6 +297,24 @@ impl Window {
     pub(crate) fn next(&self) -> Value {
         let line = self.lines.recv_timeout(PATIENCE).expect("a row");
         serde_json::from_str(&line).expect("JSON")
+    }
+
+    /// Types a line.
+    pub(crate) fn type_in(&mut self, line: &str) {
+        writeln!(self.child.stdin.as_mut().expect("a pipe"), "{line}").expect("typed");
+    }
+
+    /// Waits until a line with these words is shown.
+    pub(crate) fn shows(&self, words: &str) {
+        while !self.lines.recv_timeout(PATIENCE).unwrap_or_else(|why| panic!("{words}: {why}")).contains(words) {}
+    }
+
+    /// Leaves, in order; what was shown that nobody has looked at.
+    pub(crate) fn quit(mut self) -> Vec<String> {
+        self.type_in("/quit");
+        let rest = self.lines.iter().collect();
+        assert!(self.child.wait().expect("ends").success());
+        rest
     }
 }
 

@@ -8,14 +8,17 @@
 mod away;
 mod clock;
 mod contract;
+mod daily;
 mod device;
 mod expiry;
 mod follow;
 mod frozen;
 mod invites;
 mod joins;
+mod lost;
 mod roles;
 mod talk;
+mod together;
 mod wait;
 #[path = "../../../tests/tests/shared/wrong_clock.rs"]
 mod wrong_clock;

@@ -100,6 +100,30 @@ pub struct Status {
     pub groups: Vec<GroupRow>,
 }
 
+/// The answer to `status`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusAnswer {
+    /// How things stand.
+    #[serde(flatten)]
+    pub status: Status,
+    /// What this device was found to have lost, since Kinfold was started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<Lost>,
+}
+
+/// What is no longer where it was stored: files were damaged, or put back from an older copy.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lost {
+    /// Changes that were stored and are not there.
+    pub commits: u64,
+    /// Entries that were counted and are not there.
+    pub rows: u64,
+    /// Entries that are there and cannot be read.
+    pub values: u64,
+    /// What that means, in plain words.
+    pub message: String,
+}
+
 /// Which versions run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Version {
@@ -268,6 +292,8 @@ redacted!(
     GroupDetail,
     Groups,
     Status,
+    StatusAnswer,
+    Lost,
     MemberRow,
     Members,
     Verification,

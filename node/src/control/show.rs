@@ -6,12 +6,24 @@ use kinfold_protocol::time::Time;
 use kinfold_protocol::view::{self, GroupView, InviteView, MemberView, OutboxView, SafetyCode};
 
 use super::lines::{Kind, Moment, OutboxRow, Row, Stand, State};
-use super::rows::{GroupDetail, GroupRow, InviteRow, InviteState, MemberRow, Role, Standing, Verification};
+use super::rows::{GroupDetail, GroupRow, InviteRow, InviteState, Lost, MemberRow, Role, Standing, Verification};
+use crate::store::OpenReport;
+
+/// What it means that the store has lost something.
+pub(crate) const LOST_WORDS: &str = "this device has lost something that Kinfold had stored on it: its files were \
+    damaged, or an older copy of them was put back. What the others in your groups still have comes again by itself. \
+    What only this device had may be gone. A group that no longer works here can be joined again with a new invite";
 
 /// A moment as the API writes it.
 #[must_use]
 pub fn moment(time: Time) -> Moment {
     Moment::from_ms(time.ms())
+}
+
+/// What the store was found to have lost, if it has lost anything.
+pub(crate) fn lost(report: OpenReport) -> Option<Lost> {
+    let OpenReport { commits_lost: commits, rows_missing: rows, values_unreadable: values } = report;
+    (!report.is_clean()).then(|| Lost { commits, rows, values, message: LOST_WORDS.to_owned() })
 }
 
 /// A group for a list; `members` names those who are connected.

@@ -40,14 +40,24 @@ const COMMANDS_MAX: usize = 1_024;
 
 pub(crate) use libp2p::Multiaddr;
 
-/// Interfaces as people write them; all interfaces if none is named. The flag tells whether a port is fixed.
+/// Interfaces as people write them; all interfaces if none is named. One without a port is one with port 0. The flag
+/// tells whether a port is fixed.
 pub(crate) fn interfaces(named: &[String]) -> Result<(Vec<Multiaddr>, bool), NetError> {
     let all = ["/ip4/0.0.0.0/tcp/0".to_owned(), "/ip6/::/tcp/0".to_owned()];
     let named = if named.is_empty() { &all[..] } else { named };
-    let parsed: Vec<Multiaddr> =
-        named.iter().map(|text| text.parse()).collect::<Result<_, _>>().map_err(|_| NetError::Address)?;
+    let parsed: Vec<Multiaddr> = named
+        .iter()
+        .map(|text| text.parse().map(with_port))
+        .collect::<Result<_, _>>()
+        .map_err(|_| NetError::Address)?;
     let fixed = parsed.iter().flatten().any(|part| matches!(part, libp2p::multiaddr::Protocol::Tcp(1..)));
     Ok((parsed, fixed))
+}
+
+fn with_port(address: Multiaddr) -> Multiaddr {
+    use libp2p::multiaddr::Protocol::{Ip4, Ip6, Tcp};
+    let bare = address.iter().count() == 1 && matches!(address.iter().next(), Some(Ip4(_) | Ip6(_)));
+    if bare { address.with(Tcp(0)) } else { address }
 }
 
 /// Whether an address typed by hand is one that can be tried.

@@ -10,8 +10,11 @@ use crate::clock;
 use crate::control::NodeError;
 use crate::execute::Round;
 use crate::net::NetError;
-use crate::paths::{DataDir, DataDirError};
-use crate::store::{SealedStore, Store, StoreError};
+use crate::paths::DataDirError;
+use crate::store::{Store, StoreError};
+
+/// Opens the store with a passphrase: the one on disk, or in tests one that breaks on demand.
+pub(super) type OpenStore = Box<dyn Fn(&[u8]) -> Result<Box<dyn Store>, StoreError> + Send + Sync>;
 
 /// Store and client. The client reads only through the store's reader.
 pub(super) struct Open {
@@ -27,11 +30,8 @@ pub(super) struct Open {
 
 impl Open {
     /// Opens the vault, and a client on it; the round is the client's first.
-    pub(super) fn new(dir: &DataDir, passphrase: Zeroizing<String>) -> Result<(Self, Round), NodeError> {
-        let store = SealedStore::open(dir, passphrase.as_bytes())?;
-        if !store.report().is_clean() {
-            tracing::warn!(code = "store_report", "the store lost rows");
-        }
+    pub(super) fn new(open_store: &OpenStore, passphrase: Zeroizing<String>) -> Result<(Self, Round), NodeError> {
+        let store = open_store(passphrase.as_bytes())?;
         let found = store.commit_seq();
         let mut seed = Zeroizing::new([0; 32]);
         getrandom::fill(seed.as_mut_slice()).map_err(|_| NodeError::Internal)?;
@@ -39,7 +39,7 @@ impl Open {
         let (client, output) = Client::open(reader, *seed, clock::wall()).map_err(|_| NodeError::Damaged)?;
         let mut round = Round::default();
         round.take(output);
-        Ok((Self { store: Box::new(store), client, passphrase, found, last: clock::wall() }, round))
+        Ok((Self { store, client, passphrase, found, last: clock::wall() }, round))
     }
 
     /// One step for something that came in.

@@ -8,7 +8,7 @@ use kinfold_protocol::persist::{Key, ReadError, Rows, Value, WriteBatch};
 use kinfold_protocol::time::Time;
 use zeroize::Zeroizing;
 
-use super::{Store, StoreError, death_second};
+use super::{OpenReport, Store, StoreError, death_second};
 
 /// What outlives a [`MemoryStore`], as a disk outlives a process. Clones are the same disk.
 #[derive(Clone, Default)]
@@ -196,6 +196,11 @@ impl Store for MemoryStore {
                 None => Ok(()),
             }
         })
+    }
+
+    fn report(&self) -> OpenReport {
+        // What memory loses is gone without a trace, its counters too.
+        OpenReport::default()
     }
 
     fn reader(&self) -> Box<dyn Rows> {

@@ -32,6 +32,9 @@ pub trait Store: Send {
     /// nothing was written.
     fn commit(&mut self, batch: &WriteBatch) -> Result<(), StoreError>;
 
+    /// What opening found to be missing, for the person to be told.
+    fn report(&self) -> OpenReport;
+
     /// Reads what is durable. A reader that outlives its store reads nothing but errors.
     fn reader(&self) -> Box<dyn Rows>;
 

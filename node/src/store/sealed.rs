@@ -49,12 +49,6 @@ impl SealedStore {
         Self::open_with(dir, passphrase, disk_barrier())
     }
 
-    /// What opening found to be missing, for the user to be told.
-    #[must_use]
-    pub fn report(&self) -> OpenReport {
-        self.report
-    }
-
     fn create_with(dir: &DataDir, passphrase: &[u8], cost: KdfCost, barrier: Barrier) -> Result<Self, StoreError> {
         let io = |err| StoreError::io(KEYRING, err);
         dir.create()?;
@@ -125,6 +119,10 @@ impl SealedStore {
 impl Store for SealedStore {
     fn commit(&mut self, batch: &WriteBatch) -> Result<(), StoreError> {
         self.change(|core| core.commit(batch))
+    }
+
+    fn report(&self) -> OpenReport {
+        self.report
     }
 
     fn reader(&self) -> Box<dyn Rows> {

@@ -16,6 +16,10 @@ const HOMES: [(&str, &str); 3] =
     [("libp2p", "node/src/net"), ("openmls", "protocol/src/mls"), ("sled", "node/src/store")];
 /// Benchmarks compare with, and interop tests speak to, the bare libraries.
 const BARE: [&str; 2] = ["tests/benches/", "tests/tests/interop"];
+/// What waits for a time and not for a state.
+const SLEEPING: [&str; 4] = ["park_timeout", "sleep", "sleep_ms", "sleep_until"];
+/// Lines of an example at most: it is read at one sitting.
+pub(crate) const EXAMPLE_LINES_MAX: usize = 119;
 /// The macros that log.
 const LOGGING: [&str; 5] = ["debug", "error", "info", "trace", "warn"];
 
@@ -60,10 +64,10 @@ pub(crate) fn unfinished_code(path: &str, text: &str) -> Vec<String> {
 /// No test waits by sleeping: it waits for a state.
 pub(crate) fn sleeping_test(path: &str, text: &str) -> Vec<String> {
     over_tokens(path, text, |tokens| {
-        let everywhere = path.starts_with("tests/") || path.ends_with("/tests.rs");
+        let everywhere = is_test(path);
         let ranges = if everywhere { std::iter::once(0..tokens.len()).collect() } else { tokens::test_modules(tokens) };
         let inside = ranges.into_iter().flat_map(|range| &tokens[range]);
-        inside.filter(|token| token.kind == Kind::Ident && token.text == "sleep").map(said).collect()
+        inside.filter(|token| token.kind == Kind::Ident && SLEEPING.contains(&token.text.as_str())).map(said).collect()
     })
 }
 
@@ -109,6 +113,13 @@ pub(crate) fn log_that_formats(path: &str, text: &str) -> Vec<String> {
 pub(crate) fn long_file(path: &str, text: &str) -> Vec<String> {
     let lines = text.lines().count();
     if lines > FILE_LINES_MAX { vec![format!("{path}: {lines} lines")] } else { Vec::new() }
+}
+
+/// An example that is read at one sitting.
+pub(crate) fn long_example(path: &str, text: &str) -> Vec<String> {
+    let lines = text.lines().count();
+    let long = path.starts_with("examples/") && !is_test(path) && lines > EXAMPLE_LINES_MAX;
+    if long { vec![format!("{path}: {lines} lines")] } else { Vec::new() }
 }
 
 /// A function that fits on a screen.
@@ -174,6 +185,11 @@ fn over_tokens(path: &str, text: &str, rule: impl Fn(&[Token]) -> Vec<String>) -
 
 fn said(token: &Token) -> String {
     format!("{}: {}", token.line, token.text)
+}
+
+/// Whether a file holds nothing but tests.
+fn is_test(path: &str) -> bool {
+    path.starts_with("tests/") || path.contains("/tests/") || path.ends_with("/tests.rs") || path.ends_with("_tests.rs")
 }
 
 fn is_of_family(name: &str, family: &str) -> bool {

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 
 use super::*;
-use crate::net::{NetError, start};
+use crate::net::{NetError, interfaces, start};
 
 #[tokio::test]
 async fn tells_the_port_and_dialable_addresses() {
@@ -75,6 +75,44 @@ async fn listens_on_tcp_and_ip_only() {
     }
     let nowhere = NetConfig { listen: Vec::new(), ..config(LOOPBACK, None) };
     assert!(matches!(start(nowhere, mpsc::channel(8).0), Err(NetError::Address)));
+}
+
+#[tokio::test]
+async fn an_interface_without_a_port_is_one_with_port_zero() {
+    let named = ["/ip4/127.0.0.1", "/ip6/::1", LOOPBACK].map(str::to_owned);
+    let (parsed, fixed) = interfaces(&named).unwrap();
+    assert_eq!(
+        parsed.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        [named[0].clone() + "/tcp/0", named[1].clone() + "/tcp/0", named[2].clone()]
+    );
+    assert!(!fixed, "each group keeps a port of its own");
+    assert!(interfaces(&["/ip4/127.0.0.1/tcp/4001".to_owned()]).unwrap().1);
+    let (sender, mut inbox) = mpsc::channel(8);
+    let _handle = start(NetConfig { listen: parsed[..1].to_vec(), ..config(LOOPBACK, None) }, sender).unwrap();
+    let told = timeout(LONG, inbox.recv()).await.unwrap().unwrap().input;
+    assert!(matches!(told, Input::Listening { port, addresses, .. } if port != 0 && addresses.len() == 1));
+}
+
+#[tokio::test]
+async fn no_two_networks_of_a_device_and_no_two_starts_of_one_share_an_identity() {
+    /// Under which id a new peer that is dialled knows it.
+    async fn identity(node: &mut Node) -> Vec<u8> {
+        let mut peer = Node::new().await;
+        node.dial(&peer.addresses[0]).await;
+        let (_, own, _) = node.connected().await;
+        let (_, seen, _) = peer.connected().await;
+        assert_eq!(own.local, seen.remote);
+        seen.remote
+    }
+    let (mut one, mut other) = (Node::new().await, Node::new().await);
+    let mut seen = vec![identity(&mut one).await, identity(&mut other).await];
+    assert_eq!(identity(&mut one).await, seen[0], "it is an identity, and not one for each link");
+    let port = one.port;
+    one.stop().await;
+    let mut again = Node::with(Some(port), 256, Patience::default()).await;
+    assert_eq!(again.port, port);
+    seen.push(identity(&mut again).await);
+    assert_eq!(seen.iter().collect::<std::collections::BTreeSet<_>>().len(), 3);
 }
 
 #[tokio::test]

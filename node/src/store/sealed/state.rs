@@ -249,6 +249,14 @@ impl Core {
         (self.meta.next_m, self.meta.next_s)
     }
 
+    /// The names under which the database has a row and its chunks.
+    #[cfg(test)]
+    pub(super) fn stored_names(&self, key: &Key) -> Vec<Name> {
+        let name = self.keyring.row_name(key.table as u8, &key.name);
+        let chunks = self.index.fact(&name).map_or(0, |fact| fact.chunks);
+        std::iter::once(name).chain((0..chunks).map(|number| self.keyring.chunk_name(&name, number))).collect()
+    }
+
     pub(super) fn names(&self) -> Vec<Name> {
         self.index.names()
     }

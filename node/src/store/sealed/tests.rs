@@ -178,6 +178,32 @@ fn large_values_never_reach_sled_whole() {
 }
 
 #[test]
+fn a_row_that_died_is_gone_from_the_database_under_its_own_name_and_those_of_its_chunks() {
+    let (_temp, dir, mut store) = fresh();
+    let death = store.now() + std::time::Duration::from_secs(10);
+    put(&mut store, &key(0), Value::dying(vec![7; 30_000], death)).unwrap();
+    put(&mut store, &key(3), Value::dying(vec![8; 30], death)).unwrap();
+    put(&mut store, &key(1), Value::lasting(vec![9; 30_000])).unwrap();
+    let names = |row| lock_core(&store.core).as_ref().unwrap().stored_names(&key(row));
+    let (large, small, lasting) = (names(0), names(3), names(1));
+    assert_eq!((large.len(), small.len(), lasting.len()), (6, 1, 6), "a head, and five chunks of a large row");
+    let dying = [large, small].concat();
+    let there = |dir: &DataDir, names: &[crate::vault::row::Name]| {
+        let sled = raw(dir);
+        names.iter().filter(|name| sled.contains_key(name).unwrap()).count()
+    };
+    Box::new(store).close().unwrap();
+    assert_eq!((there(&dir, &dying), there(&dir, &lasting)), (7, 6), "the names are the real ones");
+
+    let mut store = open(&dir);
+    store.set_now(death);
+    store.tick().unwrap();
+    // Without a close, which would sweep by itself.
+    drop(store);
+    assert_eq!((there(&dir, &dying), there(&dir, &lasting)), (0, 6));
+}
+
+#[test]
 fn a_value_past_its_bound_is_refused_and_the_store_stays_open() {
     let (_temp, _dir, mut store) = fresh();
     let seq = store.commit_seq();
