@@ -26,22 +26,20 @@ mod version;
 use std::collections::hash_map::RandomState;
 use std::env;
 use std::hash::{BuildHasher, Hasher};
-use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::PathBuf;
 
 use jiff::tz::TimeZone;
+use kinfold_node::NodeError;
 
 use crate::args::{Cli, Global, Verb};
 use crate::error::{Local, Result};
 use crate::out::Out;
 use crate::remote::Remote;
 use crate::scroll::Scroll;
+use crate::{ask, plain};
 
 /// The variable that names the data directory.
 const DATA_DIR_VARIABLE: &str = "KINFOLD_DATA_DIR";
-
-/// Longer than any line that is asked for here.
-const REPLY_BYTES_MAX: u64 = 4_096;
 
 /// What every verb needs.
 #[derive(Debug)]
@@ -54,7 +52,13 @@ pub(crate) struct Context {
 impl Context {
     /// A connection to the node.
     pub(crate) fn remote(&self) -> Result<Remote> {
-        Remote::open(&self.data_dir)
+        Remote::open(&self.data_dir).map_err(|error| {
+            if error == NodeError::NotRunning.into() && !kinfold_node::is_set_up(&self.data_dir) {
+                Local::NotSetUpYet.into()
+            } else {
+                error
+            }
+        })
     }
 
     /// Lines in local time.
@@ -115,16 +119,21 @@ fn own_name(out: Out, given: Option<String>) -> Result<String> {
         return Ok(name);
     }
     let suggested = suggestion();
-    if out.json || !io::stdin().is_terminal() {
+    if !ask::can_ask(out) {
         out.talk(&format!("Your name in this group is {suggested}; next time --name chooses another."))?;
         return Ok(suggested);
     }
     out.talk("Which name do you want in this group? Each group can know you by another one.")?;
-    write!(io::stderr().lock(), "Name [{suggested}]: ")?;
-    let mut typed = String::new();
-    io::stdin().lock().take(REPLY_BYTES_MAX).read_line(&mut typed).map_err(|_| Local::NoTerminal)?;
+    let typed = ask::line(&format!("Name [{suggested}]: "))?;
     let typed = typed.trim();
     Ok(if typed.is_empty() { suggested } else { typed.to_owned() })
+}
+
+/// That something unread was left out, and where it is.
+fn earlier_unread(count: usize, name: &str, id: &str) -> String {
+    let (lines, they) = if count == 1 { ("message", "it stays") } else { ("messages", "they stay") };
+    let group = plain::quoted(name, id);
+    format!("{count} earlier unread {lines} in {}; {they} unread: `kinfold history {group}`", plain::name(name))
 }
 
 /// A friendly name that says nothing about the person.

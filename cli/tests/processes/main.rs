@@ -13,4 +13,5 @@ mod invites;
 mod joins;
 mod roles;
 mod talk;
+mod told;
 mod wait;
