@@ -29,6 +29,8 @@ pub(crate) struct Window {
 struct Edited {
     printer: Box<dyn ExternalPrinter + Send>,
     next: SyncSender<()>,
+    /// Whether a line is being typed.
+    open: bool,
     /// The terminal as it was, to be given back so however the chat ends.
     before: Option<Termios>,
 }
@@ -54,16 +56,24 @@ impl Window {
         let before = tcgetattr(io::stdin()).ok();
         let (next, go): (_, Receiver<()>) = mpsc::sync_channel(NEXT_MAX);
         let printer = watch::edit(into, go)?;
-        self.editor = Some(Edited { printer, next, before });
+        self.editor = Some(Edited { printer, next, open: false, before });
         self.next();
         Ok(())
     }
 
     /// Lets the next line be typed.
-    pub(crate) fn next(&self) {
-        if let Some(editor) = &self.editor {
+    pub(crate) fn next(&mut self) {
+        if let Some(editor) = &mut self.editor {
+            editor.open = true;
             // A full queue says it already; without a reader nobody types any more.
             editor.next.try_send(()).unwrap_or_default();
+        }
+    }
+
+    /// A line was typed to its end.
+    pub(crate) fn line_ended(&mut self) {
+        if let Some(editor) = &mut self.editor {
+            editor.open = false;
         }
     }
 
@@ -110,7 +120,8 @@ impl Drop for Edited {
             && tcsetattr(io::stdin(), OptionalActions::Drain, before).is_ok()
         {
             // With nowhere to write to there is no terminal to tidy up.
-            write!(io::stdout(), "{PASTE_OFF}").and_then(|()| io::stdout().flush()).unwrap_or_default();
+            let line_end = if self.open { "\n" } else { "" };
+            write!(io::stdout(), "{PASTE_OFF}{line_end}").and_then(|()| io::stdout().flush()).unwrap_or_default();
         }
     }
 }

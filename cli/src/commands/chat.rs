@@ -50,20 +50,26 @@ pub(super) fn run(context: &Context, args: &ChatArgs) -> Result<()> {
     let (heard, hears) = mpsc::sync_channel(watch::HEARD_MAX);
     watch::listen(feed, heard.clone());
     chat.window.type_in(heard, !out.json && !args.plain && screen::can_edit())?;
-    loop {
-        let going = match hears.recv_timeout(chat.pause()) {
+    // What was typed last is told of before the end, if that does not take long.
+    let mut going = true;
+    while going || !chat.said.is_empty() {
+        going &= match hears.recv_timeout(chat.pause()) {
             Ok(Heard::Notice(notice)) => chat.show(&notice).map(|()| true)?,
-            Ok(Heard::Typed(line)) => chat.typed(&line)?,
+            Ok(Heard::Typed(line)) => {
+                chat.window.line_ended();
+                chat.typed(&line)?
+            }
             Ok(Heard::Unreadable(why)) => chat.window.error(&why.into()).map(|()| true)?,
-            Ok(Heard::InputEnded) => false,
+            Ok(Heard::InputEnded) => {
+                chat.window.line_ended();
+                false
+            }
             Ok(Heard::Ended(error)) => return Err(error),
             Err(_) => chat.mark_read().map(|()| true)?,
         };
-        chat.tell_kept(!going)?;
-        if !going {
-            return chat.mark_read();
-        }
+        chat.tell_kept()?;
     }
+    chat.mark_read()
 }
 
 struct Chat {
@@ -176,10 +182,10 @@ impl Chat {
         }
     }
 
-    /// Tells of typed messages that nobody else was seen to hold in time, or of all of them at the end.
-    fn tell_kept(&mut self, all: bool) -> Result<()> {
+    /// Tells of typed messages that nobody else was seen to hold in time.
+    fn tell_kept(&mut self) -> Result<()> {
         let now = Instant::now();
-        let due = self.said.iter().filter(|(_, said)| all || said.until <= now).map(|(id, _)| id.clone());
+        let due = self.said.iter().filter(|(_, said)| said.until <= now).map(|(id, _)| id.clone());
         for id in due.collect::<Vec<_>>() {
             self.tell(&id)?;
         }

@@ -31,8 +31,8 @@ use std::path::PathBuf;
 use jiff::tz::TimeZone;
 use kinfold_node::NodeError;
 
-use crate::args::{Cli, Global, Verb};
-use crate::error::{Local, Result};
+use crate::args::{Cli, Global, GroupVerb, InviteArgs, InviteVerb, Verb};
+use crate::error::{Error, Local, Result};
 use crate::out::Out;
 use crate::remote::Remote;
 use crate::scroll::Scroll;
@@ -79,28 +79,57 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         _ => {}
     }
     let context = Context { out, data_dir: data_dir(&global)?, global };
+    let group = group_of(&verb).map(|name| plain::quoted(name, "GROUP"));
+    dispatch(&context, verb).map_err(|error| match group {
+        // What to do next, as it can be typed.
+        Some(group) => Error { hint: error.hint.map(|hint| hint.replace("GROUP", &group)), ..error },
+        None => error,
+    })
+}
+
+/// The group that a verb is about, as it was given.
+fn group_of(verb: &Verb) -> Option<&str> {
     match verb {
-        Verb::Chat(args) => chat::run(&context, &args),
+        Verb::Chat(args) => Some(&args.group),
+        Verb::Connect(args) => Some(&args.group),
+        Verb::Group(GroupVerb::Leave(args)) => Some(&args.group),
+        Verb::Group(GroupVerb::Show(args)) | Verb::Members(args) => Some(&args.group),
+        Verb::History(args) => Some(&args.group),
+        Verb::Invite(InviteArgs { verb: Some(InviteVerb::List(args)), .. }) => Some(&args.group),
+        Verb::Invite(InviteArgs { verb: Some(InviteVerb::Revoke { group, .. }), .. }) => Some(group),
+        Verb::Invite(args) => args.group.as_deref(),
+        Verb::Remove(args) => Some(&args.group),
+        Verb::Retention(args) => Some(&args.group),
+        Verb::Send(args) => Some(&args.group),
+        Verb::Verify(args) => Some(&args.group),
+        _ => None,
+    }
+}
+
+fn dispatch(context: &Context, verb: Verb) -> Result<()> {
+    let out = context.out;
+    match verb {
+        Verb::Chat(args) => chat::run(context, &args),
         Verb::Completions { shell } => completions::run(out, shell),
-        Verb::Connect(args) => connect::run(&context, args),
+        Verb::Connect(args) => connect::run(context, args),
         Verb::Demo => demo::run(out),
-        Verb::Down => down::run(&context),
-        Verb::Follow(args) => follow::run(&context, args),
-        Verb::Group(verb) => group::run(&context, verb),
-        Verb::History(args) => history::run(&context, args),
-        Verb::Init => init::run(&context),
-        Verb::Invite(args) => invite::run(&context, args),
-        Verb::Join(args) => join::run(&context, args),
-        Verb::Lock => lock::run(&context),
-        Verb::Members(args) => members::run(&context, args),
-        Verb::Outbox(args) => outbox::run(&context, args),
-        Verb::Remove(args) => remove::run(&context, args),
-        Verb::Retention(args) => retention::run(&context, args),
-        Verb::Send(args) => send::run(&context, args),
-        Verb::Status => status::run(&context),
-        Verb::Unlock => unlock::run(&context),
-        Verb::Up => up::run(&context),
-        Verb::Verify(args) => verify::run(&context, args),
+        Verb::Down => down::run(context),
+        Verb::Follow(args) => follow::run(context, args),
+        Verb::Group(verb) => group::run(context, verb),
+        Verb::History(args) => history::run(context, args),
+        Verb::Init => init::run(context),
+        Verb::Invite(args) => invite::run(context, args),
+        Verb::Join(args) => join::run(context, args),
+        Verb::Lock => lock::run(context),
+        Verb::Members(args) => members::run(context, args),
+        Verb::Outbox(args) => outbox::run(context, args),
+        Verb::Remove(args) => remove::run(context, args),
+        Verb::Retention(args) => retention::run(context, args),
+        Verb::Send(args) => send::run(context, args),
+        Verb::Status => status::run(context),
+        Verb::Unlock => unlock::run(context),
+        Verb::Up => up::run(context),
+        Verb::Verify(args) => verify::run(context, args),
         Verb::Version => version::run(out),
     }
 }

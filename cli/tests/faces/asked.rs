@@ -153,6 +153,17 @@ fn an_answer_that_cannot_be_written_is_the_disks_fault_and_says_what_was_done() 
 }
 
 #[test]
+fn a_reader_that_has_seen_enough_is_no_news() {
+    let fake = Fake::start();
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let ran = Ran::from(
+        command(&fake.directory, &["history", "Circle", "--last", "5"]).stdout(writer).output().expect("ends"),
+    );
+    assert_eq!(ran.talk, "");
+}
+
+#[test]
 fn what_is_so_already_is_said_to_be_so() {
     let fake = Fake::start();
     let ran = fake.run(&["unlock"]);

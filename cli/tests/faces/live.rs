@@ -122,6 +122,14 @@ fn chat_shows_what_was_said_sends_what_is_typed_and_ends_when_told() {
 }
 
 #[test]
+fn chat_tells_what_became_of_the_last_line_before_it_ends() {
+    let fake = Fake::start();
+    let ran = crate::fake::run(&fake.directory, &["chat", "Circle"], "fine, thanks\n");
+    let kept = "13:05  Kept on this device; it goes out when somebody is connected.  (gone Sun 29 Nov at 13:05)\n";
+    assert!(ran.code == 0 && ran.out.ends_with(kept), "{}", ran.out);
+}
+
+#[test]
 fn chat_tells_once_that_another_device_has_a_message() {
     let fake = Fake::start();
     let mut window = Window::open(&fake, &["chat", "Circle"]);

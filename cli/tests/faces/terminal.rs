@@ -8,7 +8,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Winsize, tcsetwinsize};
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 use serde_json::json;
 
 use crate::fake::{Fake, command, line};
@@ -182,6 +182,22 @@ fn a_line_is_edited_and_what_others_say_goes_above_it() {
     terminal.until("> ");
     terminal.press("/quit\r");
     assert_eq!(terminal.end().0, 0);
+}
+
+#[test]
+fn the_terminal_is_given_back_when_kinfold_stops_during_a_chat() {
+    let fake = Fake::start();
+    let mut terminal = chat(&fake, &[]);
+    let before = tcgetattr(&terminal.keys).expect("read").local_modes;
+    assert!(!before.contains(LocalModes::ICANON), "the line is being edited");
+    terminal.press("half a line");
+    terminal.until("half a line");
+    assert_eq!(fake.run(&["down"]).code, 0);
+    let shown = terminal.until("Error: Kinfold has stopped");
+    assert!(shown.ends_with("\nError: Kinfold has stopped"), "{shown:?}");
+    assert_eq!(terminal.child.wait().expect("ends").code(), Some(3));
+    let after = tcgetattr(&terminal.keys).expect("read").local_modes;
+    assert!(after.contains(LocalModes::ICANON | LocalModes::ECHO));
 }
 
 #[test]
