@@ -322,7 +322,7 @@ pub(crate) struct ConnectArgs {
     /// The group's name, or the beginning of its id
     pub(crate) group: String,
     /// Where, as /ip4/192.168.1.20/tcp/4001
-    #[arg(value_name = "MULTIADDR", value_parser = given::address)]
+    #[arg(value_name = "MULTIADDR")]
     pub(crate) address: String,
 }
 

@@ -127,6 +127,7 @@ pub(crate) fn usage(why: &clap::Error) -> String {
 
 const fn exit(kind: ErrorKind) -> Exit {
     match kind {
+        ErrorKind::BadAddress => Exit::Usage,
         ErrorKind::Locked | ErrorKind::WrongPassphrase => Exit::Locked,
         ErrorKind::NotRunning | ErrorKind::Stopping => Exit::NotRunning,
         ErrorKind::Damaged
@@ -156,7 +157,6 @@ const fn exit(kind: ErrorKind) -> Exit {
         | ErrorKind::BadText
         | ErrorKind::BadName
         | ErrorKind::BadLifetime
-        | ErrorKind::BadAddress
         | ErrorKind::OutboxFull
         | ErrorKind::UnknownInvite
         | ErrorKind::AmbiguousInvite
@@ -166,6 +166,7 @@ const fn exit(kind: ErrorKind) -> Exit {
         | ErrorKind::InviteRevoked
         | ErrorKind::AlreadyMember
         | ErrorKind::GroupFull
+        | ErrorKind::NameTaken
         | ErrorKind::WrongGroup
         | ErrorKind::JoinRefused
         | ErrorKind::JoinCancelled

@@ -20,8 +20,7 @@ use crate::control::errors::Named;
 use crate::control::resolve::{Candidate, Unresolved, resolve, resolve_whole};
 use crate::control::{ApiError, ErrorKind, NodeError, Request, rows, show};
 use crate::execute::Round;
-use crate::limited;
-use crate::net::Multiaddr;
+use crate::{limited, net};
 
 /// What became of a request.
 pub(crate) enum Answer {
@@ -57,7 +56,7 @@ impl Desk<'_> {
         match request {
             Request::Connect { group, address } => {
                 let group = self.group(&group)?.group;
-                if address.parse::<Multiaddr>().is_err() {
+                if !net::can_dial(&address) {
                     return Err(Error::BadAddress.into());
                 }
                 self.done(Command::Connect { group, address: Address(address) })
@@ -171,15 +170,18 @@ impl Desk<'_> {
 
     fn cancel(&mut self, invite: Option<Zeroizing<String>>) -> Answered {
         let mut nets = self.client.joins();
+        let mut given_up = nets.clone();
         if let (Some(invite), false) = (invite, nets.is_empty()) {
-            // The same invite again names the join that it began; what it began anew ends here as well.
+            // The same invite again names the join that it began, or takes its place; that one ends here as well.
             let reply = self.command(Command::Join { invite, display_name: "?".to_owned() })?;
             let Reply::Joining(net) = reply else { return Err(Error::Broken.into()) };
-            nets = vec![net];
+            given_up = vec![net];
         }
-        for net in &nets {
-            self.command(Command::Forget { net: *net })?;
+        for net in given_up {
+            self.command(Command::Forget { net })?;
         }
+        let left = self.client.joins();
+        nets.retain(|net| !left.contains(net));
         let answer = json(&rows::JoinsCancelled { cancelled: nets.len() })?;
         Ok(Answer::Cancelled(nets, answer))
     }

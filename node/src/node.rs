@@ -107,7 +107,10 @@ pub async fn run(options: Options, ready: impl FnOnce(Vec<(String, String)>)) ->
     };
     core.unlock(options.passphrase).await?;
     if let Some((_, failure)) = core.nets.failure() {
-        return Err(failure.into());
+        let failure = failure.into();
+        // If one group listens, the port was free: it is another group of this device that has it.
+        let shared = failure == NodeError::PortTaken && core.fixed_port && !core.nets.ids().is_empty();
+        return Err(if shared { NodeError::PortShared } else { failure });
     }
     let socket = Socket::bind(core.dir.root())?;
     let (to_calls, calls) = mpsc::channel(CALLS_MAX);

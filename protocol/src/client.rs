@@ -15,7 +15,7 @@ use crate::joining::Joining;
 use crate::journal::{self, Stack, Tx};
 use crate::mls::Provider;
 use crate::persist::{Key, Rows, Table};
-use crate::rooms::{Room, Rooms, find, groups_of, route};
+use crate::rooms::{Room, Rooms, find, groups_of, leap, route};
 use crate::step::{Input, Line, Outcome, Output, Reply};
 use crate::time::Time;
 use crate::view::{GroupView, InviteView, MemberView, OutboxView, SafetyCode};
@@ -44,6 +44,8 @@ pub struct Client {
     now: Now,
     /// The room that was at work when the last step ended.
     blamed: Option<NetId>,
+    /// The rooms as a step that failed left them, while the rows cannot be read: nothing is done until they can.
+    stale: Option<Rooms>,
 }
 
 /// The device's own row.
@@ -97,6 +99,7 @@ impl Client {
             links: BTreeMap::new(),
             now: Now { wall, stamp: wall, sweep: wall },
             blamed: None,
+            stale: None,
         };
         client.load()?;
         client.clock = Clock::from_row(client.device.clock.clone());
@@ -154,10 +157,12 @@ impl Client {
 
     /// Puts memory back to the accepted steps after one that failed half-way (PROTOCOL G1).
     fn reload(&mut self) -> Result<(), Error> {
-        let mut before = std::mem::take(&mut self.rooms);
+        let rooms = std::mem::take(&mut self.rooms);
+        self.stale.get_or_insert(rooms);
         let device = self.device.clone();
         self.load()?;
         self.device = device;
+        let mut before = self.stale.take().unwrap_or_default();
         for (net, room) in &mut self.rooms {
             match (room, before.remove(net)) {
                 (Room::Group(group), Some(Room::Group(before))) => group.inherit(*before),
@@ -214,6 +219,9 @@ impl Client {
         wall: Time,
         act: impl FnOnce(&mut Rooms, &BTreeMap<LinkId, NetId>, &mut Cx<'_>) -> Result<Outcome, Error>,
     ) -> Result<Output, Error> {
+        if self.stale.is_some() {
+            self.reload()?;
+        }
         let clock_before = self.clock.row().clone();
         if wall < self.now.wall {
             for room in self.rooms.values_mut() {
@@ -224,7 +232,11 @@ impl Client {
             }
         }
         self.now = self.clock.tick(wall);
+        let leapt = self.clock.leapt();
         let mut cx = Cx::new(Tx::new(&self.stack), &self.mls, &mut self.rng, &mut self.clock, self.now);
+        if leapt {
+            leap(&mut self.rooms, &mut cx);
+        }
         let done = act(&mut self.rooms, &self.links, &mut cx);
         // A group whose leave took effect has no rows any more.
         self.rooms.retain(|_, room| !matches!(room, Room::Group(group) if group.is_gone()));
@@ -235,7 +247,7 @@ impl Client {
         let outcome = match done {
             Ok(outcome) => outcome,
             Err(error) => {
-                if !batch.is_empty() || error == Error::Broken {
+                if !batch.is_empty() || matches!(error, Error::Broken | Error::Read(_)) {
                     self.reload()?;
                 }
                 return Err(error);
@@ -261,11 +273,15 @@ impl Client {
     /// When to come back with [`Input::Deadline`] at the latest.
     #[must_use]
     pub fn deadline(&self) -> Option<Time> {
+        if self.stale.is_some() {
+            return Some(self.now.wall);
+        }
         let rooms = self.rooms.values().filter_map(|room| match room {
             Room::Group(group) => group.deadline(self.now),
             Room::Joining(joining) => joining.deadline(),
         });
-        rooms.chain(self.clock.deadline()).min()
+        let reading = self.clock.next_reading().filter(|_| !self.rooms.is_empty());
+        rooms.chain(self.clock.deadline()).chain(reading).min()
     }
 
     /// Every batch handed out so far is durable: reads go to the rows again.

@@ -14,6 +14,8 @@ use crate::time::Time;
 const JUMP_BELIEVED: Duration = Duration::from_secs(24 * 3_600);
 /// Clocks of peers that are remembered: enough for a median, small in the row.
 const PEERS_MAX: usize = 32;
+/// By how much a correction must change to be told again: peers' clocks are heard to ten seconds, and drift.
+const TOLD: Duration = Duration::from_secs(60);
 /// To how many milliseconds a peer is told the time.
 const SHOWN: u64 = 10_000;
 /// How far the wall clock may lie behind the mark before it says nothing any more: twice as far as peers can lead the
@@ -34,8 +36,8 @@ pub(crate) struct Now {
 impl Now {
     /// What a greeting says of this device's clock: enough for [`CLOCK_OFF`], too little to know a device again by.
     pub(crate) fn shown_to_peers(&self) -> Time {
-        let ms = self.wall.ms();
-        Time::from_ms(ms - ms % SHOWN)
+        let nearest = self.wall.ms().saturating_add(SHOWN / 2);
+        Time::from_ms(nearest - nearest % SHOWN)
     }
 }
 
@@ -68,12 +70,14 @@ pub(crate) struct Clock {
     peers: BTreeMap<(NetId, MemberId), i64>,
     /// The last reading of the wall clock in this run.
     last: Option<Time>,
+    /// Whether the reading before it was far from it.
+    leapt: bool,
 }
 
 impl Clock {
     /// As stored.
     pub(crate) const fn from_row(row: ClockRow) -> Self {
-        Self { row, peers: BTreeMap::new(), last: None }
+        Self { row, peers: BTreeMap::new(), last: None, leapt: false }
     }
 
     /// To be stored.
@@ -98,6 +102,17 @@ impl Clock {
             }
         }
         Now { wall, stamp, sweep: self.row.mark }
+    }
+
+    /// Whether at the last reading the wall clock had been set, or the device had slept: what was heard of the peers'
+    /// clocks is forgotten, and they must be asked anew.
+    pub(crate) const fn leapt(&self) -> bool {
+        self.leapt
+    }
+
+    /// When the clock must be read again at the latest, so that a quiet hour does not look like a leap.
+    pub(crate) fn next_reading(&self) -> Option<Time> {
+        self.last.map(|last| last + CLOCK_OFF / 2)
     }
 
     /// Where the mark would be. Stamps and what is shown can be put right again, what is destroyed cannot: so peers who
@@ -130,7 +145,7 @@ impl Clock {
             self.row.mark = stamp;
         }
         self.row.jumped = None;
-        (self.correction() != before).then_some(self.row.offset)
+        (self.correction().abs_diff(before) > milliseconds(TOLD)).then_some(self.row.offset)
     }
 
     /// The median over the peers' clocks, and over the own one unless the own one contradicts what this device has
@@ -154,9 +169,10 @@ impl Clock {
     /// Somebody may have set the wall clock: then the correction for the old setting is wrong. Of the corrected and the
     /// bare clock, the one that is nearer to the mark is believed until a peer is heard.
     fn notice_setting(&mut self, wall: Time) {
-        let leapt = self.last.is_none_or(|last| difference(wall, last).unsigned_abs() > milliseconds(CLOCK_OFF));
+        let first = self.last.is_none();
+        self.leapt = self.last.is_some_and(|last| difference(wall, last).unsigned_abs() > milliseconds(CLOCK_OFF));
         self.last = Some(wall);
-        if !leapt {
+        if !self.leapt && !first {
             return;
         }
         // What the peers' clocks differed by was measured against the old setting.

@@ -121,6 +121,9 @@ pub enum Refusal {
     /// The invite's time has passed.
     #[error("invite_expired")]
     InviteExpired,
+    /// Somebody in the group goes by that name.
+    #[error("name_taken")]
+    NameTaken,
     /// The inviter's group is full.
     #[error("group_full")]
     GroupFull,

@@ -141,9 +141,21 @@ impl Joining {
         self.listening = before.listening;
     }
 
-    /// Whether this is the join of an invite.
-    pub(crate) fn is_of(&self, invite: &Invite) -> bool {
-        invite.seed == self.invite.seed
+    /// Whether this is the join of an invite, or has asked the same person to be let into the same group: then it
+    /// stays, and tries the invite's addresses.
+    pub(crate) fn goes_on_with(&mut self, cx: &mut Cx<'_>, invite: &Invite) -> bool {
+        let asked = self.asked.is_some() && self.is_like(invite);
+        if asked && self.invite.hints != invite.hints {
+            self.invite.hints.clone_from(&invite.hints);
+            self.strangers.clear();
+            self.write(cx);
+        }
+        asked || invite.seed == self.invite.seed
+    }
+
+    /// Whether an invite is by the same person for the same group.
+    pub(crate) fn is_like(&self, invite: &Invite) -> bool {
+        invite.commitment == self.invite.commitment
     }
 
     /// The network listens: now dials work.

@@ -108,11 +108,7 @@ fn on_frame(rooms: &mut Rooms, cx: &mut Cx<'_>, net: NetId, link: LinkId, bytes:
     };
     match arrival {
         Arrival::Waiting(outcome) => Ok(outcome),
-        Arrival::Joined(group) => {
-            cx.tell(Event::Joined { net, group: group.id });
-            rooms.insert(net, Room::Group(group));
-            Ok(Outcome::Applied(Reply::Done))
-        }
+        Arrival::Joined(group) => joined(rooms, cx, net, group),
         Arrival::Failed(why) => {
             give_up(rooms, cx, net, why)?;
             Ok(Outcome::Refused(why))
@@ -120,10 +116,41 @@ fn on_frame(rooms: &mut Rooms, cx: &mut Cx<'_>, net: NetId, link: LinkId, bytes:
     }
 }
 
+/// One group has one room. Whoever comes back after it was removed finds what it had; what claims to be a group that
+/// this device is in already is another one under its name.
+fn joined(rooms: &mut Rooms, cx: &mut Cx<'_>, net: NetId, mut group: Box<Group>) -> Result<Outcome, Error> {
+    let before = groups_of(rooms).find(|other| other.id == group.id).map(|other| (other.net, other.talks()));
+    match before {
+        Some((_, true)) => {
+            give_up(rooms, cx, net, Refusal::WrongGroup)?;
+            return Ok(Outcome::Refused(Refusal::WrongGroup));
+        }
+        Some((old, false)) => {
+            if let Some(Room::Group(before)) = rooms.remove(&old) {
+                group.succeed(cx, *before)?;
+            }
+        }
+        None => {}
+    }
+    cx.tell(Event::Joined { net, group: group.id });
+    rooms.insert(net, Room::Group(group));
+    Ok(Outcome::Applied(Reply::Done))
+}
+
+/// The wall clock was set, or the device has slept: links may be dead, and say nothing of the peers' clocks.
+pub(crate) fn leap(rooms: &mut Rooms, cx: &mut Cx<'_>) {
+    for room in rooms.values_mut() {
+        if let Room::Group(group) = room {
+            group.close_all(cx);
+        }
+    }
+}
+
 /// A join that will not come to anything is taken away whole.
 fn give_up(rooms: &mut Rooms, cx: &mut Cx<'_>, net: NetId, why: Refusal) -> Result<(), Error> {
-    if let Some(Room::Joining(joining)) = rooms.remove(&net) {
+    if let Some(Room::Joining(joining)) = rooms.get(&net) {
         joining.wipe(cx)?;
+        rooms.remove(&net);
         cx.tell(Event::JoinFailed { net, why });
     }
     Ok(())
@@ -160,11 +187,14 @@ fn on_command(rooms: &mut Rooms, cx: &mut Cx<'_>, command: Command) -> Result<Re
             return Ok(Reply::Group(id));
         }
         Command::Join { invite, display_name } => return join(rooms, cx, &invite, &display_name),
-        Command::Forget { net } => match rooms.remove(&net) {
-            Some(Room::Group(mut group)) => group.wipe(cx)?,
-            Some(Room::Joining(joining)) => joining.wipe(cx)?,
-            None => return Err(Error::UnknownGroup),
-        },
+        Command::Forget { net } => {
+            match rooms.get_mut(&net) {
+                Some(Room::Group(group)) => group.wipe(cx)?,
+                Some(Room::Joining(joining)) => joining.wipe(cx)?,
+                None => return Err(Error::UnknownGroup),
+            }
+            rooms.remove(&net);
+        }
         Command::Leave { group } => {
             let group = find_mut(rooms, group)?;
             let net = group.net;
@@ -191,16 +221,24 @@ fn join(rooms: &mut Rooms, cx: &mut Cx<'_>, invite: &str, name: &str) -> Result<
     if invite.expires() <= cx.now.stamp {
         return Err(Error::InviteExpired);
     }
-    for (net, room) in &*rooms {
-        // The same invite again goes on with the same join: nobody comes in twice.
-        if matches!(room, Room::Joining(joining) if joining.is_of(&invite)) {
-            return Ok(Reply::Joining(*net));
-        }
-    }
-    let net = new_net(rooms, cx)?;
     if !is_name(name) {
         return Err(Error::BadName);
     }
+    for (net, room) in &mut *rooms {
+        // Who may have been let in already goes on with the same join: nobody comes in twice.
+        if let Room::Joining(joining) = room
+            && joining.goes_on_with(cx, &invite)
+        {
+            return Ok(Reply::Joining(*net));
+        }
+    }
+    let replaced = rooms.iter().find(|(_, room)| matches!(room, Room::Joining(joining) if joining.is_like(&invite)));
+    if let Some(net) = replaced.map(|(net, _)| *net)
+        && let Some(Room::Joining(joining)) = rooms.remove(&net)
+    {
+        joining.wipe(cx)?;
+    }
+    let net = new_net(rooms, cx)?;
     if groups_of(rooms).any(|group| group.talks() && group.is_committed(&invite.commitment)) {
         return Err(Error::AlreadyMember);
     }
@@ -215,4 +253,54 @@ fn new_net(rooms: &Rooms, cx: &mut Cx<'_>) -> Result<NetId, Error> {
         return Err(Error::Full);
     }
     Ok(NetId(u64::from_be_bytes(cx.random())))
+}
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::ChaCha20Rng;
+    use rand_core::SeedableRng as _;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::clock::{Clock, Now};
+    use crate::journal::{Stack, Tx};
+    use crate::mls::Provider;
+    use crate::persist::{Key, ReadError, Rows as Disk};
+    use crate::time::Time;
+    use zeroize::Zeroizing;
+
+    struct Empty;
+
+    impl Disk for Empty {
+        fn get(&self, _: &Key) -> Result<Option<Zeroizing<Vec<u8>>>, ReadError> {
+            Ok(None)
+        }
+
+        fn scan(&self, _: &mut dyn FnMut(&Key, &[u8])) -> Result<(), ReadError> {
+            Ok(())
+        }
+    }
+
+    /// A group made under the id of one that the guest is in would catch what is meant for that one.
+    #[test]
+    fn what_comes_under_the_id_of_a_group_that_talks_is_refused() {
+        let stack = Stack::new(Box::new(Empty));
+        let mut rng = ChaCha20Rng::from_seed([1; 32]);
+        let provider = Provider::new(ChaCha20Rng::from_seed([2; 32]));
+        let (mut clock, at) = (Clock::default(), Time::from_ms(1_790_000_000_000));
+        let now = Now { wall: at, stamp: at, sweep: at };
+        let mut cx = Cx::new(Tx::new(&stack), &provider, &mut rng, &mut clock, now);
+        let make = |cx: &mut Cx<'_>, net| {
+            Box::new(Group::create(cx, NetId(net), "Circle", "Ana", Duration::from_secs(86_400)).unwrap())
+        };
+        let (own, mut other) = (make(&mut cx, 1), make(&mut cx, 2));
+        other.id = own.id;
+        let id = own.id;
+        let mut rooms = Rooms::from([(NetId(1), Room::Group(own))]);
+        let done = joined(&mut rooms, &mut cx, NetId(2), other).unwrap();
+        assert!(done == Outcome::Refused(Refusal::WrongGroup));
+        assert_eq!(rooms.keys().copied().collect::<Vec<_>>(), [NetId(1)]);
+        assert!(!cx.events.iter().any(|event| matches!(event, Event::Joined { .. })));
+        assert_eq!(find(&rooms, id).unwrap().net, NetId(1));
+    }
 }

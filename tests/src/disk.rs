@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use kinfold_protocol::id::NetId;
 use kinfold_protocol::persist::{Key, ReadError, Rows, Value, WriteBatch};
 use kinfold_protocol::time::Time;
 use zeroize::Zeroizing;
@@ -16,6 +17,18 @@ struct State {
     durable: BTreeMap<Key, Value>,
     deaths: BTreeSet<(Time, Key)>,
     unflushed: Vec<WriteBatch>,
+    trouble: Option<Trouble>,
+}
+
+/// Reads that fail, on demand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// So many reads still go well.
+    pub after: u64,
+    /// Then so many fail.
+    pub times: u64,
+    /// So many have failed.
+    pub failed: u64,
 }
 
 impl Disk {
@@ -54,6 +67,23 @@ impl Disk {
         }
     }
 
+    /// Reads fail from now on as is said.
+    pub fn trouble(&self, trouble: Trouble) {
+        self.state().trouble = Some(trouble);
+    }
+
+    /// Reads go well again. What is left of the trouble.
+    pub fn heal(&self) -> Option<Trouble> {
+        self.state().trouble.take()
+    }
+
+    /// Rows of a network, under any name.
+    #[must_use]
+    pub fn rows_of(&self, net: NetId) -> usize {
+        let net = net.0.to_be_bytes();
+        self.state().durable.keys().filter(|key| key.name.starts_with(&net)).count()
+    }
+
     /// Whether words stand anywhere on it in the plain.
     #[must_use]
     pub fn holds(&self, words: &[u8]) -> bool {
@@ -72,7 +102,7 @@ impl Disk {
     pub fn copy(&self) -> Self {
         let state = self.state();
         let (durable, deaths) = (state.durable.clone(), state.deaths.clone());
-        Self(Arc::new(Mutex::new(State { durable, deaths, unflushed: Vec::new() })))
+        Self(Arc::new(Mutex::new(State { durable, deaths, ..State::default() })))
     }
 
     /// Rows that can be read.
@@ -94,6 +124,18 @@ impl Disk {
 }
 
 impl State {
+    fn read(&mut self) -> Result<(), ReadError> {
+        let Some(trouble) = &mut self.trouble else { return Ok(()) };
+        if trouble.after > 0 {
+            trouble.after -= 1;
+        } else if trouble.times > 0 {
+            trouble.times -= 1;
+            trouble.failed += 1;
+            return Err(ReadError);
+        }
+        Ok(())
+    }
+
     fn put(&mut self, key: Key, value: Option<Value>) {
         let old = self.durable.get(&key).and_then(|value| value.dies);
         if let Some(dies) = old {
@@ -115,10 +157,13 @@ impl State {
 
 impl Rows for Disk {
     fn get(&self, key: &Key) -> Result<Option<Zeroizing<Vec<u8>>>, ReadError> {
-        Ok(self.state().durable.get(key).map(|value| value.bytes.clone()))
+        let mut state = self.state();
+        state.read()?;
+        Ok(state.durable.get(key).map(|value| value.bytes.clone()))
     }
 
     fn scan(&self, visit: &mut dyn FnMut(&Key, &[u8])) -> Result<(), ReadError> {
+        self.state().read()?;
         // Copied, so that the visitor may read the disk itself.
         let rows: Vec<_> = self.state().durable.iter().map(|(key, value)| (key.clone(), value.bytes.clone())).collect();
         for (key, bytes) in rows {
@@ -131,7 +176,6 @@ impl Rows for Disk {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kinfold_protocol::id::NetId;
     use kinfold_protocol::persist::Table;
 
     fn batch(value: Option<Value>) -> (Key, WriteBatch) {
@@ -151,6 +195,18 @@ mod tests {
         disk.stage(first);
         disk.flush();
         assert_eq!(disk.get(&key).unwrap().unwrap().as_slice(), [1]);
+    }
+
+    #[test]
+    fn a_troubled_disk_fails_as_often_as_it_was_told() {
+        let disk = Disk::default();
+        let (key, _) = batch(None);
+        disk.trouble(Trouble { after: 1, times: 1, failed: 0 });
+        let read: Vec<bool> = (0..3).map(|_| disk.get(&key).is_ok()).collect();
+        assert_eq!(read, [true, false, true]);
+        assert_eq!(disk.heal(), Some(Trouble { after: 0, times: 0, failed: 1 }));
+        disk.trouble(Trouble { after: 0, times: 1, failed: 0 });
+        assert_eq!(disk.scan(&mut |_, _| ()), Err(ReadError));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kinfold_protocol::Client;
 use kinfold_protocol::error::Error;
-use kinfold_protocol::id::{GroupId, MemberId, MsgId, NetId};
+use kinfold_protocol::id::{GroupId, InviteId, MemberId, MsgId, NetId};
 use kinfold_protocol::step::{Event, Reply, Standing};
 use kinfold_protocol::time::Time;
 
@@ -14,6 +14,8 @@ use crate::levers::{self, Levers};
 /// Something that a person asked of a device, and that an answer is remembered for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ask {
+    /// To try an address.
+    Connect,
     /// To found a group.
     Create {
         /// Which circle it is to be.
@@ -23,6 +25,13 @@ pub enum Ask {
     Drop {
         /// Which.
         id: MsgId,
+    },
+    /// To forget a group, or to give up a join.
+    Forget {
+        /// Of which circle.
+        circle: usize,
+        /// By which network the device knows it.
+        net: NetId,
     },
     /// For an invite.
     Invite {
@@ -39,6 +48,11 @@ pub enum Ask {
     /// To go.
     Leave {
         /// From which circle.
+        circle: usize,
+    },
+    /// To take everything so far as read.
+    Read {
+        /// In which circle.
         circle: usize,
     },
     /// To send a message that waits to the newcomers, too.
@@ -60,6 +74,13 @@ pub enum Ask {
         /// In which circle.
         circle: usize,
     },
+    /// To take an invite back that its guest has not used yet.
+    Revoke {
+        /// To which circle.
+        circle: usize,
+        /// Whose.
+        guest: usize,
+    },
     /// To say something.
     Send {
         /// In which circle.
@@ -69,6 +90,15 @@ pub enum Ask {
         /// For how long.
         expires: Option<Duration>,
     },
+    /// To mark a member's safety code as compared, or not.
+    Verify {
+        /// In which circle.
+        circle: usize,
+        /// Whose.
+        member: MemberId,
+        /// The mark.
+        verified: bool,
+    },
 }
 
 /// Where a person stands with a circle.
@@ -76,12 +106,21 @@ pub enum Ask {
 pub enum Role {
     /// Was asked in, and has not answered.
     Asked,
+    /// Has thrown the group or the join away without a word; the others may not know.
+    Forgot {
+        /// As whom, if that was ever known.
+        member: Option<MemberId>,
+    },
     /// Holds an invite.
     Invited {
         /// The invite.
         text: String,
+        /// How its maker names it.
+        id: InviteId,
         /// Until when it is good.
         expires: Time,
+        /// Whether it was taken back before it was used.
+        revoked: bool,
     },
     /// Is on the way in.
     Joining {
@@ -89,6 +128,8 @@ pub enum Role {
         net: NetId,
         /// Until when the invite is good.
         expires: Time,
+        /// Whether it was taken back before the first knock: then nobody may open.
+        revoked: bool,
     },
     /// Is in.
     In {
@@ -166,8 +207,9 @@ impl Facts {
                     circle.group = Some(group);
                 }
             }
-            (Ask::Invite { circle, guest }, Some(Ok(Reply::Invite { text, expires, .. }))) => {
-                self.set_role(circle, guest, Some(Role::Invited { text: text.to_string(), expires }));
+            (Ask::Invite { circle, guest }, Some(Ok(Reply::Invite { text, id, expires }))) => {
+                let invited = Role::Invited { text: text.to_string(), id, expires, revoked: false };
+                self.set_role(circle, guest, Some(invited));
             }
             (Ask::Invite { circle, guest }, _) => self.set_role(circle, guest, None),
             (Ask::Join { circle }, Some(result)) => self.on_the_way(circle, node, result.ok()),
@@ -178,17 +220,27 @@ impl Facts {
             (Ask::Remove { circle, whom }, Some(Ok(_))) => self.goes(circle, whom, levers::REMOVES, levers),
             (Ask::Leave { circle }, Some(Ok(_))) => self.goes(circle, node, levers::LEAVES, levers),
             (Ask::Mistake, Some(Err(_))) => levers.pull(levers::MISTAKES),
+            (Ask::Connect, Some(Ok(_))) => levers.pull(levers::CONNECTS),
+            (Ask::Forget { circle, .. }, Some(Ok(_))) => self.forgets(circle, node, levers),
+            (Ask::Read { .. }, Some(Ok(_))) => levers.pull(levers::READS),
+            (Ask::Revoke { circle, guest }, Some(Ok(_))) => self.revoked(circle, guest, levers),
+            (Ask::Verify { .. }, Some(Ok(_))) => levers.pull(levers::VERIFIES),
             (Ask::Retention { .. }, Some(Ok(_))) => levers.pull(levers::RETENTIONS),
             (
-                Ask::Create { .. }
+                Ask::Connect
+                | Ask::Create { .. }
                 | Ask::Drop { .. }
+                | Ask::Forget { .. }
                 | Ask::Join { .. }
                 | Ask::Leave { .. }
                 | Ask::Mistake
+                | Ask::Read { .. }
                 | Ask::Release { .. }
                 | Ask::Remove { .. }
                 | Ask::Retention { .. }
-                | Ask::Send { .. },
+                | Ask::Revoke { .. }
+                | Ask::Send { .. }
+                | Ask::Verify { .. },
                 _,
             ) => {}
         }
@@ -196,9 +248,9 @@ impl Facts {
 
     fn on_the_way(&mut self, circle: usize, node: usize, reply: Option<Reply>) {
         let role = self.circles.get(circle).and_then(|circle| circle.roles.get(&node));
-        let Some(Role::Invited { expires, .. }) = role else { return };
+        let Some(Role::Invited { expires, revoked, .. }) = role else { return };
         let role = match reply {
-            Some(Reply::Joining(net)) => Some(Role::Joining { net, expires: *expires }),
+            Some(Reply::Joining(net)) => Some(Role::Joining { net, expires: *expires, revoked: *revoked }),
             _ => None,
         };
         self.set_role(circle, node, role);
@@ -212,6 +264,29 @@ impl Facts {
             *role = Role::Out { member: *member };
             levers.pull(lever);
         }
+    }
+
+    /// An invite is useless from now on, unless its guest has knocked already.
+    fn revoked(&mut self, circle: usize, guest: usize, levers: &mut Levers) {
+        let role = self.circles.get_mut(circle).and_then(|circle| circle.roles.get_mut(&guest));
+        if let Some(Role::Invited { revoked, .. }) = role {
+            *revoked = true;
+            levers.pull(levers::REVOKED);
+        }
+    }
+
+    fn forgets(&mut self, circle: usize, node: usize, levers: &mut Levers) {
+        let role = self.circles.get(circle).and_then(|circle| circle.roles.get(&node));
+        let member = role.and_then(Role::member);
+        self.set_role(circle, node, Some(Role::Forgot { member }));
+        levers.pull(levers::FORGOTTEN);
+    }
+
+    /// Whether a network is a join by an invite that was taken back before it was used.
+    #[must_use]
+    pub fn is_revoked(&self, node: usize, net: NetId) -> bool {
+        let roles = self.circles.iter().filter_map(|circle| circle.roles.get(&node));
+        roles.into_iter().any(|role| matches!(role, Role::Joining { net: known, revoked: true, .. } if *known == net))
     }
 
     fn set_role(&mut self, circle: usize, node: usize, role: Option<Role>) {
@@ -234,6 +309,18 @@ impl Facts {
             }
         }
         false
+    }
+}
+
+impl Role {
+    /// As whom the person is or was in.
+    #[must_use]
+    pub const fn member(&self) -> Option<MemberId> {
+        match self {
+            Self::In { member } | Self::Out { member } => Some(*member),
+            Self::Forgot { member } => *member,
+            Self::Asked | Self::Invited { .. } | Self::Joining { .. } => None,
+        }
     }
 }
 

@@ -56,23 +56,40 @@ pub const EXPIRED: &str = "lines expired";
 pub const SKEWS: &str = "clocks skewed";
 /// Commands that a device had to refuse, and did.
 pub const MISTAKES: &str = "mistakes refused";
+/// Invites that were taken back before they were used.
+pub const REVOKED: &str = "invites revoked";
+/// Joins by such invites that ended without a group.
+pub const KEPT_OUT: &str = "guests kept out";
+/// Groups and joins that a device was told to forget, and did.
+pub const FORGOTTEN: &str = "groups forgotten";
+/// Marks of compared safety codes that were set or taken away.
+pub const VERIFIES: &str = "marks set";
+/// Histories that were taken as read.
+pub const READS: &str = "histories read";
+/// Addresses that were tried by hand.
+pub const CONNECTS: &str = "addresses tried";
+/// Steps in which the store could not be read.
+pub const READ_ERRORS: &str = "read errors";
 /// Leaps of all clocks.
 pub const LEAPS: &str = "leaps of time";
 /// Messages that waited for their author's word.
 pub const WAITED: &str = "messages waited";
 
 /// How often each must happen in forty seeds at the least.
-const LEAST: [(&str, u64); 23] = [
+const LEAST: [(&str, u64); 30] = [
     (ACCEPTED, 1_000),
     (BATCHES_LOST, 10),
     (CLEAN, 20),
     (COMMITS, 100),
+    (CONNECTS, 20),
     (DIALS_FAILED, 40),
     (DOUBLED, 100),
     (EXPIRED, 100),
+    (FORGOTTEN, 8),
     (FORWARDED, 100),
     (HEALS, 20),
     (JOINS, 80),
+    (KEPT_OUT, 2),
     (LATE, 40),
     (LEAPS, 20),
     (LEAVES, 8),
@@ -81,11 +98,15 @@ const LEAST: [(&str, u64); 23] = [
     (LOST, 100),
     (MISTAKES, 40),
     (PARTITIONS, 20),
+    (READS, 40),
+    (READ_ERRORS, 20),
     (REMOVES, 8),
     (RETENTIONS, 20),
+    (REVOKED, 4),
     (SKEWS, 20),
     (TRANSMITS_LOST, 10),
     (UNCLEAN, 20),
+    (VERIFIES, 20),
 ];
 /// Seeds for which [`LEAST`] is meant.
 const LEAST_SEEDS: u64 = 40;

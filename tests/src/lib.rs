@@ -13,6 +13,7 @@ pub mod network;
 pub mod oracle;
 pub mod run;
 pub mod script;
+pub mod stage;
 pub mod trace;
 pub mod watch;
 pub mod world;

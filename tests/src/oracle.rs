@@ -1,5 +1,7 @@
 //! Sees all devices at once and knows what each may show.
 
+mod marks;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use kinfold_protocol::Client;
@@ -11,6 +13,7 @@ use kinfold_protocol::time::Time;
 use crate::clock::Clock;
 use crate::levers::{self, Levers};
 use crate::trace::short;
+pub use marks::Marks;
 
 /// A message that a device accepted from its person.
 #[derive(Clone, Debug)]
@@ -44,6 +47,8 @@ struct Shown {
 pub struct Oracle {
     /// Everything accepted.
     pub sent: BTreeMap<MsgId, Sent>,
+    /// What devices were told to remember.
+    pub marks: Marks,
     shown: BTreeMap<(usize, GroupId), Shown>,
     commits: BTreeMap<Vec<u8>, BTreeSet<Vec<u8>>>,
 }

@@ -1,5 +1,7 @@
 //! What people do and what befalls them, drawn from the seed.
 
+mod private;
+
 use std::time::Duration;
 
 use kinfold_protocol::id::{GroupId, MemberId};
@@ -98,8 +100,14 @@ impl Script {
             return Ok(());
         }
         match self.dice.below(1_000) {
-            0..480 => self.send(world, circle),
-            480..620 => self.invite(world, circle),
+            0..380 => self.send(world, circle),
+            380..400 => private::read(&mut self.dice, world, circle),
+            400..420 => private::verify(&mut self.dice, world, circle),
+            420..430 => private::revoke(&mut self.dice, world, circle),
+            430..440 => private::forget(&mut self.dice, world, circle),
+            440..460 => private::connect(&mut self.dice, world, circle),
+            460..490 => private::trouble(&mut self.dice, world, node),
+            490..620 => self.invite(world, circle),
             620..650 => self.remove(world, circle),
             650..675 => self.leave(world, circle),
             675..690 => self.word(world),
@@ -150,7 +158,7 @@ impl Script {
         let Some(known) = world.facts.circles.get(circle) else { return };
         let invited = known.roles.iter().find_map(|(node, role)| match role {
             Role::Invited { text, .. } => Some((*node, text.clone())),
-            Role::Asked | Role::In { .. } | Role::Joining { .. } | Role::Out { .. } => None,
+            Role::Asked | Role::Forgot { .. } | Role::In { .. } | Role::Joining { .. } | Role::Out { .. } => None,
         });
         if let Some((node, text)) = invited {
             let command = Command::Join { invite: Zeroizing::new(text), display_name: name(node) };
@@ -189,7 +197,7 @@ impl Script {
         let whom = self.dice.pick(inside.get(1..)?).copied()?;
         match world.facts.circles.get(circle)?.roles.get(&whom)? {
             Role::In { member } => Some((whom, *member)),
-            Role::Asked | Role::Invited { .. } | Role::Joining { .. } | Role::Out { .. } => None,
+            Role::Asked | Role::Forgot { .. } | Role::Invited { .. } | Role::Joining { .. } | Role::Out { .. } => None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 mod round;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 
 use kinfold_protocol::Client;
@@ -11,7 +11,7 @@ use kinfold_protocol::time::Time;
 
 use crate::clock::Clock;
 use crate::dice::Dice;
-use crate::disk::Disk;
+use crate::disk::{Disk, Trouble};
 use crate::facts::{Ask, Facts};
 use crate::levers::{self, Levers};
 use crate::network::{Network, Route, Start};
@@ -46,6 +46,8 @@ pub struct World {
     /// What happened.
     pub trace: Trace,
     nodes: Vec<Node>,
+    /// Nodes whose steps have failed: what they had sealed for a link and never sent parts the two ends.
+    failed: BTreeSet<usize>,
     dice: Dice,
     watch: Watch,
 }
@@ -64,6 +66,8 @@ struct Node {
     due: bool,
     starts: Start,
     doom: Option<Doom>,
+    /// What is wrong with the reads of its next steps.
+    trouble: Option<Trouble>,
     /// When the node comes up, if it is down.
     back_at: Option<u64>,
 }
@@ -89,6 +93,7 @@ impl World {
             facts: Facts::default(),
             trace: Trace::default(),
             nodes,
+            failed: BTreeSet::new(),
             dice: Dice::new(seed, 1),
             watch,
         }
@@ -166,7 +171,7 @@ impl World {
         let output = client.close(local).map_err(|error| format!("n{node} cannot stop: {error}"))?;
         self.levers.pull(levers::CLEAN);
         self.trace.step(self.clock.elapsed_ms(), node, "close", Ok(&output));
-        self.execute(node, &mut client, output);
+        self.execute(node, &mut client, output)?;
         drop(client);
         self.down(node, away_ms);
         Ok(())
@@ -176,6 +181,13 @@ impl World {
     pub fn doom(&mut self, node: usize, doom: Doom) {
         if let Some(node) = self.nodes.get_mut(node).filter(|node| node.client.is_some()) {
             node.doom = Some(doom);
+        }
+    }
+
+    /// The disk of a node cannot be read for a while.
+    pub fn trouble(&mut self, node: usize, trouble: Trouble) {
+        if let Some(node) = self.nodes.get_mut(node).filter(|node| node.client.is_some()) {
+            node.trouble = Some(trouble);
         }
     }
 
@@ -193,6 +205,7 @@ impl World {
         let now = self.clock.now_ms();
         for node in &mut self.nodes {
             node.doom = None;
+            node.trouble = None;
             node.back_at = node.back_at.map(|_| now);
         }
     }
@@ -261,8 +274,8 @@ impl World {
             self.down(ix, 1_000);
             return Ok(());
         }
-        self.execute(ix, &mut client, output);
-        self.oracle.look(ix, &mut client, &self.clock, local, &mut self.levers)?;
+        self.execute(ix, &mut client, output)?;
+        self.look(ix, &mut client, local)?;
         let node = self.node(ix);
         node.deadline = client.deadline();
         node.wake = Some(now);
@@ -271,7 +284,7 @@ impl World {
     }
 
     /// Makes an output true that is not of a round.
-    fn execute(&mut self, ix: usize, client: &mut Client, output: Output) {
+    fn execute(&mut self, ix: usize, client: &mut Client, output: Output) -> Result<(), String> {
         self.oracle.written(&commits_in(&output.batch), &mut self.levers);
         let now = self.clock.now_ms();
         let disk = self.node(ix).disk.clone();
@@ -283,8 +296,16 @@ impl World {
             self.network.carry(ix, transmit, now, &mut self.levers);
         }
         for event in &output.events {
-            self.tell(ix, client, event);
+            self.tell(ix, client, event)?;
         }
+        Ok(())
+    }
+
+    /// Looks at everything that a device shows and keeps.
+    fn look(&mut self, ix: usize, client: &mut Client, local: Time) -> Result<(), String> {
+        let disk = self.node(ix).disk.clone();
+        self.oracle.look(ix, client, &self.clock, local, &mut self.levers)?;
+        self.oracle.marks.look(ix, client, &disk, local)
     }
 
     /// A node is down from now on, and comes back after a while. What was in its inbox is gone.
@@ -297,6 +318,7 @@ impl World {
         node.deadline = None;
         node.due = false;
         node.doom = None;
+        node.trouble = None;
         node.back_at = Some(now + away_ms);
         let asks: Vec<Ask> = std::mem::take(&mut node.inbox).into_iter().filter_map(|letter| letter.ask).collect();
         for ask in asks {

@@ -7,11 +7,25 @@
 mod floods;
 #[path = "plays/invites.rs"]
 mod invites;
+#[path = "plays/marks.rs"]
+mod marks;
 #[path = "plays/order.rs"]
 mod order;
+#[path = "plays/read_errors.rs"]
+mod read_errors;
 #[path = "plays/replay.rs"]
 mod replay;
+#[path = "plays/returns.rs"]
+mod returns;
 #[path = "plays/rivals.rs"]
 mod rivals;
-#[path = "plays/stage.rs"]
-mod stage;
+#[path = "plays/states.rs"]
+mod states;
+#[path = "plays/system_clock.rs"]
+mod system_clock;
+#[path = "plays/vectors.rs"]
+mod vectors;
+#[path = "shared/wrong_clock.rs"]
+mod wrong_clock;
+
+use kinfold_tests::stage;

@@ -1,11 +1,13 @@
 //! What scripts rely on, word for word.
 
+use std::collections::BTreeSet;
 use std::net::TcpListener;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::device::{Device, LOOPBACK, PASSPHRASE, place, text};
+use crate::wait::until;
 
 const GROUP: &str = "Circle";
 
@@ -88,8 +90,7 @@ fn one_node_serves_a_directory_and_it_starts_again_however_the_last_one_ended() 
     assert_eq!(ana.refused(&["status"]), (3, "not_running".to_owned()), "the socket it left is stale");
     ana.up();
     assert_eq!(ana.texts_of(GROUP, 1)[0].1, "kept before the power went");
-    let pid = Pid::from_raw(i32::try_from(ana.pid()).expect("a pid")).expect("a pid");
-    kill_process(pid, Signal::TERM).expect("told");
+    ana.signal(Signal::TERM);
     assert_eq!(ana.ended(), 0, "it stops cleanly");
     ana.up();
     assert_eq!(ana.texts_of(GROUP, 1).len(), 1);
@@ -112,17 +113,68 @@ fn a_locked_node_says_so_until_the_right_passphrase_opens_it() {
     assert_eq!(ana.people(GROUP), ["Ana"]);
 }
 
+/// An address on this machine where nobody listens.
+fn free_address() -> String {
+    let free = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
+    format!("/ip4/127.0.0.1/tcp/{free}")
+}
+
 #[test]
 fn a_fixed_port_serves_one_group_and_no_second() {
     let place = place();
     let mut ana = Device::new(place.path(), "Ana");
-    let free = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
-    let listen = format!("/ip4/127.0.0.1/tcp/{free}");
+    let listen = free_address();
     ana.up_at(&listen);
     ana.done(&["group", "create", GROUP, "--name", "Ana"]);
     assert_eq!(ana.done(&["group", "show", GROUP])["addresses"], json!([listen]));
     assert_eq!(ana.refused(&["group", "create", "Second", "--name", "Ana"]), (1, "port_shared".to_owned()));
     assert_eq!(ana.rows(&["group", "list"]).len(), 1);
+}
+
+#[test]
+fn a_device_with_two_groups_does_not_start_on_a_fixed_port_and_has_both_on_their_own() {
+    let place = place();
+    let mut ana = Device::started(place.path(), "Ana");
+    for name in [GROUP, "Second"] {
+        ana.done(&["group", "create", name, "--name", "Ana"]);
+    }
+    ana.down();
+    let ran = ana.run(&["up", "--json", "--listen", &free_address()]);
+    assert_eq!(ran.refusal(), (1, "port_shared".to_owned()));
+    assert!(text(&ran.json()["error"]["hint"]).contains("port 0"), "{}", ran.out);
+    let ready = ana.up_at(LOOPBACK);
+    let listening = ready["addresses"].as_array().expect("rows");
+    let addresses: BTreeSet<_> = listening.iter().map(|row| text(&row["address"])).collect();
+    assert_eq!((listening.len(), addresses.len()), (2, 2), "each its own: {ready}");
+}
+
+#[test]
+fn an_address_typed_by_hand_finds_whom_nobody_else_could_and_a_slip_is_refused() {
+    let place = place();
+    let [mut ana, mut ben] = ["Ana", "Ben"].map(|name| Device::started(place.path(), name));
+    ana.done(&["group", "create", GROUP, "--name", "Ana"]);
+    ben.join(&ana, GROUP);
+    ben.until_people(GROUP, &["Ana", "Ben"]);
+    ana.down();
+    ben.down();
+    // Both have moved, and neither knows where the other is.
+    let moved = free_address();
+    ana.up_at(&free_address());
+    ben.up_at(&moved);
+    for slip in ["", "Ben", "127.0.0.1:4001", "/ip4/127.0.0.1", "/ip4/127.0.0.1/udp/4001", "/ip4/127.0.0.1/tcp/0"] {
+        let ran = ana.run(&["connect", GROUP, slip, "--json"]);
+        assert_eq!(ran.refusal(), (2, "bad_address".to_owned()), "{slip}");
+        assert!(text(&ran.json()["error"]["hint"]).contains("/ip4/"), "{slip}: what an address looks like");
+    }
+    assert_eq!(ana.refused(&["connect", "Elsewhere", &moved]), (1, "unknown_group".to_owned()));
+    let connected = |device: &Device| device.done(&["group", "show", GROUP])["connected"] == 1;
+    assert!(!connected(&ana) && !connected(&ben));
+    assert_eq!(ana.done(&["connect", GROUP, &moved]), json!({ "ok": true }));
+    for device in [&ana, &ben] {
+        until("a link", || connected(device).then_some(()));
+    }
+    ben.done(&["send", GROUP, "found"]);
+    assert_eq!(ana.texts_of(GROUP, 1)[0].1, "found");
 }
 
 #[test]

@@ -11,9 +11,11 @@ use kinfold_node::control::socket;
 use kinfold_node::paths::DataDir;
 use kinfold_node::store::{SealedStore, Store};
 use kinfold_node::vault::KdfCost;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::wait::{PATIENCE, until};
+use crate::wrong_clock::WrongClock;
 
 pub(crate) const PASSPHRASE: &str = "four plain words here";
 /// Each group's own port, on this machine only.
@@ -23,6 +25,8 @@ pub(crate) const LOOPBACK: &str = "/ip4/127.0.0.1/tcp/0";
 pub(crate) struct Device {
     pub(crate) name: String,
     pub(crate) dir: PathBuf,
+    /// The system clock of programs that start from now on, if it is not the right one.
+    pub(crate) clock: Option<WrongClock>,
     node: Option<Child>,
 }
 
@@ -68,12 +72,12 @@ impl Device {
         let cost = KdfCost::new(64, 1, 1).expect("a cost");
         let store = SealedStore::create(&data, PASSPHRASE.as_bytes(), cost).expect("a store");
         Store::close(Box::new(store)).expect("closes");
-        Self { name: name.to_owned(), dir, node: None }
+        Self { name: name.to_owned(), dir, clock: None, node: None }
     }
 
     /// A device in a directory that is not set up.
     pub(crate) fn bare(dir: PathBuf, name: &str) -> Self {
-        Self { name: name.to_owned(), dir, node: None }
+        Self { name: name.to_owned(), dir, clock: None, node: None }
     }
 
     /// The same, running.
@@ -104,6 +108,7 @@ impl Device {
         let mut child = self.node.take().expect("runs");
         child.kill().expect("killed");
         child.wait().expect("ends");
+        forget(child.id());
     }
 
     /// Stops the node in order.
@@ -118,9 +123,11 @@ impl Device {
         until("the end of a node", || child.try_wait().expect("a child")).code().expect("an exit code")
     }
 
-    /// The process of the node.
-    pub(crate) fn pid(&self) -> u32 {
-        self.node.as_ref().expect("runs").id()
+    /// Sends the node's process a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = self.node.as_ref().expect("runs").id();
+        let pid = Pid::from_raw(i32::try_from(pid).expect("a pid")).expect("a pid");
+        kill_process(pid, signal).expect("told");
     }
 
     pub(crate) fn command(&self, line: &[&str]) -> Command {
@@ -128,6 +135,9 @@ impl Device {
         command.args(line).env("KINFOLD_DATA_DIR", &self.dir).env("KINFOLD_PASSPHRASE", PASSPHRASE);
         command.env("TZ", "UTC").env_remove("KINFOLD_LOG");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        if let Some(clock) = &self.clock {
+            clock.give(&mut command);
+        }
         command
     }
 
@@ -224,6 +234,7 @@ impl Drop for Device {
             // It may have ended by itself.
             child.kill().unwrap_or_default();
             child.wait().map(drop).unwrap_or_default();
+            forget(child.id());
         }
     }
 }
@@ -275,6 +286,7 @@ impl Drop for Window {
     fn drop(&mut self) {
         self.child.kill().unwrap_or_default();
         self.child.wait().map(drop).unwrap_or_default();
+        forget(self.child.id());
     }
 }
 
@@ -289,6 +301,13 @@ fn lines(out: ChildStdout) -> Receiver<String> {
         }
     });
     told
+}
+
+/// Removes what a program with a wrong clock leaves in memory when it is killed; one that ends in order leaves nothing.
+fn forget(pid: u32) {
+    for name in [format!("faketime_shm_{pid}"), format!("sem.faketime_sem_{pid}")] {
+        fs::remove_file(Path::new("/dev/shm").join(name)).unwrap_or_default();
+    }
 }
 
 /// A text in JSON.

@@ -61,8 +61,11 @@ fn an_invite_lives_for_a_day_unless_said_otherwise_and_is_refused_afterwards() {
     let day = seconds(&ana.done(&["invite", GROUP]));
     assert!((86_340..=86_400).contains(&day), "{day} s");
     let made = ana.done(&["invite", GROUP, "--valid", "5s"]);
+    let id = text(&made["invite_id"]);
+    assert_eq!(state_of(&ana, &id), "open");
     // The end of an invite is a moment of the clock, not a state that comes.
     pause(Duration::from_millis(5_100));
+    assert_eq!(state_of(&ana, &id), "expired");
     assert_eq!(ben.refused(&["join", &text(&made["invite"]), "--name", "Ben"]), refused("invite_expired"));
     nothing_changed(&ana, &["Ana"], &ben);
 }

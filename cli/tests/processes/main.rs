@@ -6,12 +6,17 @@
 )]
 
 mod away;
+mod clock;
 mod contract;
 mod device;
 mod expiry;
+mod follow;
+mod frozen;
 mod invites;
 mod joins;
 mod roles;
 mod talk;
 mod told;
 mod wait;
+#[path = "../../../tests/tests/shared/wrong_clock.rs"]
+mod wrong_clock;

@@ -202,6 +202,7 @@ impl From<Refusal> for ApiError {
             Refusal::InviteRevoked => ErrorKind::InviteRevoked,
             Refusal::InviteExpired => ErrorKind::InviteExpired,
             Refusal::GroupFull => ErrorKind::GroupFull,
+            Refusal::NameTaken => ErrorKind::NameTaken,
         })
     }
 }
@@ -311,6 +312,7 @@ mod tests {
         Refusal::InviteRevoked,
         Refusal::InviteExpired,
         Refusal::GroupFull,
+        Refusal::NameTaken,
         Refusal::WrongGroup,
     ];
 

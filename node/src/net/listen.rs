@@ -34,6 +34,11 @@ pub(super) fn socket_addr(address: &Multiaddr) -> Option<SocketAddr> {
     parts.next().is_none().then_some(SocketAddr::new(ip, port))
 }
 
+/// An address as it is written, if this network can dial it.
+pub(super) fn dialable(address: &str) -> Option<Multiaddr> {
+    address.parse().ok().filter(|parsed| socket_addr(parsed).is_some_and(|socket| socket.port() != 0))
+}
+
 fn multiaddr(socket: SocketAddr) -> Multiaddr {
     Multiaddr::from(socket.ip()).with(Protocol::Tcp(socket.port()))
 }

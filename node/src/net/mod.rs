@@ -50,6 +50,11 @@ pub(crate) fn interfaces(named: &[String]) -> Result<(Vec<Multiaddr>, bool), Net
     Ok((parsed, fixed))
 }
 
+/// Whether an address typed by hand is one that can be tried.
+pub(crate) fn can_dial(address: &str) -> bool {
+    listen::dialable(address).is_some()
+}
+
 /// What a network needs to start.
 #[derive(Debug)]
 pub(crate) struct NetConfig {

@@ -181,8 +181,7 @@ impl Net {
         if self.dials.values().any(|dialled| *dialled == address) {
             return;
         }
-        let parsed = address.0.parse::<Multiaddr>().ok().filter(|parsed| listen::socket_addr(parsed).is_some());
-        let Some(parsed) = parsed else { return self.outbox.dial_failed(address) };
+        let Some(parsed) = listen::dialable(&address.0) else { return self.outbox.dial_failed(address) };
         // A port of its own: dialling from the listening port fails while an old connection to the peer lingers.
         let options = DialOpts::unknown_peer_id().address(parsed).allocate_new_port().build();
         let connection = options.connection_id();

@@ -12,9 +12,7 @@ use crate::error::{Error, Refusal};
 use crate::id::{InviteId, LinkId, MemberId};
 use crate::identity::Credential;
 use crate::journal;
-use crate::limits::{
-    EXPIRY_MIN, INVITE_ADDRESSES_MAX, INVITE_VALID_MAX, INVITES_MAX, MEMBERS_MAX, PUSH_BYTES_MAX, READER_KEPT,
-};
+use crate::limits::{EXPIRY_MIN, INVITE_ADDRESSES_MAX, INVITE_VALID_MAX, MEMBERS_MAX, PUSH_BYTES_MAX, READER_KEPT};
 use crate::meet::generation::Generation;
 use crate::meet::hello::Admission;
 use crate::mls;
@@ -32,7 +30,7 @@ impl Group {
         if valid < EXPIRY_MIN || valid > INVITE_VALID_MAX {
             return Err(Error::BadLifetime);
         }
-        if self.invites.len() >= INVITES_MAX || self.roster()?.len() >= MEMBERS_MAX {
+        if self.roster()?.len() >= MEMBERS_MAX || !self.invites.make_room(cx, self.net) {
             return Err(Error::Full);
         }
         let expires = cx.now.stamp + valid;
@@ -78,7 +76,8 @@ impl Group {
         invite: &InviteId,
         package: &[u8],
     ) -> Result<Result<Bundle, JoinRefusal>, Error> {
-        let Some(member) = self.requester(cx, package) else { return Ok(Err(JoinRefusal::Malformed)) };
+        let Some(credential) = requester(cx, package) else { return Ok(Err(JoinRefusal::Malformed)) };
+        let member = credential.member();
         if self.invites.used_by(invite) == Some(member) {
             let key = welcome_key(self, &member);
             return match cx.tx.get(&key)? {
@@ -96,14 +95,12 @@ impl Group {
         if self.roster()?.has(&member) {
             return Ok(Err(JoinRefusal::Malformed));
         }
+        // Two of one name could not be told apart where it counts; whoever makes its own program can still do it.
+        let name = credential.name.to_lowercase();
+        if self.roster()?.seats().iter().any(|seat| seat.credential.name.to_lowercase() == name) {
+            return Ok(Err(JoinRefusal::NameTaken));
+        }
         Ok(self.let_in(cx, invite, member, package)?.ok_or(JoinRefusal::Malformed))
-    }
-
-    /// The member that a key package is for, if it is well formed.
-    fn requester(&self, cx: &Cx<'_>, package: &[u8]) -> Option<MemberId> {
-        let facts = mls::key_package_facts(cx.mls, package).ok()?;
-        let credential = Credential::parse(&facts.credential).ok()?;
-        (facts.signature_key == credential.device_key).then(|| credential.member())
     }
 
     /// One batch: the invite is spent, the member is in, the Welcome is kept.
@@ -162,6 +159,13 @@ impl Group {
     }
 }
 
+/// Whom a key package is for, if it is well formed.
+fn requester(cx: &Cx<'_>, package: &[u8]) -> Option<Credential> {
+    let facts = mls::key_package_facts(cx.mls, package).ok()?;
+    let credential = Credential::parse(&facts.credential).ok()?;
+    (facts.signature_key == credential.device_key).then_some(credential)
+}
+
 fn welcome_key(group: &Group, member: &MemberId) -> Key {
     Key::new(Table::Welcome, group.net, &[member.as_bytes()])
 }
@@ -172,6 +176,7 @@ impl From<JoinRefusal> for Refusal {
             JoinRefusal::Expired => Self::InviteExpired,
             JoinRefusal::Full => Self::GroupFull,
             JoinRefusal::Malformed => Self::Malformed,
+            JoinRefusal::NameTaken => Self::NameTaken,
             JoinRefusal::Revoked => Self::InviteRevoked,
             JoinRefusal::Used => Self::InviteUsed,
         }

@@ -173,11 +173,35 @@ impl History {
     /// Puts a line in its place, and says whether it came late. `arrival` and `late` are set here.
     pub(crate) fn insert(&mut self, cx: &mut Cx<'_>, net: NetId, id: MsgId, mut row: LineRow) -> bool {
         row.arrival = self.arrivals.saturating_add(1);
-        let newest = self.shown(cx.now.stamp).map(|place| place.pos).max();
+        let newest = self.shown(cx.now.stamp).next_back().map(|place| place.pos);
         row.late = !row.own && newest.is_some_and(|newest| row.pos + LATE < newest);
         self.write(cx, net, id, &row);
         self.index(id, &row);
         row.late
+    }
+
+    /// All lines, in the order of their arrival.
+    pub(crate) fn by_arrival(&self) -> Vec<MsgId> {
+        let mut ids: Vec<_> = self.lines.iter().map(|(place, facts)| (facts.arrival, place.id)).collect();
+        ids.sort_unstable();
+        ids.into_iter().map(|(_, id)| id).collect()
+    }
+
+    /// Whether a line is below the read mark.
+    pub(crate) fn is_read(&self, id: &MsgId) -> bool {
+        let facts = self.places.get(id).and_then(|place| self.lines.get(place));
+        facts.is_some_and(|facts| facts.arrival <= self.read)
+    }
+
+    /// Takes a line over from an earlier time in the group; in the order of arrival, so that the read mark still holds.
+    pub(crate) fn adopt(&mut self, cx: &mut Cx<'_>, net: NetId, id: MsgId, mut row: LineRow, read: bool) {
+        row.arrival = self.arrivals.saturating_add(1);
+        row.envelope = None;
+        self.write(cx, net, id, &row);
+        self.index(id, &row);
+        if read {
+            self.mark_read(cx, net);
+        }
     }
 
     /// Notes the envelope that carries a line.
@@ -246,10 +270,11 @@ impl History {
         self.lines.range(after(self.horizon?)..).next().map(|(place, _)| place.pos - AHEAD_MAX)
     }
 
-    /// Lines of others not yet marked as read.
+    /// What others said that is not yet marked as read; that somebody came or went is no message.
     pub(crate) fn unread(&self, now: Time) -> usize {
+        let said = |facts: &Facts| !facts.own && facts.expires.is_some();
         let unread =
-            |(place, facts): &(&Place, &Facts)| !facts.own && facts.arrival > self.read && visible(place, facts, now);
+            |(place, facts): &(&Place, &Facts)| said(facts) && facts.arrival > self.read && visible(place, facts, now);
         self.lines.iter().filter(unread).count()
     }
 

@@ -9,7 +9,7 @@ use super::cx::Cx;
 use crate::error::Error;
 use crate::id::{InviteId, MemberId, NetId};
 use crate::journal;
-use crate::limits::READER_KEPT;
+use crate::limits::{INVITES_MAX, READER_KEPT};
 use crate::persist::{Key, Table};
 use crate::seal::Secret;
 use crate::time::Time;
@@ -53,9 +53,18 @@ impl Invites {
         Ok(())
     }
 
-    /// How many are remembered.
-    pub(crate) fn len(&self) -> usize {
-        self.rows.len()
+    /// Makes room for one more: what nobody can come in by any more is forgotten first, and of those who came in the
+    /// longest ago. Says whether there is room.
+    pub(crate) fn make_room(&mut self, cx: &mut Cx<'_>, net: NetId) -> bool {
+        let now = cx.now.stamp;
+        while self.rows.len() >= INVITES_MAX {
+            let spent = self.rows.iter().filter(|(id, _)| self.check(id, now).is_err());
+            let Some((id, _)) = spent.min_by_key(|(_, row)| (row.used.is_some(), row.until)) else { return false };
+            let id = *id;
+            cx.tx.delete(invite_key(net, &id));
+            self.rows.remove(&id);
+        }
+        true
     }
 
     /// Makes one: its seed, and the hash of the key that will answer it.

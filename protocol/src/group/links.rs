@@ -87,6 +87,14 @@ impl Group {
         self.on_disconnected(cx, id);
     }
 
+    /// Ends all links from our side; whoever is there greets anew.
+    pub(crate) fn close_all(&mut self, cx: &mut Cx<'_>) {
+        let ids: Vec<LinkId> = self.links.keys().copied().collect();
+        for id in ids {
+            self.close(cx, id);
+        }
+    }
+
     fn candidates(&self) -> Vec<Candidate> {
         let generations = self.generations.values().rev().map(|generation| Candidate {
             admission: Admission::Member(generation.rank()),

@@ -1,14 +1,16 @@
 //! One support group as this device sees it.
 //!
-//! | operation  | Active | Leaving | Removed | Left | Broken |
-//! |------------|--------|---------|---------|------|--------|
-//! | send       | yes    | no      | no      | no   | no     |
-//! | receive    | yes    | yes     | no      | no   | no     |
-//! | commit     | facilitator | no | no      | no   | no     |
-//! | invite     | facilitator | no | no      | no   | no     |
-//! | look       | yes    | yes     | yes     | no   | no     |
-//! | leave      | yes    | forgets | forgets | -    | forgets |
+//! | operation | Active        | Leaving     | Removed        | Left           | Broken        |
+//! |-----------|---------------|-------------|----------------|----------------|---------------|
+//! | send      | yes           | `GroupLeft` | `GroupRemoved` | `UnknownGroup` | `GroupBroken` |
+//! | receive   | yes           | yes         | `UnknownLink`  | `UnknownLink`  | `UnknownLink` |
+//! | commit    | facilitator   | `GroupLeft` | `GroupRemoved` | `UnknownGroup` | `GroupBroken` |
+//! | invite    | facilitator   | `GroupLeft` | `GroupRemoved` | `UnknownGroup` | `GroupBroken` |
+//! | look      | yes           | yes         | yes            | `UnknownGroup` | yes           |
+//! | leave     | member        | forgets     | forgets        | `UnknownGroup` | forgets       |
 //!
+//! Names in code type are the error or the refusal. A plain member's commit or invite is `NotFacilitator`. The only
+//! facilitator's leave is `LastFacilitator` while others remain, and forgets the group when nobody does.
 //! A group that was left is wiped at once. A joining device has no `Group` yet: that is [`crate::joining`].
 
 pub(crate) mod admit;
@@ -217,6 +219,23 @@ impl Group {
         Ok(())
     }
 
+    /// Takes over what this device had of the group before it was removed, and takes the rest away.
+    pub(crate) fn succeed(&mut self, cx: &mut Cx<'_>, mut before: Self) -> Result<(), Error> {
+        for id in before.history.by_arrival() {
+            let Some(row) = History::row(cx, before.net, &id)? else { continue };
+            self.history.adopt(cx, self.net, id, row, before.history.is_read(&id));
+            if let Some(entry) = before.outbox.get(&id) {
+                // Signed by who this person was then, it can only be kept.
+                let kept = outbox::Entry { sealed: None, waiting: false, ..entry.clone() };
+                self.outbox.set(cx, self.net, id, kept);
+            }
+        }
+        for (member, key) in std::mem::take(&mut before.verified) {
+            self.set_verified(cx, member, key);
+        }
+        before.wipe(cx)
+    }
+
     fn empty(net: NetId, id: GroupId, me: Identity, facts: Facts) -> Self {
         Self {
             net,
@@ -258,6 +277,10 @@ impl Group {
             self.facts.standing = StandingRow::Broken;
         }
         self.links = before.links;
+        // Frames that the step had sealed are lost: no peer may wait for them, or for an answer that never comes.
+        for link in self.links.values_mut() {
+            link.closes = Some(Time::ZERO);
+        }
         self.spread = before.spread;
         self.receipts = before.receipts;
         self.listening = before.listening;

@@ -103,6 +103,7 @@ impl Group {
             .outbox
             .iter()
             .filter(|(_, entry)| entry.sealed.is_none() && !entry.waiting && entry.expires > cx.now.sweep)
+            .filter(|(id, _)| self.is_mine(id))
             .map(|(id, entry)| (*id, entry.expires))
             .collect();
         intents.sort_by_key(|(id, _)| self.history.place(id));
@@ -114,6 +115,11 @@ impl Group {
             }
         }
         Ok(())
+    }
+
+    /// Whether a message was signed by who this person is now, and not before it was removed and came back.
+    fn is_mine(&self, id: &MsgId) -> bool {
+        self.history.place(id).is_some_and(|place| place.member == self.me.member())
     }
 
     /// Whether the head has gained a member since a message was accepted: the audience never widens silently (D1).
@@ -134,7 +140,7 @@ impl Group {
     /// The author's word: to the people who have joined since, too.
     pub(crate) fn release(&mut self, cx: &mut Cx<'_>, id: MsgId) -> Result<(), Error> {
         self.require_active()?;
-        let mut entry = self.outbox.get(&id).ok_or(Error::UnknownMessage)?.clone();
+        let mut entry = self.outbox.get(&id).filter(|_| self.is_mine(&id)).ok_or(Error::UnknownMessage)?.clone();
         entry.accepted_in = self.facts.head;
         entry.waiting = false;
         let state = entry.state();

@@ -66,6 +66,9 @@ impl Group {
         let (session, round) = Session::open(nonce, since, self.log.reconciled()).map_err(|_| Error::Broken)?;
         link.session = Some(session);
         link.comparing = true;
+        // Whatever was asked for and did not come is found again.
+        link.wants.clear();
+        link.asked.clear();
         self.say(cx, id, &Message::Reconcile(round));
         Ok(())
     }

@@ -100,13 +100,19 @@ impl Group {
         let device_key = self.roster()?.seat(&member).ok_or(Error::UnknownMember)?.credential.device_key;
         let key = Key::new(Table::Member, self.net, &[member.as_bytes()]);
         if verified {
-            cx.tx.write(key, &minicbor::bytes::ByteArray::from(device_key), None);
-            self.verified.insert(member, device_key);
+            self.set_verified(cx, member, device_key);
         } else {
             cx.tx.delete(key);
             self.verified.remove(&member);
         }
         Ok(())
+    }
+
+    /// Writes the mark for the keys that were compared.
+    pub(crate) fn set_verified(&mut self, cx: &mut Cx<'_>, member: MemberId, device_key: [u8; 32]) {
+        let key = Key::new(Table::Member, self.net, &[member.as_bytes()]);
+        cx.tx.write(key, &minicbor::bytes::ByteArray::from(device_key), None);
+        self.verified.insert(member, device_key);
     }
 
     /// All lines so far were shown.

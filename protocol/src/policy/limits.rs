@@ -19,7 +19,7 @@ pub const ADDRESS_BYTES_MAX: usize = 200;
 pub const INVITE_ADDRESSES_MAX: usize = 3;
 /// An invite as text.
 pub const INVITE_TEXT_MAX: usize = 2_048;
-/// Open invites of one group.
+/// Invites of one group that are open or remembered: each is a candidate in the hello.
 pub const INVITES_MAX: usize = 64;
 
 /// The largest envelope; anything larger goes by stream (PROTOCOL M3).

@@ -228,6 +228,9 @@ pub(crate) enum JoinRefusal {
     Full,
     #[n(4)]
     Malformed,
+    /// A member goes by that name.
+    #[n(5)]
+    NameTaken,
 }
 
 impl Message {

@@ -8,6 +8,8 @@ pub(crate) mod envelope;
 pub(crate) mod invite;
 pub(crate) mod message;
 pub(crate) mod signed;
+#[cfg(test)]
+mod vectors;
 
 use minicbor::{Decode, Encode};
 

@@ -3,11 +3,12 @@
 use kinfold_protocol::Client;
 use kinfold_protocol::error::{Error, Refusal};
 use kinfold_protocol::id::{GroupId, MsgId};
-use kinfold_protocol::persist::Key;
+use kinfold_protocol::persist::{Key, ReadError};
 use kinfold_protocol::step::{Event, Input, MessageState, Outcome, Output, Reply, Transmit};
 use kinfold_protocol::time::Time;
 
 use super::{Doom, Letter, World};
+use crate::disk::Trouble;
 use crate::facts::Ask;
 use crate::levers;
 use crate::network::Route;
@@ -27,6 +28,7 @@ struct Produced {
     answers: Vec<(Ask, Result<Reply, Error>)>,
     sent: Vec<(MsgId, Sent)>,
     commits: Vec<Key>,
+    read: Vec<(GroupId, Vec<MsgId>)>,
     judged: Vec<(Input, Route, Outcome)>,
 }
 
@@ -81,7 +83,11 @@ impl World {
                 return Err(format!("n{ix} gave one name to two messages"));
             }
         }
+        for (group, lines) in produced.read {
+            self.oracle.marks.read(ix, group, lines);
+        }
         for (ask, result) in produced.answers {
+            self.marked(ix, &ask, &result)?;
             self.facts.answered(ix, ask, Some(result), &mut self.levers);
         }
         let mut transmits = produced.transmits;
@@ -95,7 +101,7 @@ impl World {
         }
         // Told or not, it is so: a person sees it at the next start at the latest.
         for event in &produced.events {
-            self.tell(ix, &client, event);
+            self.tell(ix, &client, event)?;
         }
         if doom == Some(Doom::AfterFlush) {
             self.crash(ix, client);
@@ -104,7 +110,7 @@ impl World {
         for (input, route, outcome) in produced.judged {
             self.network.judged(ix, &input, route, &outcome, now, &mut self.levers);
         }
-        self.oracle.look(ix, &mut client, &self.clock, local, &mut self.levers)?;
+        self.look(ix, &mut client, local)?;
         let wake = now + self.dice.below(8);
         let node = self.node(ix);
         node.deadline = client.deadline();
@@ -130,9 +136,15 @@ impl World {
         }
         let shown = trace::input(&input);
         let kept = route.map(|route| (input.clone(), route));
-        let result = client.handle(input, now);
+        let framed = matches!(input, Input::Frame { .. });
+        let (result, failed) = self.handle(ix, client, input, now);
         self.trace.step(self.clock.elapsed_ms(), ix, &shown, result.as_ref());
         let output = match (result, ask) {
+            (Ok(_), _) if failed => return Err(format!("n{ix}: {shown}: it could not read, and says nothing")),
+            (Err(Error::Read(_)), ask) if failed => {
+                produced.answers.extend(ask.map(|ask| (ask, Err(Error::Read(ReadError)))));
+                return Ok(());
+            }
             (Ok(output), None) => output,
             (Ok(output), Some(ask)) => {
                 self.answered(ix, client, ask, &output, now, produced)?;
@@ -145,9 +157,12 @@ impl World {
                 return Ok(());
             }
         };
-        if let Outcome::Refused(
-            refusal @ (Refusal::BadSeal | Refusal::InvalidCommit | Refusal::Malformed | Refusal::Oversize),
-        ) = output.outcome
+        // A node whose step failed has sealed frames that it never sent: its next one does not open, and the link ends.
+        let parted = framed && !self.failed.is_empty() && output.outcome == Outcome::Refused(Refusal::BadSeal);
+        if !parted
+            && let Outcome::Refused(
+                refusal @ (Refusal::BadSeal | Refusal::InvalidCommit | Refusal::Malformed | Refusal::Oversize),
+            ) = output.outcome
         {
             return Err(format!("n{ix} refused what an honest peer sent: {shown}: {refusal}"));
         }
@@ -181,30 +196,87 @@ impl World {
             let group = self.group_of(*circle)?;
             produced.sent.push((*id, Oracle::accepted(ix, client, group, *id, now, text)?));
         }
+        if let Ask::Read { circle } = &ask {
+            let group = self.group_of(*circle)?;
+            let lines = client.history(group, None, now).map_err(|error| format!("n{ix}: no history: {error}"))?;
+            produced.read.push((group, lines.iter().map(|line| line.id).collect()));
+        }
         match &ask {
             Ask::Drop { id } => self.oracle.dropped(*id),
             Ask::Release { id } => self.oracle.released(*id, client),
-            Ask::Create { .. }
+            Ask::Connect
+            | Ask::Create { .. }
+            | Ask::Forget { .. }
             | Ask::Invite { .. }
             | Ask::Join { .. }
             | Ask::Leave { .. }
+            | Ask::Read { .. }
             | Ask::Remove { .. }
             | Ask::Retention { .. }
-            | Ask::Send { .. } => {}
+            | Ask::Revoke { .. }
+            | Ask::Send { .. }
+            | Ask::Verify { .. } => {}
             Ask::Mistake => return Err(format!("n{ix} did what no device may do")),
         }
         produced.answers.push((ask, Ok(reply.clone())));
         Ok(())
     }
 
+    /// One step, on a disk that may be in trouble. Whether a read failed.
+    fn handle(&mut self, ix: usize, client: &mut Client, input: Input, now: Time) -> (Result<Output, Error>, bool) {
+        let disk = self.node(ix).disk.clone();
+        if let Some(trouble) = self.node(ix).trouble.take() {
+            disk.trouble(trouble);
+        }
+        let result = client.handle(input, now);
+        let left = disk.heal();
+        let failed = left.is_some_and(|left| left.failed > 0);
+        if failed {
+            self.levers.pull(levers::READ_ERRORS);
+            self.failed.insert(ix);
+        } else {
+            let left = left.filter(|left: &Trouble| left.times > 0);
+            let trouble = &mut self.node(ix).trouble;
+            *trouble = trouble.or(left);
+        }
+        (result, failed)
+    }
+
+    /// What a device has been told to remember or to forget, and says that it does.
+    fn marked(&mut self, ix: usize, ask: &Ask, result: &Result<Reply, Error>) -> Result<(), String> {
+        match ask {
+            Ask::Verify { circle, member, verified } if result.is_ok() => {
+                let group = self.group_of(*circle)?;
+                self.oracle.marks.verify(ix, group, *member, *verified);
+            }
+            Ask::Forget { circle, net } if result.is_ok() => {
+                let words = (self.group_of(*circle)?, format!("-in-{circle}."));
+                self.oracle.marks.forget(ix, *net, words);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
     /// A face is told something.
-    pub(super) fn tell(&mut self, ix: usize, client: &Client, event: &Event) {
+    pub(super) fn tell(&mut self, ix: usize, client: &Client, event: &Event) -> Result<(), String> {
+        if let Event::Joined { net, .. } = event
+            && self.facts.is_revoked(ix, *net)
+        {
+            return Err(format!("n{ix} came in by an invite that was taken back"));
+        }
+        if let Event::JoinFailed { net, .. } = event
+            && self.facts.is_revoked(ix, *net)
+        {
+            self.levers.pull(levers::KEPT_OUT);
+        }
         if let Event::State { state: MessageState::Waiting, .. } = event {
             self.levers.pull(levers::WAITED);
         }
         if self.facts.told(ix, client, event) {
             self.levers.pull(levers::JOINS);
         }
+        Ok(())
     }
 
     fn crash(&mut self, ix: usize, client: Client) {

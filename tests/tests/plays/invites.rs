@@ -1,9 +1,11 @@
 //! Invites that must not open the door.
 
 use kinfold_protocol::error::{Error, Refusal};
-use kinfold_protocol::id::NetId;
+use kinfold_protocol::id::{GroupId, InviteId, NetId};
+use kinfold_protocol::limits::INVITES_MAX;
 use kinfold_protocol::persist::{Key, Table, WriteBatch};
 use kinfold_protocol::step::{Command, Event, Input};
+use kinfold_protocol::view::InviteState;
 
 use crate::stage::{ANA, BEN, CHI, Stage};
 
@@ -104,4 +106,30 @@ fn move_invite(stage: &mut Stage, from: NetId, to: Option<NetId>) {
     stage.person(ANA).disk.stage(WriteBatch { rows, urgent: false });
     stage.person(ANA).disk.flush();
     stage.restart(ANA);
+}
+
+/// Used and revoked invites make room for new ones; open ones do not.
+#[test]
+fn a_facilitator_can_invite_as_many_as_the_group_holds() {
+    let (mut stage, group) = Stage::group([0; 3], &[BEN]);
+    let now = stage.clock(ANA);
+    for _ in 0..2 * INVITES_MAX {
+        stage.invite(group, 3_600);
+        let id = open(&mut stage, group)[0];
+        stage.ask(ANA, Command::RevokeInvite { group, invite: id });
+    }
+    let listed = stage.person(ANA).client.invites(group, now).unwrap();
+    assert!(listed.iter().any(|invite| invite.state == InviteState::Used), "Ben's answer may still be needed");
+    for _ in 0..INVITES_MAX {
+        stage.invite(group, 3_600);
+    }
+    let invite = Command::Invite { group, valid: std::time::Duration::from_secs(3_600) };
+    assert_eq!(stage.give(ANA, Input::Command(invite)), Err(Error::Full));
+    assert_eq!(open(&mut stage, group).len(), INVITES_MAX);
+}
+
+fn open(stage: &mut Stage, group: GroupId) -> Vec<InviteId> {
+    let now = stage.clock(ANA);
+    let invites = stage.person(ANA).client.invites(group, now).unwrap();
+    invites.iter().filter(|invite| invite.state == InviteState::Open).map(|invite| invite.id).collect()
 }

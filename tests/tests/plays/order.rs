@@ -81,6 +81,36 @@ fn a_clock_set_ten_years_fast_and_two_hours_slow_destroys_nothing_and_is_correct
     set_wrong(&mut stage, 0, 4, 7);
 }
 
+/// PROTOCOL D4, E1: the clock is set while everybody is connected.
+#[test]
+fn a_clock_that_is_set_under_way_is_corrected_by_those_who_are_there() {
+    for ahead_ms in [-2 * HOUR_MS, 24 * HOUR_MS, YEARS_MS] {
+        let (mut stage, _) = Stage::three();
+        stage.say(ANA, "before");
+        stage.pass(1_000_000);
+        stage.person(BEN).ahead_ms = ahead_ms;
+        stage.give(BEN, Input::Deadline).unwrap();
+        stage.pass(60_000);
+        assert_eq!(stage.view(BEN).connected, 2);
+        assert_eq!(stage.texts(BEN), ["before"]);
+        let asked = stage.say(ANA, "what time is it");
+        let answered = stage.say(BEN, "the same as with you");
+        stage.pass(2_000);
+        assert_eq!(order(&mut stage, CHI)[1..], [asked, answered]);
+        all_agree(&mut stage, 3);
+        // And back, without any repair.
+        stage.person(BEN).ahead_ms = 0;
+        stage.give(BEN, Input::Deadline).unwrap();
+        stage.pass(60_000);
+        stage.say(BEN, "set right");
+        stage.pass(2_000);
+        all_agree(&mut stage, 4);
+        let truth = stage.truth();
+        let last = stage.lines(CHI).pop().unwrap().sent;
+        assert!(last <= truth && truth.since(last) < Duration::from_secs(60), "{ahead_ms}");
+    }
+}
+
 /// PROTOCOL D1.
 #[test]
 fn what_was_said_alone_waits_for_its_author_when_somebody_joins() {
@@ -134,5 +164,25 @@ fn a_receipt_that_a_crash_prevented_is_sent_after_it() {
         assert_ne!(stage.state(ANA, id), Some(MessageState::Received { by: 1, of: 1 }));
         stage.pass(60_000);
         assert_eq!(stage.state(ANA, id), Some(MessageState::Received { by: 1, of: 1 }));
+    }
+}
+
+/// PROTOCOL D5: what a peer lists in reconciliation, it holds; which of the two opened the link makes no difference.
+#[test]
+fn an_author_learns_at_the_next_meeting_that_others_hold_what_was_said_before_the_power_went() {
+    for (author, peer) in [(ANA, BEN), (BEN, ANA)] {
+        let (mut stage, _) = Stage::three();
+        let id = stage.say(author, "was here");
+        assert_eq!(stage.texts(peer), ["was here"]);
+        // The power goes everywhere before the 200 ms of a `have` are over.
+        for who in [ANA, BEN, CHI] {
+            stage.offline(who);
+            stage.restart(who);
+        }
+        stage.online(ANA);
+        stage.online(BEN);
+        stage.pass(3_600_000);
+        let state = stage.state(author, id);
+        assert!(matches!(state, Some(MessageState::Held | MessageState::Received { .. })), "{author}: {state:?}");
     }
 }

@@ -1,6 +1,16 @@
-//! The stage: clients over disks in memory, and a carrier between them that keeps a copy of every envelope.
+//! The stage: clients over disks in memory, and a carrier between them that keeps a copy of every envelope. Where the
+//! simulator throws dice, a play on a stage says what happens.
+
+#![expect(
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "for tests, which fail by panicking"
+)]
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
 use std::time::Duration;
 
 use kinfold_protocol::Client;
@@ -11,64 +21,89 @@ use kinfold_protocol::step::{
 };
 use kinfold_protocol::time::Time;
 use kinfold_protocol::view::GroupView;
-use kinfold_tests::disk::Disk;
 use zeroize::Zeroizing;
+
+use crate::disk::Disk;
 
 /// A day like any other, in the middle of an hour.
 const BEGIN_MS: u64 = 1_790_000_000_000;
-/// Steps in one stretch of time from which nothing is happening any more but a loop.
-const STEPS_MAX: u32 = 3_000;
+/// Steps of one device in one stretch of time from which nothing is happening any more but a loop.
+const STEPS_MAX: usize = 1_000;
 
-pub(crate) const ANA: usize = 0;
-pub(crate) const BEN: usize = 1;
-pub(crate) const CHI: usize = 2;
-const NAMES: [&str; 3] = ["Ana", "Ben", "Chi"];
+/// The founder of every group.
+pub const ANA: usize = 0;
+/// Her first guest.
+pub const BEN: usize = 1;
+/// Her second guest.
+pub const CHI: usize = 2;
 
 /// One person's device.
-pub(crate) struct Person {
-    pub(crate) client: Client,
-    pub(crate) disk: Disk,
+#[derive(Debug)]
+pub struct Person {
+    /// What the device knows.
+    pub client: Client,
+    /// What it keeps.
+    pub disk: Disk,
     /// Everything that was told.
-    pub(crate) events: Vec<Event>,
+    pub events: Vec<Event>,
     /// How far the clock is ahead of the truth.
-    pub(crate) ahead_ms: i64,
+    pub ahead_ms: i64,
     online: bool,
     admitted: BTreeSet<LinkId>,
 }
 
 /// What was given to the network.
-pub(crate) struct Sent {
-    pub(crate) by: usize,
-    pub(crate) bytes: Vec<u8>,
+#[derive(Debug)]
+pub struct Sent {
+    /// Whose.
+    pub by: usize,
+    /// What.
+    pub bytes: Vec<u8>,
 }
 
 type End = (usize, NetId);
 
-/// Everything there is.
+/// Something to do before a person's device runs; nothing, unless said otherwise.
 #[derive(Default)]
-pub(crate) struct Stage {
-    pub(crate) people: Vec<Person>,
+pub struct Before(pub Option<Box<dyn Fn(usize)>>);
+
+impl fmt::Debug for Before {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Before({})", self.0.is_some())
+    }
+}
+
+/// Everything there is.
+#[derive(Debug, Default)]
+pub struct Stage {
+    /// Everybody, by number.
+    pub people: Vec<Person>,
     /// Every envelope that anybody published, in order.
-    pub(crate) published: Vec<Sent>,
+    pub published: Vec<Sent>,
     /// Every frame: who sent it to whom.
-    pub(crate) frames: Vec<(usize, usize)>,
+    pub frames: Vec<(usize, usize)>,
     /// Networks at whose addresses another network answers.
-    pub(crate) redirects: BTreeMap<NetId, NetId>,
+    pub redirects: BTreeMap<NetId, NetId>,
     /// Whether gossip is lost.
-    pub(crate) hold: bool,
+    pub hold: bool,
+    /// Whether everybody reaches Ana only.
+    pub star: bool,
+    /// What is done before a person's device runs.
+    pub before: Before,
     after_ms: u64,
     stations: BTreeSet<End>,
     cables: BTreeMap<LinkId, [End; 2]>,
     on_the_way: VecDeque<(usize, Input)>,
     links: u64,
-    seeds: u8,
+    seeds: u64,
 }
 
 impl Stage {
-    /// Three devices with clocks that are so far off, and no group.
-    pub(crate) fn empty(ahead_ms: [i64; 3]) -> Self {
+    /// Devices with clocks that are so far off, and no group.
+    #[must_use]
+    pub fn empty(ahead_ms: &[i64]) -> Self {
         let mut stage = Self::default();
-        for ahead_ms in ahead_ms {
+        for ahead_ms in ahead_ms.iter().copied() {
             let (disk, seed) = (Disk::default(), stage.seed());
             let now = Time::from_ms(BEGIN_MS).shifted(ahead_ms);
             let (client, output) = Client::open_seeded(Box::new(disk.clone()), seed, now).unwrap();
@@ -80,91 +115,127 @@ impl Stage {
     }
 
     /// Ana's group, with these people in it and linked to each other.
-    pub(crate) fn group(ahead_ms: [i64; 3], guests: &[usize]) -> (Self, GroupId) {
-        let mut stage = Self::empty(ahead_ms);
+    #[must_use]
+    pub fn group(ahead_ms: [i64; 3], guests: &[usize]) -> (Self, GroupId) {
+        let mut stage = Self::empty(&ahead_ms);
+        let group = stage.found(guests);
+        (stage, group)
+    }
+
+    /// Ana founds her group and lets these people in.
+    pub fn found(&mut self, guests: &[usize]) -> GroupId {
         let create = Command::CreateGroup { name: "Circle".into(), display_name: "Ana".into() };
-        let Reply::Group(group) = stage.ask(ANA, create) else { panic!("no group") };
+        let Reply::Group(group) = self.ask(ANA, create) else { panic!("no group") };
         for guest in guests {
-            stage.join(group, *guest);
+            self.join(group, *guest);
         }
-        stage.pass(5_000);
+        self.pass(5_000);
         for who in [ANA].iter().chain(guests) {
-            assert_eq!(stage.view(*who).connected, guests.len());
+            assert_eq!(self.view(*who).connected, guests.len());
+        }
+        group
+    }
+
+    /// A group of so many people who all reach Ana.
+    #[must_use]
+    pub fn star(people: usize) -> (Self, GroupId) {
+        let mut stage = Self::empty(&vec![0; people]);
+        stage.star = true;
+        let create = Command::CreateGroup { name: "Circle".into(), display_name: name(ANA) };
+        let Reply::Group(group) = stage.ask(ANA, create) else { panic!("no group") };
+        for guest in 1..people {
+            stage.join(group, guest);
         }
         (stage, group)
     }
 
     /// Ana, Ben and Chi, with clocks that are right.
-    pub(crate) fn three() -> (Self, GroupId) {
+    pub fn three() -> (Self, GroupId) {
         Self::group([0; 3], &[BEN, CHI])
     }
 
     /// Ana lets somebody in.
-    pub(crate) fn join(&mut self, group: GroupId, guest: usize) {
+    pub fn join(&mut self, group: GroupId, guest: usize) {
         let invite = self.invite(group, 86_400);
         self.try_join(guest, invite);
         assert!(self.person(guest).events.iter().any(|event| matches!(event, Event::Joined { .. })));
     }
 
     /// An invite of Ana's.
-    pub(crate) fn invite(&mut self, group: GroupId, secs: u64) -> Zeroizing<String> {
+    pub fn invite(&mut self, group: GroupId, secs: u64) -> Zeroizing<String> {
         let valid = Duration::from_secs(secs);
         let Reply::Invite { text, .. } = self.ask(ANA, Command::Invite { group, valid }) else { panic!("no invite") };
         text
     }
 
-    pub(crate) fn try_join(&mut self, guest: usize, invite: Zeroizing<String>) {
-        self.ask(guest, Command::Join { invite, display_name: NAMES[guest].into() });
+    /// Somebody tries to come in by an invite.
+    pub fn try_join(&mut self, guest: usize, invite: Zeroizing<String>) {
+        self.ask(guest, Command::Join { invite, display_name: name(guest) });
         self.pass(3_000);
     }
 
-    pub(crate) fn person(&mut self, who: usize) -> &mut Person {
+    /// One person.
+    pub fn person(&mut self, who: usize) -> &mut Person {
         &mut self.people[who]
     }
 
     /// What a device takes the time for.
-    pub(crate) fn clock(&self, who: usize) -> Time {
+    #[must_use]
+    pub fn clock(&self, who: usize) -> Time {
         Time::from_ms(BEGIN_MS + self.after_ms).shifted(self.people[who].ahead_ms)
     }
 
     /// The true time.
-    pub(crate) fn truth(&self) -> Time {
+    #[must_use]
+    pub fn truth(&self) -> Time {
         Time::from_ms(BEGIN_MS + self.after_ms)
     }
 
-    pub(crate) fn seed(&mut self) -> [u8; 32] {
+    /// Entropy that was never used before.
+    pub fn seed(&mut self) -> [u8; 32] {
         self.seeds += 1;
-        [self.seeds; 32]
+        let mut seed = [0; 32];
+        seed[..8].copy_from_slice(&self.seeds.to_be_bytes());
+        seed
     }
 
     /// Gives a device one input and makes true what follows, but carries nothing yet.
-    pub(crate) fn give(&mut self, who: usize, input: Input) -> Result<Outcome, Error> {
+    pub fn give(&mut self, who: usize, input: Input) -> Result<Outcome, Error> {
         let now = self.clock(who);
+        self.turn_to(who);
         let output = self.people[who].client.handle(input, now)?;
         Ok(self.make_true(who, output))
     }
 
+    fn turn_to(&self, who: usize) {
+        if let Some(before) = &self.before.0 {
+            before(who);
+        }
+    }
+
     /// Gives a device an envelope as gossip brings it.
-    pub(crate) fn gossip(&mut self, who: usize, bytes: &[u8]) -> Outcome {
+    pub fn gossip(&mut self, who: usize, bytes: &[u8]) -> Outcome {
         let input = Input::Gossip { net: self.net(who), link: None, bytes: bytes.to_vec() };
         self.give(who, input).unwrap()
     }
 
     /// A person asks, and everything that follows at once happens.
-    pub(crate) fn ask(&mut self, who: usize, command: Command) -> Reply {
+    pub fn ask(&mut self, who: usize, command: Command) -> Reply {
         let Outcome::Applied(reply) = self.give(who, Input::Command(command)).unwrap() else { panic!("not applied") };
         self.settle();
         reply
     }
 
-    pub(crate) fn say(&mut self, who: usize, text: &str) -> MsgId {
+    /// Somebody says something in its only group.
+    pub fn say(&mut self, who: usize, text: &str) -> MsgId {
         let group = self.view(who).group;
         let command = Command::Send { group, text: Zeroizing::new(text.into()), expires: None };
         let Reply::Message { id, .. } = self.ask(who, command) else { panic!("no message") };
         id
     }
 
-    pub(crate) fn make_true(&mut self, who: usize, output: Output) -> Outcome {
+    /// Makes a step durable, then carries it out.
+    pub fn make_true(&mut self, who: usize, output: Output) -> Outcome {
         let person = &mut self.people[who];
         person.disk.stage(output.batch);
         person.disk.flush();
@@ -174,16 +245,21 @@ impl Stage {
         output.outcome
     }
 
-    pub(crate) fn carry_out(&mut self, who: usize, transmits: Vec<Transmit>, events: Vec<Event>) {
+    /// What follows once a step is durable.
+    pub fn carry_out(&mut self, who: usize, transmits: Vec<Transmit>, events: Vec<Event>) {
         for transmit in transmits {
             self.carry(who, transmit);
         }
         self.people[who].events.extend(events);
     }
 
+    fn steps_max(&self) -> usize {
+        STEPS_MAX * self.people.len()
+    }
+
     /// Carries until nothing is on its way.
-    pub(crate) fn settle(&mut self) {
-        for _ in 0..STEPS_MAX {
+    pub fn settle(&mut self) {
+        for _ in 0..self.steps_max() {
             let Some((to, input)) = self.on_the_way.pop_front() else { return };
             self.give(to, input).unwrap();
         }
@@ -191,7 +267,7 @@ impl Stage {
     }
 
     /// Carries only until something is true.
-    pub(crate) fn settle_until(&mut self, done: impl Fn(&Self) -> bool) {
+    pub fn settle_until(&mut self, done: impl Fn(&Self) -> bool) {
         while !done(self) {
             let (to, input) = self.on_the_way.pop_front().unwrap();
             self.give(to, input).unwrap();
@@ -199,10 +275,10 @@ impl Stage {
     }
 
     /// Time passes; deadlines are kept.
-    pub(crate) fn pass(&mut self, ms: u64) {
+    pub fn pass(&mut self, ms: u64) {
         let end = self.after_ms + ms;
         self.settle();
-        for _ in 0..STEPS_MAX {
+        for _ in 0..self.steps_max() {
             let deadlines = (0..self.people.len()).filter_map(|who| {
                 let wait = self.people[who].client.deadline()?.since(self.clock(who));
                 Some((self.after_ms + u64::try_from(wait.as_millis()).unwrap(), who))
@@ -262,7 +338,7 @@ impl Stage {
         let net = NetId(net.parse().unwrap());
         let to = (who.parse().unwrap(), self.redirects.get(&net).copied().unwrap_or(net));
         let up = |end: End| self.people[end.0].online && self.stations.contains(&end);
-        if from.0 == to.0 || !up(from) || !up(to) {
+        if from.0 == to.0 || !up(from) || !up(to) || (self.star && from.0 != ANA && to.0 != ANA) {
             self.on_the_way.push_back((from.0, Input::DialFailed { net: from.1, address }));
             return;
         }
@@ -270,7 +346,8 @@ impl Stage {
         let link = LinkId(self.links);
         self.cables.insert(link, [from, to]);
         for (end, other, address) in [(from, to, Some(address)), (to, from, None)] {
-            let ends = Ends { local: vec![u8::try_from(end.0).unwrap()], remote: vec![u8::try_from(other.0).unwrap()] };
+            let name = |end: End| end.0.to_be_bytes().to_vec();
+            let ends = Ends { local: name(end), remote: name(other) };
             self.on_the_way.push_back((end.0, Input::Connected { net: end.1, link, ends, address }));
         }
     }
@@ -289,34 +366,36 @@ impl Stage {
     }
 
     /// A link between two people.
-    pub(crate) fn link(&self, one: usize, other: usize) -> LinkId {
+    #[must_use]
+    pub fn link(&self, one: usize, other: usize) -> LinkId {
         let between = |ends: &[End; 2]| ends.iter().all(|end| end.0 == one || end.0 == other);
         *self.cables.iter().find(|(_, ends)| between(ends)).unwrap().0
     }
 
     /// Takes a device from the network, with all that is on its way to it.
-    pub(crate) fn lose(&mut self, who: usize) {
+    pub fn lose(&mut self, who: usize) {
         self.on_the_way.retain(|(to, _)| *to != who);
         self.offline(who);
     }
 
     /// Takes a device from the network.
-    pub(crate) fn offline(&mut self, who: usize) {
+    pub fn offline(&mut self, who: usize) {
         self.people[who].online = false;
         self.cut(|ends| ends.iter().any(|end| end.0 == who));
         self.settle();
     }
 
     /// Brings it back, and lets it find the others.
-    pub(crate) fn online(&mut self, who: usize) {
+    pub fn online(&mut self, who: usize) {
         self.people[who].online = true;
         self.pass(120_000);
     }
 
     /// The device goes down without a word and comes up over the same rows.
-    pub(crate) fn restart(&mut self, who: usize) {
+    pub fn restart(&mut self, who: usize) {
         self.cut(|ends| ends.iter().any(|end| end.0 == who));
         let (disk, seed, now) = (self.people[who].disk.clone(), self.seed(), self.clock(who));
+        self.turn_to(who);
         let (client, output) = Client::open_seeded(Box::new(disk), seed, now).unwrap();
         self.people[who].client = client;
         self.on_the_way.retain(|(to, _)| *to != who);
@@ -324,43 +403,58 @@ impl Stage {
         self.settle();
     }
 
-    pub(crate) fn view(&self, who: usize) -> GroupView {
+    /// A person's first group.
+    #[must_use]
+    pub fn view(&self, who: usize) -> GroupView {
         self.people[who].client.groups().remove(0)
     }
 
-    pub(crate) fn net(&self, who: usize) -> NetId {
+    /// Its network.
+    #[must_use]
+    pub fn net(&self, who: usize) -> NetId {
         self.view(who).net
     }
 
-    pub(crate) fn lines(&mut self, who: usize) -> Vec<Line> {
+    /// What a person sees.
+    pub fn lines(&mut self, who: usize) -> Vec<Line> {
         let (group, now) = (self.view(who).group, self.clock(who));
         self.people[who].client.history(group, None, now).unwrap()
     }
 
     /// What stands in a history, in order.
-    pub(crate) fn texts(&mut self, who: usize) -> Vec<String> {
+    pub fn texts(&mut self, who: usize) -> Vec<String> {
         self.lines(who).iter().filter_map(text_of).collect()
     }
 
     /// What was told, in the order of telling.
-    pub(crate) fn told(&self, who: usize) -> Vec<String> {
+    #[must_use]
+    pub fn told(&self, who: usize) -> Vec<String> {
         let line = |event: &Event| if let Event::Line { line, .. } = event { text_of(line) } else { None };
         self.people[who].events.iter().filter_map(line).collect()
     }
 
-    pub(crate) fn state(&mut self, who: usize, id: MsgId) -> Option<MessageState> {
+    /// How far a message has come, as its author sees it.
+    pub fn state(&mut self, who: usize, id: MsgId) -> Option<MessageState> {
         self.lines(who).into_iter().find(|line| line.id == id).map(|line| line.state)
     }
 
-    pub(crate) fn member(&self, who: usize) -> MemberId {
+    /// Who a person is in its first group.
+    #[must_use]
+    pub fn member(&self, who: usize) -> MemberId {
         let members = self.people[who].client.members(self.view(who).group).unwrap();
         members.iter().find(|member| member.own).unwrap().member
     }
 
-    pub(crate) fn names(&self, who: usize) -> Vec<String> {
+    /// The people that a person sees in its first group.
+    #[must_use]
+    pub fn names(&self, who: usize) -> Vec<String> {
         let members = self.people[who].client.members(self.view(who).group).unwrap();
         members.into_iter().map(|member| member.name).collect()
     }
+}
+
+fn name(who: usize) -> String {
+    ["Ana", "Ben", "Chi"].get(who).map_or_else(|| format!("Guest {who}"), |name| (*name).to_owned())
 }
 
 fn text_of(line: &Line) -> Option<String> {
