@@ -4,9 +4,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use crate::span;
+use crate::{given, span};
 
 /// Private group talk without a server.
 ///
@@ -41,11 +41,12 @@ pub(crate) struct Global {
     pub(crate) passphrase_fd: Option<u32>,
 
     /// Listen at this address only; port 0 means each group's own port. May be given more than once
-    #[arg(long, global = true, value_name = "MULTIADDR")]
+    // Told in the help of `up` alone, which alone uses it; scripts may write it before or after any verb.
+    #[arg(long, global = true, hide = true, value_name = "MULTIADDR")]
     pub(crate) listen: Vec<String>,
 
     /// Do not look for others on the local network
-    #[arg(long, global = true)]
+    #[arg(long, global = true, hide = true)]
     pub(crate) no_lan: bool,
 }
 
@@ -56,14 +57,19 @@ pub(crate) enum Verb {
     Demo,
     /// Set Kinfold up on this device, with a passphrase
     Init,
-    /// Start Kinfold; it runs until `kinfold down` or Ctrl-C
+    /// Start Kinfold; it runs until `kinfold down`, Ctrl-C, or the window is closed
+    #[command(after_help = "\
+Where it listens:
+  --listen <MULTIADDR>  Listen at this address only, as /ip4/0.0.0.0/tcp/0; port 0 means each group's own
+                        port. May be given more than once
+  --no-lan              Do not look for others on the local network")]
     Up,
     /// Make a group, look at groups, leave one
     #[command(subcommand)]
     Group(GroupVerb),
     /// Invite one person into a group; list or take back invites
     Invite(InviteArgs),
-    /// Join a group with an invite
+    /// Join a group with an invite, which is asked for or read from standard input
     Join(JoinArgs),
     /// Read and write in one window
     Chat(ChatArgs),
@@ -125,12 +131,28 @@ pub(crate) enum GroupVerb {
     /// Show one group
     Show(InGroup),
     /// Leave a group
-    Leave(InGroup),
+    Leave(LeaveArgs),
+}
+
+/// `group leave ...`
+#[derive(Args, Debug)]
+pub(crate) struct LeaveArgs {
+    /// The group's name, or the beginning of its id
+    pub(crate) group: String,
+    /// Do not ask whether that is meant
+    #[arg(long)]
+    pub(crate) yes: bool,
 }
 
 /// `invite ...`
 #[derive(Args, Debug)]
-#[command(subcommand_negates_reqs = true)]
+#[command(
+    subcommand_negates_reqs = true,
+    override_usage = "\
+kinfold invite [OPTIONS] <GROUP>
+       kinfold invite list <GROUP>
+       kinfold invite revoke <GROUP> <ID>"
+)]
 pub(crate) struct InviteArgs {
     /// The group's name, or the beginning of its id
     #[arg(required = true)]
@@ -138,6 +160,9 @@ pub(crate) struct InviteArgs {
     /// How long the invite is good for, as 30m, 12h or 7d [otherwise one day]
     #[arg(long, value_name = "SPAN", value_parser = span::parse)]
     pub(crate) valid: Option<Duration>,
+    /// Show the invite as a QR code too, also where it does not fit on the screen
+    #[arg(long, conflicts_with = "no_qr")]
+    pub(crate) qr: bool,
     /// Print the invite without its QR code
     #[arg(long)]
     pub(crate) no_qr: bool,
@@ -162,11 +187,16 @@ pub(crate) enum InviteVerb {
 /// `join ...`
 #[derive(Args, Debug)]
 pub(crate) struct JoinArgs {
-    /// The invite, from `kinfold:` to its end; `-` reads it from standard input
-    pub(crate) invite: String,
+    /// The invite; better left out, for others on this computer can see it here. Without it Kinfold asks, or reads
+    /// standard input
+    #[arg(conflicts_with = "cancel")]
+    pub(crate) invite: Option<String>,
     /// Your name in this group
-    #[arg(long)]
+    #[arg(long, conflicts_with = "cancel")]
     pub(crate) name: Option<String>,
+    /// Stop trying to join: give up every join that has not ended
+    #[arg(long)]
+    pub(crate) cancel: bool,
 }
 
 /// `chat ...`
@@ -174,9 +204,12 @@ pub(crate) struct JoinArgs {
 pub(crate) struct ChatArgs {
     /// The group's name, or the beginning of its id
     pub(crate) group: String,
-    /// How many earlier lines to show first
-    #[arg(long, value_name = "N", default_value_t = 20)]
+    /// How many earlier lines to show first, at least; what is unread is always shown
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = given::number)]
     pub(crate) last: u64,
+    /// Read whole lines and never draw over anything, as a screen reader likes it
+    #[arg(long)]
+    pub(crate) plain: bool,
 }
 
 /// `send ...`
@@ -184,7 +217,7 @@ pub(crate) struct ChatArgs {
 pub(crate) struct SendArgs {
     /// The group's name, or the beginning of its id
     pub(crate) group: String,
-    /// What to say; `-` reads it from standard input
+    /// What to say, in one or several words; `-` reads it from standard input
     #[arg(required = true)]
     pub(crate) text: Vec<String>,
     /// Let this message be gone sooner, as 5s, 30m or 12h
@@ -197,8 +230,8 @@ pub(crate) struct SendArgs {
 pub(crate) struct HistoryArgs {
     /// The group's name, or the beginning of its id
     pub(crate) group: String,
-    /// Only the newest lines
-    #[arg(long, value_name = "N")]
+    /// Only the newest lines; if that leaves out something unread, everything stays marked as unread
+    #[arg(long, value_name = "N", value_parser = given::count)]
     pub(crate) last: Option<u64>,
     /// Let the lines stay marked as not read
     #[arg(long)]
@@ -223,10 +256,13 @@ pub(crate) struct VerifyArgs {
     /// The person's name, or the beginning of the id
     pub(crate) member: String,
     /// You have compared the codes, and they are the same
-    #[arg(long)]
+    #[arg(long, conflicts_with = "undo")]
     pub(crate) confirm: bool,
-    /// Print the code without its QR code
+    /// Take that back: the codes count as not compared
     #[arg(long)]
+    pub(crate) undo: bool,
+    /// Understood for the sake of older scripts
+    #[arg(long, hide = true)]
     pub(crate) no_qr: bool,
 }
 
@@ -237,6 +273,9 @@ pub(crate) struct RemoveArgs {
     pub(crate) group: String,
     /// The person's name, or the beginning of the id
     pub(crate) member: String,
+    /// Do not ask whether that is meant
+    #[arg(long)]
+    pub(crate) yes: bool,
 }
 
 /// `retention ...`
@@ -251,6 +290,10 @@ pub(crate) struct RetentionArgs {
 
 /// `outbox ...`
 #[derive(Args, Debug)]
+#[command(override_usage = "\
+kinfold outbox [OPTIONS] [GROUP]
+       kinfold outbox send <ID>
+       kinfold outbox drop <ID>")]
 pub(crate) struct OutboxArgs {
     /// One group only, by name or the beginning of its id
     pub(crate) group: Option<String>,
@@ -288,10 +331,43 @@ pub(crate) fn wants_json(arguments: &[OsString]) -> bool {
     arguments.iter().take_while(|argument| *argument != "--").any(|argument| argument == "--json")
 }
 
+/// The arguments with the words of a message last, behind `--`, so that a text that begins with a dash is a text. Only a
+/// word that could be a flag is left to be one: a slip in a flag must not become a message.
+pub(crate) fn with_text_apart(arguments: Vec<OsString>) -> Vec<OsString> {
+    let takes_value = |flag: &str| {
+        let name = flag.trim_start_matches('-');
+        let command = Cli::command();
+        let send = command.find_subcommand("send").map(clap::Command::get_arguments);
+        command
+            .get_arguments()
+            .chain(send.into_iter().flatten())
+            .any(|known| known.get_long() == Some(name) && known.get_action().takes_values())
+    };
+    let is_flag = |word: &str| word.len() > 1 && word.starts_with('-') && !word.contains(char::is_whitespace);
+    let (mut flags, mut words, mut verb) = (Vec::new(), Vec::new(), None);
+    let mut rest = arguments.iter().skip(1);
+    while let Some(argument) = rest.next() {
+        let Some(word) = argument.to_str() else { return arguments };
+        if word == "--" {
+            words.extend(rest.by_ref().cloned());
+        } else if is_flag(word) {
+            flags.push(argument.clone());
+            if takes_value(word) {
+                flags.extend(rest.next().cloned());
+            }
+        } else if verb.is_none() {
+            verb = Some(argument.clone());
+        } else {
+            words.push(argument.clone());
+        }
+    }
+    let (Some(program), Some(verb)) = (arguments.first(), verb.filter(|verb| verb == "send")) else { return arguments };
+    let before = [program.clone(), verb];
+    before.into_iter().chain(flags).chain([OsString::from("--")]).chain(words).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     fn parse(line: &[&str]) -> Cli {
@@ -345,6 +421,36 @@ mod tests {
         assert_eq!((args.text.join(" ").as_str(), args.expires), ("two words", Some(Duration::from_secs(5))));
         let Verb::Send(args) = parse(&["send", "g", "--", "--json"]).verb else { panic!("send") };
         assert_eq!(args.text, ["--json"]);
+    }
+
+    #[test]
+    fn a_text_that_begins_with_a_dash_is_a_text_and_a_slip_in_a_flag_is_not() {
+        let apart = |line: &[&str]| {
+            let arguments = std::iter::once("kinfold").chain(line.iter().copied()).map(OsString::from).collect();
+            Cli::try_parse_from(with_text_apart(arguments))
+        };
+        for (line, text) in [
+            (&["send", "g", "- a list"][..], "- a list"),
+            (&["send", "g", "--", "--json"], "--json"),
+            (&["send", "g", "--it is so", "--json"], "--it is so"),
+            (&["--json", "send", "--expires", "5s", "g", "-", "one"], "- one"),
+            (&["send", "g", "two", "words", "--data-dir", "d"], "two words"),
+        ] {
+            let Verb::Send(args) = apart(line).expect("understood").verb else { panic!("send") };
+            assert_eq!((args.group.as_str(), args.text.join(" ").as_str()), ("g", text), "{line:?}");
+        }
+        assert!(apart(&["send", "g", "soon gone", "--expire", "5s"]).is_err(), "never a message for a week");
+        assert!(apart(&["send", "g"]).is_err());
+        assert!(matches!(apart(&["history", "g"]).expect("understood").verb, Verb::History(_)));
+    }
+
+    #[test]
+    fn join_is_told_to_stop_without_an_invite() {
+        let Verb::Join(args) = parse(&["join"]).verb else { panic!("join") };
+        assert!(args.invite.is_none() && !args.cancel);
+        let Verb::Join(args) = parse(&["join", "--cancel"]).verb else { panic!("join") };
+        assert!(args.cancel);
+        assert!(Cli::try_parse_from(["kinfold", "join", "kinfold:abc", "--cancel"]).is_err());
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! Why a verb did not do its work, and with which number the program ends. The words of most refusals come from the
-//! node's table; here are only those of the command line itself.
+//! node's table, and those of the command line itself from [`crate::local`].
 
 use std::io;
 
+use clap::error::{ContextKind, ContextValue};
 use kinfold_node::NodeError;
 use kinfold_node::control::errors::WireError;
 use kinfold_node::control::{ApiError, ErrorKind};
+
+pub(crate) use crate::local::Local;
 
 /// The result of a verb.
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
@@ -36,94 +39,6 @@ pub(crate) struct Error {
     pub(crate) hint: Option<String>,
 }
 
-/// What only the command line can run into.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Local {
-    BadAnswer,
-    BadInput,
-    InputTooLong,
-    LostContact,
-    NoDataDir,
-    NoPassphrase,
-    NoRuntime,
-    NoTerminal,
-    OutputClosed,
-    PassphraseUnreadable,
-    PassphrasesDiffer,
-    TooSlow,
-}
-
-impl From<Local> for Error {
-    fn from(local: Local) -> Self {
-        let (exit, code, message, hint) = match local {
-            Local::BadAnswer => (
-                Exit::Bug,
-                "bad_answer_here",
-                "the answer could not be understood",
-                "`kinfold version` and `kinfold status` show whether two versions are mixed",
-            ),
-            Local::BadInput => (
-                Exit::Refused,
-                "bad_input",
-                "what was given is not text; nothing was sent",
-                "Kinfold sends text, in UTF-8",
-            ),
-            Local::InputTooLong => (
-                Exit::Refused,
-                "bad_text",
-                "the text is too long; it was not sent",
-                "a message can have about 2,500 words; a longer one can go in parts",
-            ),
-            Local::LostContact => (
-                Exit::NotRunning,
-                "not_running",
-                "Kinfold has stopped; what was accepted is safe",
-                "start it again with `kinfold up` in another window",
-            ),
-            Local::NoDataDir => {
-                (Exit::Usage, "usage", "there is no usual place for data on this system", "name one with --data-dir")
-            }
-            Local::NoPassphrase => (
-                Exit::Usage,
-                "usage",
-                "the passphrase is needed, and there is no terminal to ask for it",
-                "give it with --passphrase-fd N or in KINFOLD_PASSPHRASE",
-            ),
-            Local::NoRuntime => (
-                Exit::Bug,
-                "no_runtime",
-                "this system let Kinfold start no threads",
-                "close other programs and try again",
-            ),
-            Local::NoTerminal => {
-                (Exit::Refused, "no_terminal", "what was typed could not be read; nothing was changed", "try again")
-            }
-            Local::OutputClosed => {
-                (Exit::Refused, "output_closed", "the output was closed", "nothing needs to be done")
-            }
-            Local::PassphraseUnreadable => (
-                Exit::Usage,
-                "usage",
-                "the passphrase could not be read from there; nothing was changed",
-                "--passphrase-fd takes the number of a file that is open for reading, as in `3<file`",
-            ),
-            Local::PassphrasesDiffer => (
-                Exit::Refused,
-                "passphrases_differ",
-                "the two passphrases are not the same; nothing was changed",
-                "try again; it is easier with the words written down on paper",
-            ),
-            Local::TooSlow => (
-                Exit::Refused,
-                "too_slow",
-                "Kinfold did not answer in time; it may still do what was asked",
-                "`kinfold status` shows how things stand",
-            ),
-        };
-        Self { exit, code: code.to_owned(), message: message.to_owned(), hint: Some(hint.to_owned()) }
-    }
-}
-
 impl From<ApiError> for Error {
     fn from(error: ApiError) -> Self {
         let ApiError { kind, message, hint, .. } = error;
@@ -147,16 +62,39 @@ impl From<WireError> for Error {
 }
 
 impl From<io::Error> for Error {
-    fn from(_: io::Error) -> Self {
-        // All other input and output is matched where it happens; what is left is writing to the terminal or a pipe.
-        Local::OutputClosed.into()
+    fn from(error: io::Error) -> Self {
+        // All other input and output is matched where it happens; what is left is writing an answer.
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Local::OutputClosed.into(),
+            _ => Local::OutputFailed.into(),
+        }
     }
 }
 
 impl Error {
+    /// When the answer of something that was done could not be written.
+    pub(crate) fn or_done(self) -> Self {
+        if self == Local::OutputFailed.into() { Local::OutputFailedDone.into() } else { self }
+    }
+
+    /// The same, said of a message that was to be sent: whether it was is what its author needs to know.
+    pub(crate) fn of_sending(self) -> Self {
+        if [Local::LostContact, Local::TooSlow, Local::BadAnswer].into_iter().any(|local| self == local.into()) {
+            return Local::PerhapsSent.into();
+        }
+        // An answer that cannot be written comes after the message was kept.
+        if self.message.contains("not sent") || self.code.starts_with("output_") {
+            return self;
+        }
+        let what =
+            self.message.strip_suffix("; nothing was lost").or(self.message.strip_suffix("; nothing was changed"));
+        let message = format!("{}; your message was not sent", what.unwrap_or(&self.message));
+        Self { message, ..self }
+    }
+
     /// Arguments that make no sense, in clap's own words.
     pub(crate) fn usage(why: &clap::Error) -> Self {
-        let rendered = why.render().to_string();
+        let rendered = usage(why);
         let message = rendered.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
         let tip = rendered.lines().find_map(|line| line.trim().strip_prefix("tip: "));
         let hint = tip.unwrap_or("`kinfold --help` shows what can be done").to_owned();
@@ -164,8 +102,32 @@ impl Error {
     }
 }
 
+/// Arguments that make no sense, in clap's own words, with tips that know what people mean.
+pub(crate) fn usage(why: &clap::Error) -> String {
+    let rendered = why.render().to_string().trim_end().to_owned();
+    let given = |kind| match why.get(kind) {
+        Some(ContextValue::String(given)) => Some(given.as_str()),
+        _ => None,
+    };
+    let tip = match (given(ContextKind::InvalidSubcommand), given(ContextKind::InvalidArg)) {
+        (Some(verb @ ("create" | "leave" | "list" | "show")), _) => format!("that is `kinfold group {verb}`"),
+        (None, Some(argument))
+            if why.kind() == clap::error::ErrorKind::UnknownArgument && !argument.starts_with('-') =>
+        {
+            "a name of several words goes in quotes, as \"Tuesday circle\"".to_owned()
+        }
+        _ => return rendered,
+    };
+    let known = |line: &&str| !line.trim_start().starts_with("tip: ");
+    let mut lines: Vec<&str> = rendered.lines().filter(known).collect();
+    let tip = format!("  tip: {tip}");
+    lines.insert(lines.len().min(2), &tip);
+    lines.join("\n")
+}
+
 const fn exit(kind: ErrorKind) -> Exit {
     match kind {
+        ErrorKind::BadAddress => Exit::Usage,
         ErrorKind::Locked | ErrorKind::WrongPassphrase => Exit::Locked,
         ErrorKind::NotRunning | ErrorKind::Stopping => Exit::NotRunning,
         ErrorKind::Damaged
@@ -185,6 +147,7 @@ const fn exit(kind: ErrorKind) -> Exit {
         | ErrorKind::NotFacilitator
         | ErrorKind::LastFacilitator
         | ErrorKind::RemoveSelf
+        | ErrorKind::VerifySelf
         | ErrorKind::GroupLeft
         | ErrorKind::GroupRemoved
         | ErrorKind::GroupBroken
@@ -194,7 +157,6 @@ const fn exit(kind: ErrorKind) -> Exit {
         | ErrorKind::BadText
         | ErrorKind::BadName
         | ErrorKind::BadLifetime
-        | ErrorKind::BadAddress
         | ErrorKind::OutboxFull
         | ErrorKind::UnknownInvite
         | ErrorKind::AmbiguousInvite
@@ -207,7 +169,9 @@ const fn exit(kind: ErrorKind) -> Exit {
         | ErrorKind::NameTaken
         | ErrorKind::WrongGroup
         | ErrorKind::JoinRefused
+        | ErrorKind::JoinCancelled
         | ErrorKind::NobodyAnswered
+        | ErrorKind::NotReachable
         | ErrorKind::BadAnswer
         | ErrorKind::AskedTooOften
         | ErrorKind::InUse
@@ -236,6 +200,39 @@ mod tests {
         assert_eq!(of(NodeError::DiskFull), 5);
         assert_eq!(of(NodeError::Internal), 70);
         assert_eq!(of(NodeError::PortShared), 1);
+    }
+
+    #[test]
+    fn an_author_is_told_whether_the_message_was_sent() {
+        let told = |error: Error| error.of_sending().message;
+        assert_eq!(told(NodeError::NotRunning.into()), "Kinfold is not running here; your message was not sent");
+        assert_eq!(told(NodeError::Locked.into()), "Kinfold is locked; your message was not sent");
+        assert_eq!(told(Local::InputTooLong.into()), "the text is too long; it was not sent");
+        let unsure = "Kinfold has stopped before it answered; whether your message was kept is not known";
+        for local in [Local::LostContact, Local::TooSlow, Local::BadAnswer] {
+            assert_eq!(told(local.into()), unsure);
+        }
+        let left = ApiError::new(ErrorKind::GroupLeft);
+        assert_eq!(told(left.into()), "you have left this group; your message was not sent");
+        for kind in ErrorKind::ALL {
+            let message = told(ApiError::new(*kind).into());
+            assert!(message.contains("not sent") && !message.contains("nothing was lost"), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_slip_in_a_verb_of_a_group_never_leads_to_another_verb() {
+        use clap::Parser;
+        let tip = |line: &[&str]| {
+            let why = crate::args::Cli::try_parse_from([&["kinfold"], line].concat()).expect_err("refused");
+            (usage(&why), Error::usage(&why).hint.unwrap_or_default())
+        };
+        let (words, hint) = tip(&["leave", "Circle"]);
+        assert_eq!(hint, "that is `kinfold group leave`");
+        assert!(words.contains("  tip: that is `kinfold group leave`") && !words.contains("remove"), "{words}");
+        let (_, hint) = tip(&["history", "Tuesday", "circle"]);
+        assert_eq!(hint, "a name of several words goes in quotes, as \"Tuesday circle\"");
+        assert!(tip(&["hitsory"]).1.contains("history"));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
+use crate::screen;
 
 /// The two ways out, and the form.
 #[derive(Clone, Copy, Debug)]
@@ -16,12 +17,14 @@ pub(crate) struct Out {
 impl Out {
     /// The answer of a verb: `{"ok":true,...}` or a text.
     pub(crate) fn answer(self, value: &impl Serialize, human: impl FnOnce() -> String) -> Result<()> {
-        if self.json { self.data(&answer(value).to_string()) } else { self.data(&human()) }
+        let text = if self.json { answer(value).to_string() } else { human() };
+        self.data(&text).map_err(|error| error.or_done())
     }
 
     /// The answer of a verb that has no data: a sentence for people, on stderr.
     pub(crate) fn done(self, value: &impl Serialize, human: &str) -> Result<()> {
-        if self.json { self.data(&answer(value).to_string()) } else { self.talk(human) }
+        let told = if self.json { self.data(&answer(value).to_string()) } else { self.talk(human) };
+        told.map_err(|error| error.or_done())
     }
 
     /// One row of a list or a stream: a bare object or a text.
@@ -38,7 +41,7 @@ impl Out {
 
     /// A sentence for people; a script is spared it.
     pub(crate) fn talk(self, text: &str) -> Result<()> {
-        if self.json { Ok(()) } else { self.signal(text) }
+        if self.json { Ok(()) } else { self.signal(&screen::fit(text)) }
     }
 
     /// A sentence on stderr in every form, for what a script may want to wait for.
@@ -49,7 +52,11 @@ impl Out {
 
     /// Why it did not work: the answer in JSON, otherwise two lines on stderr.
     pub(crate) fn error(self, error: &Error) -> Result<()> {
-        if self.json { self.data(&refusal(error).to_string()) } else { self.signal(&in_words(error)) }
+        if self.json {
+            self.data(&refusal(error).to_string())
+        } else {
+            self.signal(&screen::fit_if_seen(&in_words(error)))
+        }
     }
 }
 
@@ -65,7 +72,7 @@ fn refusal(error: &Error) -> Value {
     json!({ "ok": false, "error": { "code": error.code, "message": error.message, "hint": error.hint } })
 }
 
-fn in_words(error: &Error) -> String {
+pub(crate) fn in_words(error: &Error) -> String {
     let hint = error.hint.as_ref().map(|hint| format!("\nhint: {}", crate::plain::text(hint)));
     format!("Error: {}{}", crate::plain::text(&error.message), hint.unwrap_or_default())
 }

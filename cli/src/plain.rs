@@ -20,6 +20,17 @@ pub(crate) fn name(name: &str) -> String {
     if shown.is_empty() { "(no name)".to_owned() } else { shown.to_owned() }
 }
 
+/// A name or id as it can be typed after a verb: quoted if a shell takes it as it is, otherwise the beginning of the id.
+/// A name can hold what a shell obeys, and people paste.
+pub(crate) fn quoted(name: &str, id: &str) -> String {
+    let harmless = |letter: char| letter.is_alphanumeric() || matches!(letter, ' ' | '-' | '_' | '.' | ',' | '+' | ':');
+    if !name.is_empty() && !name.starts_with('-') && name.trim() == name && name.chars().all(harmless) {
+        format!("\"{name}\"")
+    } else {
+        crate::render::id(id).to_owned()
+    }
+}
+
 fn visible(letter: char) -> Option<char> {
     match letter {
         '\t' => Some(' '),
@@ -64,6 +75,15 @@ mod tests {
         assert_eq!(text("abc\u{202e}fed\u{2066}x\u{2069}"), "abcfedx");
         assert_eq!(name("An\u{200b}a\u{feff}\u{200d}"), "Ana");
         assert_eq!(name(" \u{200b} "), "(no name)");
+    }
+
+    #[test]
+    fn a_name_to_be_pasted_is_quoted_and_one_that_a_shell_would_obey_is_its_id() {
+        assert_eq!(quoted("Tuesday circle", "0a0b0c0d0e0f"), "\"Tuesday circle\"");
+        assert_eq!(quoted("Zoë", "0a0b0c0d0e0f"), "\"Zoë\"");
+        for name in ["$(reboot)", "`x`", "a\"b", "a!b", "a\nb", "a\\", "-x", ""] {
+            assert_eq!(quoted(name, "0a0b0c0d0e0f"), "0a0b0c0d", "{name:?}");
+        }
     }
 
     #[test]

@@ -128,6 +128,18 @@ impl Feed {
         let told: Told = serde_json::from_slice(&line).map_err(|_| Local::BadAnswer)?;
         Ok(told.params)
     }
+
+    /// Waits for the next one, so long at most. After `None` the feed is of no more use: a notice may have been cut.
+    pub(crate) fn next_within(&mut self, time: Duration) -> Result<Option<Notice>> {
+        if time.is_zero() {
+            return Ok(None);
+        }
+        self.0.wait(Some(time))?;
+        match self.next() {
+            Err(error) if error == Local::TooSlow.into() => Ok(None),
+            next => next.map(Some),
+        }
+    }
 }
 
 fn lost(error: &io::Error) -> Error {

@@ -1,8 +1,8 @@
 //! Lists and answers as sentences. Pure: rows in, text out.
 
-use kinfold_node::control::lines::OutboxRow;
+use kinfold_node::control::lines::{OutboxRow, State};
 use kinfold_node::control::rows::{
-    GroupDetail, GroupRow, InviteRow, InviteState, MemberRow, Role, Standing, Status, Verification,
+    GroupDetail, GroupRow, InviteRow, InviteState, JoinRow, MemberRow, Role, Standing, Status, Verification,
 };
 
 use crate::scroll::{self, Scroll};
@@ -15,6 +15,10 @@ const ID_SHOWN: usize = 8;
 pub(crate) fn id(id: &str) -> &str {
     id.get(..ID_SHOWN).unwrap_or(id)
 }
+
+/// What somebody without a group can do.
+pub(crate) const NO_GROUP: &str =
+    "You are in no group yet: `kinfold group create NAME` makes one, `kinfold join` takes an invite.";
 
 fn count(number: usize, one: &str, many: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{number} {many}") }
@@ -35,6 +39,9 @@ pub(crate) fn group(row: &GroupRow) -> String {
     let mut facts = vec![count(row.members, "person", "people"), connected, format!("{} unread", row.unread)];
     if row.waiting > 0 {
         facts.push(format!("{} waiting for your word", row.waiting));
+    }
+    if row.unsent > 0 {
+        facts.push(format!("{} of yours only on this device so far", row.unsent));
     }
     format!("{name}: {}{end}", facts.join(", "))
 }
@@ -65,12 +72,48 @@ pub(crate) fn status(status: &Status) -> String {
     let mut lines = vec![format!("Kinfold {} is running.", plain::name(&status.version))];
     if status.locked {
         lines.push("It is locked: `kinfold unlock` opens it with your passphrase.".to_owned());
-    } else if status.groups.is_empty() {
-        lines.push("You are in no group yet: `kinfold group create NAME`, or `kinfold join INVITE`.".to_owned());
+    } else if status.groups.is_empty() && status.joining.is_empty() {
+        lines.push(NO_GROUP.to_owned());
     } else {
         lines.extend(status.groups.iter().map(group));
     }
+    lines.extend(status.joining.iter().map(joining));
+    let (waiting, unsent) = status.groups.iter().fold((0, 0), |sum, row| (sum.0 + row.waiting, sum.1 + row.unsent));
+    if waiting + unsent > 0 {
+        lines.push("`kinfold outbox` shows the messages that no other device has yet.".to_owned());
+    }
     lines.join("\n")
+}
+
+/// A join that goes on.
+fn joining(row: &JoinRow) -> String {
+    format!(
+        "Waiting to be let in to a group; Kinfold keeps trying while it runs, until the invite ends. \
+         `kinfold join --cancel` stops it.  [{}]",
+        id(&row.join_id)
+    )
+}
+
+/// What somebody who leaves a group loses.
+pub(crate) fn leaving(row: &GroupRow) -> String {
+    let name = plain::name(&row.name);
+    match row.standing {
+        Standing::Active if row.members > 1 => format!(
+            "Leave {name}? You will get nothing that is said there from then on, and everything of the group on this \
+             device is deleted once you are out. To come back you need a new invite."
+        ),
+        Standing::Active => format!(
+            "Leave {name}? You are the only one in it: the group and everything said in it are deleted, and nobody can \
+             bring them back."
+        ),
+        Standing::Leaving => format!(
+            "You have asked to leave {name} already. Going on deletes everything of the group from this device now; if \
+             nobody has heard of your wish yet, the others may go on seeing your name."
+        ),
+        Standing::Broken | Standing::Left | Standing::Removed => {
+            format!("Delete everything of {name} from this device? Nobody can bring it back.")
+        }
+    }
 }
 
 /// A member in one line.
@@ -103,21 +146,36 @@ pub(crate) fn invite(row: &InviteRow, scroll: &Scroll) -> String {
 /// A message in the outbox.
 pub(crate) fn outbox(row: &OutboxRow, scroll: &Scroll) -> String {
     let text = plain::text(&row.text).replace('\n', "\n  ");
+    let id = id(&row.id);
+    let why = match row.stand.state {
+        State::Waiting => format!(
+            "People have joined since you wrote it, so it waits for your word:\n  \
+             `kinfold outbox send {id}` lets them read it too, `kinfold outbox drop {id}` takes it back."
+        ),
+        State::Expired => "Its time ended before anybody else had it.".to_owned(),
+        State::Held | State::Kept | State::Received => format!(
+            "No other device is known to have it yet; it goes out by itself when somebody is connected.\n  \
+             `kinfold outbox drop {id}` takes it back."
+        ),
+    };
     format!(
-        "{} in {}: {text}\n  said {}, gone {}; {}",
-        id(&row.id),
+        "{id} in {}: {text}\n  said {}, gone {}\n  {why}",
         plain::name(&row.group),
         scroll.moment(row.sent),
         scroll.moment(row.expires),
-        scroll::stand(row.stand)
     )
 }
 
 /// What to do with a safety code.
-pub(crate) fn safety_code_use(code: &Verification) -> String {
+pub(crate) fn safety_code_use(code: &Verification, undone: bool) -> String {
     let name = plain::name(&code.name);
     if code.verified {
-        return format!("You have compared this safety code with {name}.");
+        return format!(
+            "You have compared this safety code with {name}. If that was a mistake, run this again with --undo."
+        );
+    }
+    if undone {
+        return format!("The safety code of {name} counts as not compared.");
     }
     // No command with a name in it: a name can hold what a shell obeys, and people paste.
     format!(
@@ -130,7 +188,7 @@ pub(crate) fn safety_code_use(code: &Verification) -> String {
 #[cfg(test)]
 mod tests {
     use jiff::tz::TimeZone;
-    use kinfold_node::control::lines::{Moment, Stand, State};
+    use kinfold_node::control::lines::{Moment, Stand};
 
     use super::*;
 
@@ -144,6 +202,7 @@ mod tests {
             present: vec!["Ana".into()],
             unread: 2,
             waiting: 0,
+            unsent: 0,
             retention_secs: 604_800,
             facilitators: 1,
             joined: Moment::from_ms(0),
@@ -163,6 +222,10 @@ mod tests {
             group(&alone),
             "Tuesday circle: 1 person, 0 connected, 0 unread, 1 waiting for your word  [0a0b0c0d]"
         );
+        let kept = GroupRow { unsent: 2, ..row() };
+        let expected =
+            "Tuesday circle: 3 people, 1 connected (Ana), 2 unread, 2 of yours only on this device so far  [0a0b0c0d]";
+        assert_eq!(group(&kept), expected);
         let removed = GroupRow { standing: Standing::Removed, ..row() };
         let expected = "Tuesday circle: You are no longer in this group. A facilitator can tell you more.  [0a0b0c0d]";
         assert_eq!(group(&removed), expected);
@@ -182,10 +245,17 @@ mod tests {
 
     #[test]
     fn status_says_what_to_do_next() {
-        let empty = Status { version: "0.1.0".into(), locked: false, groups: vec![] };
+        let empty = Status { version: "0.1.0".into(), locked: false, groups: vec![], joining: vec![] };
         let expected = "Kinfold 0.1.0 is running.\n\
-            You are in no group yet: `kinfold group create NAME`, or `kinfold join INVITE`.";
+            You are in no group yet: `kinfold group create NAME` makes one, `kinfold join` takes an invite.";
         assert_eq!(status(&empty), expected);
+        let waits = Status { joining: vec![JoinRow { join_id: "0a0b0c0d0e0f0a0b".into() }], ..empty.clone() };
+        let expected = "Kinfold 0.1.0 is running.\n\
+            Waiting to be let in to a group; Kinfold keeps trying while it runs, until the invite ends. \
+            `kinfold join --cancel` stops it.  [0a0b0c0d]";
+        assert_eq!(status(&waits), expected);
+        let kept = Status { groups: vec![GroupRow { unsent: 1, ..row() }], ..empty.clone() };
+        assert!(status(&kept).ends_with("\n`kinfold outbox` shows the messages that no other device has yet."));
         let locked = Status { locked: true, ..empty };
         let expected = "Kinfold 0.1.0 is running.\nIt is locked: `kinfold unlock` opens it with your passphrase.";
         assert_eq!(status(&locked), expected);
@@ -219,8 +289,22 @@ mod tests {
             sent: Moment::from_ms(0),
             expires: Moment::from_ms(60_000),
         };
-        let expected = "0a0b0c0d in Circle: one\n  two\n  said Thursday 1 January 1970 at 00:00, gone Thursday 1 \
-            January 1970 at 00:01; waiting for your word, see `kinfold outbox`";
-        assert_eq!(outbox(&waiting, &scroll()), expected);
+        let head = "0a0b0c0d in Circle: one\n  two\n  said Thursday 1 January 1970 at 00:00, gone Thursday 1 January \
+            1970 at 00:01\n";
+        let expected = "  People have joined since you wrote it, so it waits for your word:\n  \
+            `kinfold outbox send 0a0b0c0d` lets them read it too, `kinfold outbox drop 0a0b0c0d` takes it back.";
+        assert_eq!(outbox(&waiting, &scroll()), format!("{head}{expected}"));
+        let stand = Stand { state: State::Kept, ..waiting.stand };
+        let expected = "  No other device is known to have it yet; it goes out by itself when somebody is connected.\n  \
+            `kinfold outbox drop 0a0b0c0d` takes it back.";
+        assert_eq!(outbox(&OutboxRow { stand, ..waiting }, &scroll()), format!("{head}{expected}"));
+    }
+
+    #[test]
+    fn who_leaves_reads_first_what_is_lost() {
+        let of = |standing, members| leaving(&GroupRow { standing, members, ..row() });
+        assert!(of(Standing::Active, 3).starts_with("Leave Tuesday circle? You will get nothing that is said there"));
+        assert!(of(Standing::Active, 1).contains("You are the only one in it"));
+        assert!(of(Standing::Removed, 3).starts_with("Delete everything of Tuesday circle from this device?"));
     }
 }

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use kinfold_node::control::lines::{Kind, Moment, Notice, Row, Stand, State};
-use kinfold_node::control::rows::Standing;
+use kinfold_node::control::rows::{MemberRow, Standing};
 
-use crate::{plain, span};
+use crate::{plain, render, span};
 
 /// Lines remembered, so that none is shown twice and a change of state can say which message it is about.
 const REMEMBERED_MAX: usize = 20_000;
@@ -18,6 +18,22 @@ const SHORT_LIFE_SECS: i64 = 120;
 
 /// Under the time and two spaces.
 const INDENT: &str = "       ";
+
+/// Letters of an own message that tell it from the others.
+const WORDS_SHOWN: usize = 24;
+
+/// An own message, as far as notices about it need it.
+#[derive(Debug)]
+struct Own {
+    sent: Moment,
+    /// Its first words.
+    words: String,
+    /// Whether the person knows that another device has it.
+    told: bool,
+}
+
+/// The ids of those who go by one name.
+type Namesakes = BTreeMap<String, BTreeSet<String>>;
 
 /// Turns what happens into lines.
 #[derive(Debug)]
@@ -30,14 +46,47 @@ pub(crate) struct Scroll {
     day: Option<Date>,
     seen: BTreeSet<String>,
     order: VecDeque<String>,
-    /// When own messages were sent.
-    own: BTreeMap<String, Moment>,
+    /// Own messages.
+    own: BTreeMap<String, Own>,
+    /// Who goes by which name, by group.
+    people: BTreeMap<String, Namesakes>,
+    /// This person's name, by group, where a removal can be their own.
+    me: BTreeMap<String, String>,
 }
 
 impl Scroll {
     pub(crate) fn new(zone: TimeZone, name_groups: bool) -> Self {
         let (seen, order, own) = (BTreeSet::new(), VecDeque::new(), BTreeMap::new());
-        Self { zone, name_groups, groups: BTreeMap::new(), day: None, seen, order, own }
+        let (groups, people, me) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { zone, name_groups, groups, day: None, seen, order, own, people, me }
+    }
+
+    /// Learns who is in a group, so that two of the same name can be told apart.
+    pub(crate) fn meet(&mut self, group: &str, members: &[MemberRow]) {
+        for member in members {
+            self.learn(group, &member.member_id, &member.name);
+        }
+    }
+
+    /// Learns under which name a removal can be this person's own.
+    pub(crate) fn may_be_removed(&mut self, group: &str, members: &[MemberRow]) {
+        let own = members.iter().find(|member| member.own);
+        self.me.extend(own.map(|member| (group.to_owned(), member.name.clone())));
+    }
+
+    fn learn(&mut self, group: &str, id: &str, name: &str) {
+        let people = self.people.entry(group.to_owned()).or_default();
+        people.entry(folded(name)).or_default().insert(id.to_owned());
+    }
+
+    fn namesakes(&self, group: &str, name: &str) -> usize {
+        self.people.get(group).and_then(|people| people.get(&folded(name))).map_or(0, BTreeSet::len)
+    }
+
+    /// A name, with the beginning of the id where it is not the only one.
+    fn named(&self, group: &str, id: &str, name: &str) -> String {
+        let shown = plain::name(name);
+        if self.namesakes(group, name) > 1 { format!("{shown} [{}]", render::id(id)) } else { shown }
     }
 
     /// Learns the name of a group.
@@ -49,13 +98,23 @@ impl Scroll {
 
     /// Remembers a line as shown; false if it was already.
     pub(crate) fn remember(&mut self, row: &Row) -> bool {
-        if !self.seen.insert(row.id.clone()) {
+        if !self.note(row.id.clone()) {
             return false;
         }
-        self.order.push_back(row.id.clone());
         if row.own && row.kind == Kind::Text {
-            self.own.insert(row.id.clone(), row.sent);
+            let words = first_words(row.text.as_deref().unwrap_or_default());
+            let told = matches!(row.stand.state, State::Held | State::Received);
+            self.own.insert(row.id.clone(), Own { sent: row.sent, words, told });
         }
+        true
+    }
+
+    /// Notes that something was shown; false if it was already. The oldest is forgotten.
+    fn note(&mut self, what: String) -> bool {
+        if !self.seen.insert(what.clone()) {
+            return false;
+        }
+        self.order.push_back(what);
         if self.order.len() > REMEMBERED_MAX
             && let Some(oldest) = self.order.pop_front()
         {
@@ -73,6 +132,7 @@ impl Scroll {
     /// A line of history, under a line with the day when that has changed.
     pub(crate) fn line(&mut self, row: &Row) -> String {
         self.name_group(&row.group_id, &row.group);
+        self.learn(&row.group_id, &row.author_id, &row.author);
         let sent = row.sent.timestamp().to_zoned(self.zone.clone());
         let mut shown = String::new();
         if self.day != Some(sent.date()) {
@@ -94,12 +154,13 @@ impl Scroll {
     }
 
     fn told(&self, row: &Row) -> String {
-        let author = if row.own { "You".to_owned() } else { plain::name(&row.author) };
-        let member = plain::name(row.member.as_deref().unwrap_or_default());
+        let named = || self.named(&row.group_id, &row.author_id, &row.author);
+        let author = if row.own { "You".to_owned() } else { named() };
         match row.kind {
-            Kind::Joined => format!("{member} joined."),
-            Kind::Left => format!("{member} left."),
-            Kind::Removed => format!("{author} removed {member}."),
+            // Who came or went is who did it.
+            Kind::Joined => format!("{author} joined."),
+            Kind::Left => format!("{author} left."),
+            Kind::Removed => format!("{author} removed {}.", self.removed(row)),
             Kind::Retention => {
                 let span = span::in_words(row.retention_secs.unwrap_or_default());
                 format!("{author} set messages to be gone after {span}.")
@@ -110,6 +171,13 @@ impl Scroll {
                 format!("{author}: {text}{}", self.tail(row))
             }
         }
+    }
+
+    /// Who was removed. The line carries no id: the name is this person's if nobody else is known to go by it.
+    fn removed(&self, row: &Row) -> String {
+        let name = row.member.as_deref().unwrap_or_default();
+        let me = self.me.get(&row.group_id).is_some_and(|me| folded(me) == folded(name));
+        if me && !row.own && self.namesakes(&row.group_id, name) < 2 { "you".to_owned() } else { plain::name(name) }
     }
 
     /// When a message goes, and where it stands if it is an own one.
@@ -140,10 +208,15 @@ impl Scroll {
         }
     }
 
-    /// What the author of a line that was typed here reads instead of their own words again.
-    pub(crate) fn accepted(&self, row: &Row) -> String {
+    /// What the author of a line that was typed here reads instead of their own words again, once it is known whether
+    /// another device has it.
+    pub(crate) fn accepted(&mut self, row: &Row, now: Stand) -> String {
+        if let Some(own) = self.own.get_mut(&row.id) {
+            own.told = matches!(now.state, State::Held | State::Received);
+        }
         let sent = row.sent.timestamp().to_zoned(self.zone.clone());
-        format!("{}  Sent.{}", sent.strftime("%H:%M"), self.tail(row))
+        let expires = row.expires.map(|expires| format!("  (gone {})", self.deadline(row.sent, expires)));
+        format!("{}  {}{}", sent.strftime("%H:%M"), sent_in_words(now), expires.unwrap_or_default())
     }
 
     /// Day and time, as "Sunday 22 November 2026 at 14:00".
@@ -151,12 +224,36 @@ impl Scroll {
         moment.timestamp().to_zoned(self.zone.clone()).strftime("%A %-d %B %Y at %H:%M").to_string()
     }
 
-    /// A notice as a sentence, a line as a line.
-    pub(crate) fn notice(&mut self, notice: &Notice) -> String {
+    /// A notice as a sentence, a line as a line; nothing if it would tell nothing new.
+    pub(crate) fn notice(&mut self, notice: &Notice) -> Option<String> {
         if let Notice::Line(row) = notice {
-            return self.line(row);
+            return Some(self.line(row));
         }
-        format!("{}{}", self.prefix(notice.group_id()), self.sentence(notice))
+        if let Notice::Connected { group_id, member_id, name, .. } = notice {
+            self.learn(group_id, member_id, name);
+        }
+        if let Notice::Gone { ids, .. } = notice {
+            // Their words go too.
+            self.own.retain(|id, _| !ids.contains(id));
+        }
+        if let Notice::State { id, stand, .. } = notice
+            && !self.is_news(id, *stand)
+        {
+            return None;
+        }
+        Some(format!("{}{}", self.prefix(notice.group_id()), self.sentence(notice)))
+    }
+
+    /// That another device has a message is told once; what the person must act on, always.
+    fn is_news(&mut self, id: &str, now: Stand) -> bool {
+        match now.state {
+            State::Kept => false,
+            State::Expired | State::Waiting => true,
+            State::Held | State::Received => match self.own.get_mut(id) {
+                Some(own) => !std::mem::replace(&mut own.told, true),
+                None => self.note(format!("held {id}")),
+            },
+        }
     }
 
     fn sentence(&self, notice: &Notice) -> String {
@@ -166,9 +263,9 @@ impl Scroll {
                 let span = span::in_words(ahead_secs.unsigned_abs());
                 format!("This device's clock is {span} {side} the others'. Messages carry the corrected time.")
             }
-            Notice::Connected { name, connected: true, .. } => format!("{} is connected now.", plain::name(name)),
-            Notice::Connected { name, connected: false, .. } => {
-                format!("{} is no longer connected.", plain::name(name))
+            Notice::Connected { group_id, member_id, name, connected } => {
+                let name = self.named(group_id, member_id, name);
+                format!("{name} is {} connected.", if *connected { "now" } else { "no longer" })
             }
             Notice::Gone { ids, .. } if ids.len() == 1 => "1 message reached its time and is gone.".to_owned(),
             Notice::Gone { ids, .. } => format!("{} messages reached their time and are gone.", ids.len()),
@@ -177,15 +274,46 @@ impl Scroll {
             Notice::Locked {} => "Kinfold was locked. `kinfold unlock` opens it again.".to_owned(),
             Notice::Standing { standing, .. } => standing_in_words(*standing).to_owned(),
             Notice::State { id, stand: now, .. } => match self.own.get(id) {
-                Some(sent) => {
-                    let sent = sent.timestamp().to_zoned(self.zone.clone());
-                    format!("Your message of {}: {}.", sent.strftime("%H:%M"), stand(*now))
+                Some(own) => {
+                    let sent = own.sent.timestamp().to_zoned(self.zone.clone());
+                    format!(
+                        "Your message of {} \u{201c}{}\u{201d}: {}.",
+                        sent.strftime("%H:%M"),
+                        own.words,
+                        stand(*now)
+                    )
                 }
-                None => format!("An earlier message of yours: {}.", stand(*now)),
+                None => format!("An earlier message of yours [{}]: {}.", render::id(id), stand(*now)),
             },
             Notice::Unlocked {} => "Kinfold was unlocked.".to_owned(),
         }
     }
+}
+
+/// What becomes of a message that was just said. Each is a fact.
+pub(crate) fn sent_in_words(stand: Stand) -> &'static str {
+    match stand.state {
+        State::Held | State::Received => "Sent; another device has it.",
+        State::Kept => "Kept on this device; it goes out when somebody is connected.",
+        State::Waiting => "Kept on this device; it waits for your word, see `kinfold outbox`.",
+        State::Expired => "Its time ended before anybody else had it.",
+    }
+}
+
+/// The beginning of a text, on one line.
+fn first_words(text: &str) -> String {
+    let line = plain::name(text);
+    let mut words: String = line.chars().take(WORDS_SHOWN).collect();
+    if words.len() < line.len() {
+        words.truncate(words.trim_end().len());
+        words.push('\u{2026}');
+    }
+    words
+}
+
+/// A name as people hear it: two that differ only in case or in what cannot be seen are the same.
+fn folded(name: &str) -> String {
+    plain::name(name).to_lowercase()
 }
 
 /// Where an own message stands.

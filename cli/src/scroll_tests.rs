@@ -57,7 +57,9 @@ fn an_own_message_shows_where_it_stands() {
     let stand = Stand { state: State::Received, received_by: Some(2), received_of: Some(3) };
     let own = Row { own: true, stand, ..row(Kind::Text) };
     assert_eq!(scroll.line(&own), "13:00  You: How is everyone?  (gone Sun 29 Nov at 13:00; 2 of 3 have it)");
-    assert_eq!(scroll.accepted(&own), "13:00  Sent.  (gone Sun 29 Nov at 13:00; 2 of 3 have it)");
+    assert_eq!(scroll.accepted(&own, stand), "13:00  Sent; another device has it.  (gone Sun 29 Nov at 13:00)");
+    let kept = "13:00  Kept on this device; it goes out when somebody is connected.  (gone Sun 29 Nov at 13:00)";
+    assert_eq!(scroll.accepted(&own, stood(State::Kept)), kept);
     assert_eq!(super::stand(stood(State::Kept)), "on this device only so far");
 }
 
@@ -66,8 +68,10 @@ fn who_came_and_went_and_what_was_set_is_told() {
     let mut scroll = scroll();
     scroll.line(&row(Kind::Text));
     let about = |kind, own| Row { member: Some("Ben".into()), own, ..row(kind) };
-    assert_eq!(scroll.line(&about(Kind::Joined, false)), "13:00  Ben joined.");
-    assert_eq!(scroll.line(&about(Kind::Left, false)), "13:00  Ben left.");
+    let by_ben = |kind, own| Row { author: "Ben".into(), author_id: "bb".into(), ..about(kind, own) };
+    assert_eq!(scroll.line(&by_ben(Kind::Joined, false)), "13:00  Ben joined.");
+    assert_eq!(scroll.line(&by_ben(Kind::Joined, true)), "13:00  You joined.");
+    assert_eq!(scroll.line(&by_ben(Kind::Left, false)), "13:00  Ben left.");
     assert_eq!(scroll.line(&about(Kind::Removed, false)), "13:00  Ana removed Ben.");
     assert_eq!(scroll.line(&about(Kind::Removed, true)), "13:00  You removed Ben.");
     let set = Row { retention_secs: Some(86_400), ..row(Kind::Retention) };
@@ -93,19 +97,68 @@ fn lines_of_several_groups_name_theirs() {
     scroll.line(&row(Kind::Text));
     assert!(scroll.line(&row(Kind::Text)).starts_with("12:00  [Circle] Ana: "));
     let left = Notice::Standing { group_id: "bb".into(), standing: Standing::Left };
-    assert_eq!(scroll.notice(&left), "[Circle] You have left this group.");
+    assert_eq!(scroll.notice(&left).as_deref(), Some("[Circle] You have left this group."));
 }
 
 #[test]
-fn no_line_is_shown_twice_and_a_change_of_state_names_the_message() {
+fn no_line_is_shown_twice_and_a_change_of_state_names_the_message_and_is_told_once() {
     let mut scroll = scroll();
-    let own = Row { own: true, ..row(Kind::Text) };
+    let own = Row { own: true, stand: stood(State::Kept), ..row(Kind::Text) };
     assert!(scroll.remember(&own));
     assert!(!scroll.remember(&own));
-    let now = Notice::State { group_id: "bb".into(), id: "01".into(), stand: stood(State::Held) };
-    assert_eq!(scroll.notice(&now), "Your message of 13:00: another device has it.");
-    let other = Notice::State { group_id: "bb".into(), id: "02".into(), stand: stood(State::Expired) };
-    assert_eq!(scroll.notice(&other), "An earlier message of yours: its time ended before anybody else had it.");
+    let now = |id: &str, state| Notice::State { group_id: "bb".into(), id: id.into(), stand: stood(state) };
+    let told = "Your message of 13:00 “How is everyone?”: another device has it.";
+    assert_eq!(scroll.notice(&now("01", State::Held)).as_deref(), Some(told));
+    assert_eq!(scroll.notice(&now("01", State::Received)), None, "once is enough");
+    let told = "Your message of 13:00 “How is everyone?”: waiting for your word, see `kinfold outbox`.";
+    assert_eq!(scroll.notice(&now("01", State::Waiting)).as_deref(), Some(told));
+    let told = "An earlier message of yours [02020202]: its time ended before anybody else had it.";
+    assert_eq!(scroll.notice(&now("0202020202", State::Expired)).as_deref(), Some(told));
+    assert!(scroll.notice(&now("03", State::Held)).is_some());
+    assert_eq!(scroll.notice(&now("03", State::Received)), None);
+}
+
+#[test]
+fn a_message_that_others_were_known_to_have_is_not_told_of_again() {
+    let mut scroll = scroll();
+    let long = "A long story that takes its time to come to its point";
+    let own = Row { own: true, text: Some(long.into()), stand: stood(State::Kept), ..row(Kind::Text) };
+    assert!(scroll.remember(&own));
+    scroll.accepted(&own, stood(State::Held));
+    let now = |state| Notice::State { group_id: "bb".into(), id: "01".into(), stand: stood(state) };
+    assert_eq!(scroll.notice(&now(State::Received)), None);
+    let told = "Your message of 13:00 “A long story that takes…”: its time ended before anybody else had it.";
+    assert_eq!(scroll.notice(&now(State::Expired)).as_deref(), Some(told));
+}
+
+fn member(id: &str, name: &str, own: bool) -> MemberRow {
+    let role = kinfold_node::control::rows::Role::Member;
+    MemberRow { member_id: id.into(), name: name.into(), role, own, connected: true, verified: false }
+}
+
+#[test]
+fn two_of_the_same_name_are_told_apart_wherever_they_are_named() {
+    let mut scroll = scroll();
+    scroll.line(&row(Kind::Text));
+    assert!(scroll.line(&row(Kind::Text)).contains("  Ana: "));
+    scroll.meet("bb", &[member("aa", "Ana", false), member("cc01cc01cc", "aNa\u{200b}", false)]);
+    assert!(scroll.line(&row(Kind::Text)).contains("  Ana [aa]: "));
+    let other = Row { author: "aNa".into(), author_id: "cc01cc01cc".into(), ..row(Kind::Joined) };
+    assert_eq!(scroll.line(&other), "13:00  aNa [cc01cc01] joined.");
+    let here = Notice::Connected { group_id: "bb".into(), member_id: "aa".into(), name: "Ana".into(), connected: true };
+    assert_eq!(scroll.notice(&here).as_deref(), Some("Ana [aa] is now connected."));
+}
+
+#[test]
+fn who_is_removed_reads_so() {
+    let mut scroll = scroll();
+    scroll.line(&row(Kind::Text));
+    let removed = Row { member: Some("Ben".into()), ..row(Kind::Removed) };
+    assert_eq!(scroll.line(&removed), "13:00  Ana removed Ben.", "nothing is known of the reader");
+    scroll.may_be_removed("bb", &[member("aa", "Ana", false), member("dd", "Ben", true)]);
+    assert_eq!(scroll.line(&removed), "13:00  Ana removed you.");
+    scroll.meet("bb", &[member("dd", "Ben", true), member("ee", "ben", false)]);
+    assert_eq!(scroll.line(&removed), "13:00  Ana removed Ben.", "it may have been the other one");
 }
 
 #[test]
@@ -113,13 +166,14 @@ fn notices_are_sentences() {
     let mut scroll = scroll();
     let gone =
         |ids: &[&str]| Notice::Gone { group_id: "bb".into(), ids: ids.iter().map(|id| (*id).to_owned()).collect() };
-    assert_eq!(scroll.notice(&gone(&["01"])), "1 message reached its time and is gone.");
-    assert_eq!(scroll.notice(&gone(&["01", "02"])), "2 messages reached their time and are gone.");
+    let mut told = |notice: &Notice| scroll.notice(notice).expect("news");
+    assert_eq!(told(&gone(&["01"])), "1 message reached its time and is gone.");
+    assert_eq!(told(&gone(&["01", "02"])), "2 messages reached their time and are gone.");
     let slow = Notice::ClockOff { ahead_secs: -7_200 };
     let expected = "This device's clock is 2 hours behind the others'. Messages carry the corrected time.";
-    assert_eq!(scroll.notice(&slow), expected);
+    assert_eq!(told(&slow), expected);
     let here =
         |connected| Notice::Connected { group_id: "bb".into(), member_id: "aa".into(), name: "Ana".into(), connected };
-    assert_eq!(scroll.notice(&here(true)), "Ana is connected now.");
-    assert_eq!(scroll.notice(&here(false)), "Ana is no longer connected.");
+    assert_eq!(told(&here(true)), "Ana is now connected.");
+    assert_eq!(told(&here(false)), "Ana is no longer connected.");
 }

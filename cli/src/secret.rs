@@ -33,7 +33,8 @@ pub(crate) fn new_passphrase(global: &Global) -> Result<Zeroizing<String>> {
     if *first == *second { Ok(first) } else { Err(Local::PassphrasesDiffer.into()) }
 }
 
-fn given(global: &Global) -> Result<Option<Zeroizing<String>>> {
+/// The passphrase, if nobody has to be asked for it.
+pub(crate) fn given(global: &Global) -> Result<Option<Zeroizing<String>>> {
     if let Some(number) = global.passphrase_fd {
         return if number == 0 {
             first_line(io::stdin().lock()).map(Some)

@@ -7,6 +7,7 @@ mod answer;
 mod clock;
 pub mod control;
 mod execute;
+mod limited;
 mod net;
 mod node;
 pub mod paths;

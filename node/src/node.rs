@@ -151,6 +151,14 @@ enum State {
     Locked,
 }
 
+/// A request for when a network listens.
+struct Waiting {
+    net: NetId,
+    request: Request,
+    reply: ReplyTo,
+    until: Instant,
+}
+
 struct Core {
     /// Opens the store, at the start and after each failure.
     open_store: OpenStore,
@@ -162,6 +170,8 @@ struct Core {
     lost: OpenReport,
     /// Faces that wait for a join.
     joins: BTreeMap<NetId, Vec<(ReplyTo, Instant)>>,
+    /// Requests that cannot be answered before a network listens.
+    waiting: Vec<Waiting>,
     /// Faces that made a group and wait until it listens.
     founders: BTreeMap<NetId, (ReplyTo, Value, Instant)>,
     /// Networks that have yet to listen before the node is ready.
@@ -181,6 +191,7 @@ impl Core {
             lost: OpenReport::default(),
             joins: BTreeMap::new(),
             founders: BTreeMap::new(),
+            waiting: Vec::new(),
             awaited: Vec::new(),
             stopping: false,
         }
@@ -246,8 +257,9 @@ impl Core {
         };
         let join = self.joins.values().flatten().map(|(_, until)| *until).min();
         let founder = self.founders.values().map(|(_, _, until)| *until).min();
+        let waiting = self.waiting.iter().map(|waiting| waiting.until).min();
         let sleep = now + SLEEP_MAX;
-        [due, join, founder, Some(sleep)].into_iter().flatten().min().unwrap_or(sleep)
+        [due, join, founder, waiting, Some(sleep)].into_iter().flatten().min().unwrap_or(sleep)
     }
 
     async fn round(&mut self, work: Vec<Work>) {
@@ -287,6 +299,7 @@ impl Core {
             }
             _ => {}
         }
+        let listens = if let Input::Listening { net, .. } = &input { Some(*net) } else { None };
         let gone = if let Input::Disconnected { link } = &input { Some(*link) } else { None };
         let source = if let Input::Gossip { net, .. } = &input { Some(*net) } else { None };
         if let State::Open(open) = &mut self.state
@@ -297,6 +310,10 @@ impl Core {
         }
         if let Some(link) = gone {
             self.nets.forget_link(link);
+        }
+        let now_possible: Vec<Waiting> = self.waiting.extract_if(.., |waiting| Some(waiting.net) == listens).collect();
+        for Waiting { request, reply, until, .. } in now_possible {
+            self.ask(round, request, reply, until);
         }
     }
 
@@ -313,23 +330,7 @@ impl Core {
                 let answer = if same { json(&rows::Done {}) } else { Err(NodeError::WrongPassphrase.into()) };
                 round.reply(reply, answer);
             }
-            (State::Open(open), request) => {
-                let now = clock::wall();
-                let mut desk =
-                    Desk { client: &mut open.client, round, now, one_port: self.fixed_port, lost: self.lost };
-                match desk.answer(request) {
-                    Ok(Answer::Now(value)) => round.reply(reply, Ok(value)),
-                    Ok(Answer::WhenListening(net, value)) => {
-                        let until = Instant::now() + READY_PATIENCE;
-                        self.founders.insert(net, (reply, value, until));
-                    }
-                    Ok(Answer::WhenJoined(net)) => {
-                        let until = Instant::now() + JOIN_PATIENCE;
-                        self.joins.entry(net).or_default().push((reply, until));
-                    }
-                    Err(error) => round.reply(reply, Err(error)),
-                }
-            }
+            (State::Open(_), request) => self.ask(round, request, reply, Instant::now() + READY_PATIENCE),
             (State::Locked | State::Failed { .. }, Request::Unlock { passphrase }) => {
                 let answer = match self.unlock(passphrase.into_inner()).await {
                     Ok(()) => json(&rows::Done {}),
@@ -342,6 +343,31 @@ impl Core {
             }
             (State::Failed { error, .. }, _) => round.reply(reply, Err((*error).into())),
             (State::Locked, request) => round.reply(reply, answer_locked(&request)),
+        }
+    }
+
+    /// Asks the desk; what can only be answered once a network listens waits until then.
+    fn ask(&mut self, round: &mut Round, request: Request, reply: ReplyTo, until: Instant) {
+        let State::Open(open) = &mut self.state else { return round.reply(reply, Err(NodeError::Locked.into())) };
+        let (now, one_port, lost) = (clock::wall(), self.fixed_port, self.lost);
+        let mut desk = Desk { client: &mut open.client, round, now, one_port, lost };
+        match desk.answer(request) {
+            Ok(Answer::Cancelled(nets, value)) => {
+                for (waiting, _) in nets.iter().filter_map(|net| self.joins.remove(net)).flatten() {
+                    round.reply(waiting, Err(NodeError::JoinCancelled.into()));
+                }
+                round.reply(reply, Ok(value));
+            }
+            Ok(Answer::Now(value)) => round.reply(reply, Ok(value)),
+            Ok(Answer::OnceListening(net, request)) => self.waiting.push(Waiting { net, request, reply, until }),
+            Ok(Answer::WhenListening(net, value)) => {
+                self.founders.insert(net, (reply, value, until));
+            }
+            Ok(Answer::WhenJoined(net)) => {
+                let until = Instant::now() + JOIN_PATIENCE;
+                self.joins.entry(net).or_default().push((reply, until));
+            }
+            Err(error) => round.reply(reply, Err(error)),
         }
     }
 
@@ -481,8 +507,8 @@ impl Core {
         }
     }
 
-    /// Answers faces that have waited long enough: the group stands though it does not listen yet; nobody answered
-    /// the join, which goes on.
+    /// Answers faces that have waited long enough: the group stands though it does not listen yet; what needs an address
+    /// was not done; nobody answered the join, which goes on.
     fn end_patience(&mut self) {
         let now = Instant::now();
         let late: Vec<NetId> =
@@ -491,6 +517,9 @@ impl Core {
             if let Some((reply, value, _)) = self.founders.remove(&net) {
                 drop(reply.send(Ok(value)));
             }
+        }
+        for late in self.waiting.extract_if(.., |waiting| waiting.until <= now) {
+            drop(late.reply.send(Err(NodeError::NotReachable.into())));
         }
         for waiting in self.joins.values_mut() {
             let (over, rest) = std::mem::take(waiting).into_iter().partition(|(_, until)| *until <= now);

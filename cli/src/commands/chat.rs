@@ -1,67 +1,95 @@
-//! `chat`: reads and types in one window. Every event is one appended line; nothing is drawn over.
+//! `chat`: reads and types in one window. Every event is an appended line.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kinfold_node::control::Request;
 use kinfold_node::control::api::Secret;
-use kinfold_node::control::lines::Notice;
+use kinfold_node::control::lines::{Notice, Row, Stand, State};
 use kinfold_node::control::rows::{GroupDetail, History, Members, Sent};
 use zeroize::Zeroizing;
 
 use super::Context;
+use super::send::HELD_WAIT;
 use crate::args::ChatArgs;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::remote::{Remote, notice_json};
 use crate::scroll::Scroll;
 use crate::watch::{self, Heard};
-use crate::{render, span};
+use crate::window::Window;
+use crate::{render, screen, span};
 
 /// How long after the last line everything counts as read: one mark for a burst.
 const READ_PAUSE: Duration = Duration::from_secs(1);
 
 const HELP: &str = "\
 Type a line and press Enter to send it.
-/who   who is in the group, and who is connected
-/help  this
-/quit  close this window's chat; Kinfold goes on
+  /who   who is in the group, and who is connected
+  /help  this
+  /quit  close this window's chat; Kinfold goes on
 A line that should begin with / begins with // instead.";
 
 pub(super) fn run(context: &Context, args: &ChatArgs) -> Result<()> {
-    let mut remote = context.remote()?;
+    let out = context.out;
+    let mut remote = context.remote().map_err(Error::of_sending)?;
     let detail: GroupDetail = remote.call(&Request::GroupShow { group: args.group.clone() })?;
     let group = detail.row.group_id.clone();
     // The feed first, then what was before: nothing falls between, and what comes twice is shown once.
     let feed = context.remote()?.subscribe(Some(group.clone()))?;
-    let mut chat = Chat { context, remote, scroll: context.scroll(), group, typed: BTreeSet::new(), unread: false };
+    let mut scroll = context.scroll();
+    // A group that was left or cannot be read has nobody to tell apart.
+    if let Ok(people) = remote.call::<Members>(&Request::Members { group: group.clone() }) {
+        scroll.meet(&group, &people.members);
+        scroll.may_be_removed(&group, &people.members);
+    }
+    let (window, said) = (Window::new(out), BTreeMap::new());
+    let mut chat = Chat { json: out.json, window, remote, scroll, group, said, unread: false };
     chat.open(&detail, args.last)?;
 
     let (heard, hears) = mpsc::sync_channel(watch::HEARD_MAX);
     watch::listen(feed, heard.clone());
-    watch::type_in(heard);
-    loop {
-        let going = match hears.recv_timeout(READ_PAUSE) {
+    chat.window.type_in(heard, !out.json && !args.plain && screen::can_edit())?;
+    // What was typed last is told of before the end, if that does not take long.
+    let mut going = true;
+    while going || !chat.said.is_empty() {
+        going &= match hears.recv_timeout(chat.pause()) {
             Ok(Heard::Notice(notice)) => chat.show(&notice).map(|()| true)?,
-            Ok(Heard::Typed(line)) => chat.typed(&line)?,
-            Ok(Heard::InputEnded) => false,
+            Ok(Heard::Typed(line)) => {
+                chat.window.line_ended();
+                chat.typed(&line)?
+            }
+            Ok(Heard::Unreadable(why)) => chat.window.error(&why.into()).map(|()| true)?,
+            Ok(Heard::InputEnded) => {
+                chat.window.line_ended();
+                false
+            }
             Ok(Heard::Ended(error)) => return Err(error),
             Err(_) => chat.mark_read().map(|()| true)?,
         };
-        if !going {
-            return chat.mark_read();
-        }
+        chat.tell_kept()?;
     }
+    chat.mark_read()
 }
 
-struct Chat<'a> {
-    context: &'a Context,
+struct Chat {
+    json: bool,
+    window: Window,
     remote: Remote,
     scroll: Scroll,
     group: String,
-    /// Messages typed here: their words are on the screen already.
-    typed: BTreeSet<String>,
+    /// Messages typed here: their words are on the screen already, and what became of them is yet to be told.
+    said: BTreeMap<String, Said>,
     unread: bool,
+}
+
+/// A message that was typed here.
+struct Said {
+    /// Its line, once that has come.
+    row: Option<Row>,
+    stand: Stand,
+    /// How long it may take to be held by others before it is told as kept here.
+    until: Instant,
 }
 
 /// What a typed line asks for.
@@ -87,15 +115,16 @@ fn read(line: &str) -> Typed<'_> {
     }
 }
 
-impl Chat<'_> {
+impl Chat {
     fn open(&mut self, detail: &GroupDetail, last: u64) -> Result<()> {
-        let out = self.context.out;
-        out.talk(&render::group(&detail.row))?;
-        out.talk(&format!("Messages are gone after {}.", span::in_words(detail.row.retention_secs)))?;
-        out.talk(&render::newcomer(&detail.row, &self.scroll))?;
-        out.talk("What this window shows stays in it after its time, until you close or clear it.")?;
-        out.talk("Type a line and press Enter to send it. /who, /help and /quit do what they say.\n")?;
-        let ask = Request::History { group: self.group.clone(), last: Some(last), mark_read: true };
+        let window = &mut self.window;
+        window.talk(&render::group(&detail.row))?;
+        window.talk(&format!("Messages are gone after {}.", span::in_words(detail.row.retention_secs)))?;
+        window.talk(&render::newcomer(&detail.row, &self.scroll))?;
+        window.talk("What this window shows stays in it after its time, until you close or clear it.")?;
+        window.talk("Type a line and press Enter to send it. /who, /help and /quit do what they say.\n")?;
+        let (group, last) = (self.group.clone(), Some(last));
+        let ask = Request::History { group, last, all_unread: true, mark_read: true };
         let history: History = self.remote.call(&ask)?;
         for row in history.rows {
             self.show(&Notice::Line(row))?;
@@ -104,41 +133,90 @@ impl Chat<'_> {
         Ok(())
     }
 
+    /// How long to wait for what comes next.
+    fn pause(&self) -> Duration {
+        let due = self.said.values().map(|said| said.until).min();
+        due.map_or(READ_PAUSE, |due| due.saturating_duration_since(Instant::now()).min(READ_PAUSE))
+    }
+
     fn show(&mut self, notice: &Notice) -> Result<()> {
-        let out = self.context.out;
         match notice {
-            Notice::Line(row) => {
-                if !self.scroll.remember(row) {
-                    return Ok(());
-                }
-                self.unread |= !row.own;
-                let typed_here = self.typed.remove(&row.id);
-                out.row(row, || if typed_here { self.scroll.accepted(row) } else { self.scroll.line(row) })
-            }
+            Notice::Line(row) => self.line(row),
             Notice::Lagged { missed } => {
                 for row in watch::missed(&mut self.remote, &self.scroll, &self.group, *missed)? {
-                    self.show(&Notice::Line(row))?;
+                    self.line(&row)?;
                 }
                 Ok(())
             }
-            notice => out.row(&notice_json(notice), || self.scroll.notice(notice)),
+            Notice::State { id, stand, .. } if self.said.contains_key(id) => {
+                if let Some(said) = self.said.get_mut(id) {
+                    said.stand = *stand;
+                }
+                self.tell_held(id)
+            }
+            notice if self.json => self.window.row(&notice_json(notice), String::new),
+            notice => match self.scroll.notice(notice) {
+                Some(text) => self.window.row(&notice_json(notice), || text),
+                None => Ok(()),
+            },
+        }
+    }
+
+    fn line(&mut self, row: &Row) -> Result<()> {
+        if !self.scroll.remember(row) {
+            return Ok(());
+        }
+        self.unread |= !row.own;
+        if let Some(said) = self.said.get_mut(&row.id) {
+            said.row = Some(row.clone());
+            return self.tell_held(&row.id);
+        }
+        self.window.row(row, || self.scroll.line(row))
+    }
+
+    /// Tells of a typed message that others hold, once its line has come.
+    fn tell_held(&mut self, id: &str) -> Result<()> {
+        match self.said.get(id) {
+            Some(Said { row: Some(_), stand, .. }) if stand.state != State::Kept => self.tell(id),
+            _ => Ok(()),
+        }
+    }
+
+    /// Tells of typed messages that nobody else was seen to hold in time.
+    fn tell_kept(&mut self) -> Result<()> {
+        let now = Instant::now();
+        let due = self.said.iter().filter(|(_, said)| said.until <= now).map(|(id, _)| id.clone());
+        for id in due.collect::<Vec<_>>() {
+            self.tell(&id)?;
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, id: &str) -> Result<()> {
+        match self.said.remove(id) {
+            Some(Said { row: Some(row), stand, .. }) => {
+                let text = self.scroll.accepted(&row, stand);
+                self.window.row(&row, || text)
+            }
+            // Its line is late; it will be shown as any other.
+            _ => Ok(()),
         }
     }
 
     /// Does what a typed line asks for; false when it was the last.
     fn typed(&mut self, line: &str) -> Result<bool> {
-        let out = self.context.out;
         match read(line) {
-            Typed::Help => out.talk(HELP)?,
+            Typed::Help => self.window.talk(HELP)?,
             Typed::Nothing => {}
             Typed::Quit => return Ok(false),
             Typed::Say(text) => self.say(text)?,
             Typed::Unknown(text) => {
                 let text = crate::plain::name(text);
-                out.talk(&format!("{text} is nothing that can be done here; it was not sent.\n{HELP}"))?;
+                self.window.talk(&format!("{text} is nothing that can be done here; it was not sent.\n{HELP}"))?;
             }
             Typed::Who => self.who()?,
         }
+        self.window.next();
         Ok(true)
     }
 
@@ -147,7 +225,7 @@ impl Chat<'_> {
         let who = self.remote.call::<Members>(&ask);
         let Some(who) = self.or_told(who)? else { return Ok(()) };
         for member in &who.members {
-            self.context.out.row(member, || render::member(member))?;
+            self.window.row(member, || render::member(member))?;
         }
         Ok(())
     }
@@ -155,21 +233,22 @@ impl Chat<'_> {
     fn say(&mut self, text: &str) -> Result<()> {
         let text = Secret::new(Zeroizing::new(text.to_owned()));
         let ask = Request::Send { group: self.group.clone(), text, expires_secs: None };
-        let sent = self.remote.call::<Sent>(&ask);
+        let sent = self.remote.call::<Sent>(&ask).map_err(Error::of_sending);
         let Some(sent) = self.or_told(sent)? else { return Ok(()) };
-        if self.context.out.json {
-            return self.context.out.answer(&sent, String::new);
+        if self.json {
+            return self.window.answer(&sent);
         }
-        self.typed.insert(sent.id);
+        let said = Said { row: None, stand: sent.stand, until: Instant::now() + HELD_WAIT };
+        self.said.insert(sent.id, said);
         Ok(())
     }
 
     /// A refusal is told, and the chat goes on: the next line may be accepted.
-    fn or_told<T>(&self, result: Result<T>) -> Result<Option<T>> {
+    fn or_told<T>(&mut self, result: Result<T>) -> Result<Option<T>> {
         match result {
             Ok(value) => Ok(Some(value)),
             Err(error) if watch::ends(&error) => Err(error),
-            Err(error) => self.context.out.error(&error).map(|()| None),
+            Err(error) => self.window.error(&error).map(|()| None),
         }
     }
 

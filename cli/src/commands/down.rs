@@ -1,5 +1,6 @@
 //! `down`: stops the node, and returns when it has stopped.
 
+use kinfold_node::NodeError;
 use kinfold_node::control::Request;
 use kinfold_node::control::rows::Done;
 
@@ -7,7 +8,12 @@ use super::Context;
 use crate::error::Result;
 
 pub(super) fn run(context: &Context) -> Result<()> {
-    let mut remote = context.remote()?;
+    let mut remote = match context.remote() {
+        Err(error) if error == NodeError::NotRunning.into() => {
+            return context.out.done(&Done {}, "Kinfold was not running.");
+        }
+        remote => remote?,
+    };
     let done: Done = remote.call(&Request::Down {})?;
     remote.wait_for_end()?;
     context

@@ -6,9 +6,9 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use kinfold_node::control::Request;
 use kinfold_node::control::lines::Notice;
-use kinfold_node::control::rows::{GroupDetail, Groups};
+use kinfold_node::control::rows::{GroupDetail, Groups, Members};
 
-use super::Context;
+use super::{Context, earlier_unread};
 use crate::args::FollowArgs;
 use crate::error::Result;
 use crate::remote::{Remote, notice_json};
@@ -31,17 +31,22 @@ pub(super) fn run(context: &Context, args: FollowArgs) -> Result<()> {
     let mut scroll = Scroll::new(TimeZone::system(), only.is_none());
     for row in &rows {
         scroll.name_group(&row.group_id, &row.name);
+        meet(&mut remote, &mut scroll, &row.group_id);
     }
     let feed = context.remote()?.subscribe(only)?;
     let mut follow = Follow {
         context,
         remote,
         scroll,
-        groups: rows.into_iter().map(|row| row.group_id).collect(),
+        groups: rows.iter().map(|row| row.group_id.clone()).collect(),
         events: args.events,
         unread: Vec::new(),
+        behind: rows.iter().filter(|row| row.unread > 0).map(|row| row.group_id.clone()).collect(),
     };
     follow.look_back()?;
+    for row in rows.iter().filter(|row| row.unread > 0) {
+        context.out.talk(&earlier_unread(row.unread, &row.name, &row.group_id))?;
+    }
     // Also a signal for scripts: what happens from here on is shown.
     context.out.signal("Following. New lines appear here as they come; Ctrl-C ends.")?;
 
@@ -51,7 +56,7 @@ pub(super) fn run(context: &Context, args: FollowArgs) -> Result<()> {
         match hears.recv_timeout(READ_PAUSE) {
             Ok(Heard::Notice(notice)) => follow.show(&notice)?,
             Ok(Heard::Ended(error)) => return Err(error),
-            Ok(Heard::InputEnded | Heard::Typed(_)) => {}
+            Ok(Heard::InputEnded | Heard::Typed(_) | Heard::Unreadable(_)) => {}
             Err(_) => follow.mark_read()?,
         }
     }
@@ -64,6 +69,17 @@ struct Follow<'a> {
     groups: Vec<String>,
     events: bool,
     unread: Vec<String>,
+    /// Groups with something unread from before, which this window does not show: nothing of theirs is marked.
+    behind: Vec<String>,
+}
+
+/// Learns who is in a group.
+fn meet(remote: &mut Remote, scroll: &mut Scroll, group: &str) {
+    // A group that was left or cannot be read has nobody to tell apart.
+    if let Ok(people) = remote.call::<Members>(&Request::Members { group: group.to_owned() }) {
+        scroll.meet(group, &people.members);
+        scroll.may_be_removed(group, &people.members);
+    }
 }
 
 impl Follow<'_> {
@@ -83,18 +99,21 @@ impl Follow<'_> {
             Notice::Line(row) => {
                 if !self.groups.contains(&row.group_id) {
                     self.groups.push(row.group_id.clone());
+                    meet(&mut self.remote, &mut self.scroll, &row.group_id);
                 }
                 if !self.scroll.remember(row) {
                     return Ok(());
                 }
-                if !row.own && !self.unread.contains(&row.group_id) {
+                let marked = self.unread.contains(&row.group_id) || self.behind.contains(&row.group_id);
+                if !row.own && !marked {
                     self.unread.push(row.group_id.clone());
                 }
                 out.row(row, || self.scroll.line(row))
             }
             Notice::Lagged { missed } => self.catch_up(*missed),
             _ if out.json && !self.events => Ok(()),
-            notice => out.row(&notice_json(notice), || self.scroll.notice(notice)),
+            notice if out.json => out.data(&notice_json(notice).to_string()),
+            notice => self.scroll.notice(notice).map_or(Ok(()), |text| out.data(&text)),
         }
     }
 

@@ -4,14 +4,15 @@ use kinfold_node::control::Request;
 use kinfold_node::control::rows::{GroupDetail, GroupMade, Groups, Left, Standing};
 
 use super::{Context, own_name};
-use crate::args::GroupVerb;
+use crate::args::{GroupVerb, LeaveArgs};
 use crate::error::Result;
-use crate::{plain, render};
+use crate::remote::Remote;
+use crate::{ask, plain, render};
 
 pub(super) fn run(context: &Context, verb: GroupVerb) -> Result<()> {
     match verb {
         GroupVerb::Create { name, own } => create(context, name, own),
-        GroupVerb::Leave(args) => leave(context, args.group),
+        GroupVerb::Leave(args) => leave(context, args),
         GroupVerb::List => list(context),
         GroupVerb::Show(args) => show(context, args.group),
     }
@@ -20,10 +21,36 @@ pub(super) fn run(context: &Context, verb: GroupVerb) -> Result<()> {
 fn create(context: &Context, name: String, own: Option<String>) -> Result<()> {
     // Before anybody is asked for a name: is there a node at all?
     let mut remote = context.remote()?;
+    ask_about_namesakes(context, &mut remote, &name)?;
     let display_name = own_name(context.out, own)?;
     let made: GroupMade = remote.call(&Request::GroupCreate { name, display_name })?;
     context.out.answer(&made, || format!("{}  [{}]", plain::name(&made.name), render::id(&made.group_id)))?;
-    context.out.talk("The group is there, with you in it. `kinfold invite GROUP` makes an invite for one person.")
+    let group = plain::quoted(&made.name, &made.group_id);
+    context
+        .out
+        .talk(&format!("The group is there, with you in it. `kinfold invite {group}` makes an invite for one person."))
+}
+
+/// Two groups of one name can only be told apart by their ids: perhaps that is not what is wanted.
+fn ask_about_namesakes(context: &Context, remote: &mut Remote, name: &str) -> Result<()> {
+    let folded = |name: &str| plain::name(name).to_lowercase();
+    let groups = remote.call::<Groups>(&Request::GroupList {})?.groups;
+    let same = groups.iter().filter(|group| folded(&group.name) == folded(name));
+    let ids: Vec<&str> = same.map(|group| render::id(&group.group_id)).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let words = format!(
+        "You are in a group called {} already [{}]. With a second one of that name, only the beginning of an id tells \
+         which one is meant.",
+        plain::name(name),
+        ids.join(", ")
+    );
+    if ask::can_ask(context.out) {
+        ask::sure(&format!("{words} Make it all the same?"))
+    } else {
+        context.out.signal(&words)
+    }
 }
 
 fn list(context: &Context) -> Result<()> {
@@ -32,7 +59,7 @@ fn list(context: &Context) -> Result<()> {
         context.out.row(group, || render::group(group))?;
     }
     if all.groups.is_empty() {
-        context.out.talk("You are in no group yet: `kinfold group create NAME`, or `kinfold join INVITE`.")?;
+        context.out.talk(render::NO_GROUP)?;
     }
     Ok(())
 }
@@ -42,8 +69,15 @@ fn show(context: &Context, group: String) -> Result<()> {
     context.out.answer(&detail, || render::group_detail(&detail, &context.scroll()))
 }
 
-fn leave(context: &Context, group: String) -> Result<()> {
-    let left: Left = context.remote()?.call(&Request::GroupLeave { group })?;
+fn leave(context: &Context, args: LeaveArgs) -> Result<()> {
+    let LeaveArgs { mut group, yes } = args;
+    let mut remote = context.remote()?;
+    if !yes && ask::can_ask(context.out) {
+        let detail: GroupDetail = remote.call(&Request::GroupShow { group })?;
+        ask::sure(&render::leaving(&detail.row))?;
+        group = detail.row.group_id;
+    }
+    let left: Left = remote.call(&Request::GroupLeave { group })?;
     let words = if left.standing == Standing::Left {
         "You have left the group."
     } else {

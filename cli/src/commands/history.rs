@@ -1,27 +1,41 @@
 //! `history`: what was said, oldest first.
 
 use kinfold_node::control::Request;
-use kinfold_node::control::rows::{GroupDetail, History};
+use kinfold_node::control::rows::{GroupDetail, History, Members, Standing};
 
-use super::Context;
+use super::{Context, earlier_unread};
 use crate::args::HistoryArgs;
 use crate::error::Result;
 use crate::render;
 
 pub(super) fn run(context: &Context, args: HistoryArgs) -> Result<()> {
     let HistoryArgs { group, last, keep_unread } = args;
+    let out = context.out;
     let mut remote = context.remote()?;
     let mut scroll = context.scroll();
-    if !context.out.json && last.is_none() {
+    if !out.json {
         let detail: GroupDetail = remote.call(&Request::GroupShow { group: group.clone() })?;
-        context.out.talk(&render::newcomer(&detail.row, &scroll))?;
+        if last.is_none() {
+            out.talk(&render::newcomer(&detail.row, &scroll))?;
+        }
+        // A group that cannot be read has nobody to tell apart.
+        if let Ok(people) = remote.call::<Members>(&Request::Members { group: detail.row.group_id.clone() }) {
+            scroll.meet(&detail.row.group_id, &people.members);
+            if detail.row.standing == Standing::Removed {
+                scroll.may_be_removed(&detail.row.group_id, &people.members);
+            }
+        }
     }
-    let history: History = remote.call(&Request::History { group, last, mark_read: !keep_unread })?;
+    let request = Request::History { group, last, all_unread: false, mark_read: !keep_unread };
+    let history: History = remote.call(&request)?;
     for row in &history.rows {
-        context.out.row(row, || scroll.line(row))?;
+        out.row(row, || scroll.line(row))?;
     }
     if history.rows.is_empty() {
-        context.out.talk("Nothing is here: nothing was said, or its time is over.")?;
+        out.talk("Nothing is here: nothing was said, or its time is over.")?;
+    }
+    if history.unread_earlier > 0 {
+        out.talk(&earlier_unread(history.unread_earlier, &history.group, &history.group_id))?;
     }
     Ok(())
 }

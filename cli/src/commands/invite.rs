@@ -1,12 +1,15 @@
 //! `invite`, `invite list`, `invite revoke`.
 
 use kinfold_node::control::Request;
-use kinfold_node::control::rows::{Done, InviteMade, Invites};
+use kinfold_node::control::rows::{GroupDetail, InviteMade, InviteState, Invites, Revoked};
 
 use super::Context;
 use crate::args::{InviteArgs, InviteVerb};
 use crate::error::Result;
-use crate::{plain, qr, render};
+use crate::{plain, qr, render, screen};
+
+/// Rows that the words around a QR code take.
+const ROWS_AROUND: usize = 16;
 
 pub(super) fn run(context: &Context, args: InviteArgs) -> Result<()> {
     match args.verb {
@@ -19,26 +22,37 @@ pub(super) fn run(context: &Context, args: InviteArgs) -> Result<()> {
 fn create(context: &Context, args: InviteArgs) -> Result<()> {
     let group = args.group.unwrap_or_default();
     let valid_secs = args.valid.map(|span| span.as_secs());
-    let made: InviteMade = context.remote()?.call(&Request::InviteCreate { group, valid_secs })?;
+    let mut remote = context.remote()?;
+    let made: InviteMade = remote.call(&Request::InviteCreate { group: group.clone(), valid_secs })?;
     let out = context.out;
-    out.answer(&made, || plain::name(&made.invite))?;
     if out.json {
-        return Ok(());
+        return out.answer(&made, String::new);
     }
-    if !args.no_qr {
-        match qr::draw(&made.invite, qr::columns()) {
-            Some(drawn) => out.talk(&format!("\n{drawn}"))?,
-            None => out.talk("\nThis window is too narrow for the QR code; a wider one shows it.")?,
-        }
+    // What matters most comes last: it stays on a small screen.
+    let room = match screen::size() {
+        _ if args.qr => (usize::MAX, usize::MAX),
+        Some((columns, rows)) if !args.no_qr => (columns, rows.saturating_sub(ROWS_AROUND)),
+        _ => (0, 0),
+    };
+    let drawn = qr::draw(&made.invite, room);
+    if let Some(drawn) = &drawn {
+        out.talk(&format!("{drawn}\n"))?;
     }
-    out.talk(&format!(
-        "\nThis lets one person into the group, until {}. Whoever has it can use it:\n\
-         hand it over in a way that only that person sees. Leave Kinfold running until they have joined.\n\
-         They set up Kinfold and type:  kinfold join INVITE\n\
-         To take it back:  kinfold invite revoke GROUP {}",
-        context.scroll().moment(made.expires),
-        plain::name(&made.invite_id)
-    ))
+    out.answer(&made, || plain::name(&made.invite))?;
+    let detail: GroupDetail = remote.call(&Request::GroupShow { group })?;
+    out.talk(&words(&detail, &made, &context.scroll().moment(made.expires), drawn.is_none() && !args.no_qr))
+}
+
+fn words(detail: &GroupDetail, made: &InviteMade, until: &str, no_picture: bool) -> String {
+    let (name, group) = (plain::name(&detail.row.name), plain::quoted(&detail.row.name, &detail.row.group_id));
+    let picture = if no_picture { "\nWith --qr it is shown as a picture for a camera, too." } else { "" };
+    format!(
+        "\nThis lets one person into {name}, until {until}. Whoever has it can use it: hand it over in a way that only \
+         that person sees. Leave Kinfold running until they have joined.\n\
+         They set up Kinfold, type  kinfold join  and paste the invite when asked.\n\
+         To take it back:\n  kinfold invite revoke {group} {}{picture}",
+        render::id(&made.invite_id)
+    )
 }
 
 fn list(context: &Context, group: String) -> Result<()> {
@@ -54,6 +68,12 @@ fn list(context: &Context, group: String) -> Result<()> {
 }
 
 fn revoke(context: &Context, group: String, invite_id: String) -> Result<()> {
-    let done: Done = context.remote()?.call(&Request::InviteRevoke { group, invite_id })?;
-    context.out.done(&done, "The invite is taken back; nobody can come in by it any more.")
+    let revoked: Revoked = context.remote()?.call(&Request::InviteRevoke { group, invite_id })?;
+    let words = match revoked.was {
+        None | Some(InviteState::Open) => "The invite is taken back; nobody can come in by it any more.",
+        Some(InviteState::Revoked) => "The invite was taken back already; nobody can come in by it.",
+        Some(InviteState::Used) => "Somebody has come in by this invite already; to undo that, remove the person.",
+        Some(InviteState::Expired) => "The invite's time was over already; nobody can come in by it.",
+    };
+    context.out.done(&revoked, words)
 }

@@ -26,22 +26,20 @@ mod version;
 use std::collections::hash_map::RandomState;
 use std::env;
 use std::hash::{BuildHasher, Hasher};
-use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::PathBuf;
 
 use jiff::tz::TimeZone;
+use kinfold_node::NodeError;
 
-use crate::args::{Cli, Global, Verb};
-use crate::error::{Local, Result};
+use crate::args::{Cli, Global, GroupVerb, InviteArgs, InviteVerb, Verb};
+use crate::error::{Error, Local, Result};
 use crate::out::Out;
 use crate::remote::Remote;
 use crate::scroll::Scroll;
+use crate::{ask, plain};
 
 /// The variable that names the data directory.
 const DATA_DIR_VARIABLE: &str = "KINFOLD_DATA_DIR";
-
-/// Longer than any line that is asked for here.
-const REPLY_BYTES_MAX: u64 = 4_096;
 
 /// What every verb needs.
 #[derive(Debug)]
@@ -54,7 +52,13 @@ pub(crate) struct Context {
 impl Context {
     /// A connection to the node.
     pub(crate) fn remote(&self) -> Result<Remote> {
-        Remote::open(&self.data_dir)
+        Remote::open(&self.data_dir).map_err(|error| {
+            if error == NodeError::NotRunning.into() && !kinfold_node::is_set_up(&self.data_dir) {
+                Local::NotSetUpYet.into()
+            } else {
+                error
+            }
+        })
     }
 
     /// Lines in local time.
@@ -75,28 +79,57 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         _ => {}
     }
     let context = Context { out, data_dir: data_dir(&global)?, global };
+    let group = group_of(&verb).map(|name| plain::quoted(name, "GROUP"));
+    dispatch(&context, verb).map_err(|error| match group {
+        // What to do next, as it can be typed.
+        Some(group) => Error { hint: error.hint.map(|hint| hint.replace("GROUP", &group)), ..error },
+        None => error,
+    })
+}
+
+/// The group that a verb is about, as it was given.
+fn group_of(verb: &Verb) -> Option<&str> {
     match verb {
-        Verb::Chat(args) => chat::run(&context, &args),
+        Verb::Chat(args) => Some(&args.group),
+        Verb::Connect(args) => Some(&args.group),
+        Verb::Group(GroupVerb::Leave(args)) => Some(&args.group),
+        Verb::Group(GroupVerb::Show(args)) | Verb::Members(args) => Some(&args.group),
+        Verb::History(args) => Some(&args.group),
+        Verb::Invite(InviteArgs { verb: Some(InviteVerb::List(args)), .. }) => Some(&args.group),
+        Verb::Invite(InviteArgs { verb: Some(InviteVerb::Revoke { group, .. }), .. }) => Some(group),
+        Verb::Invite(args) => args.group.as_deref(),
+        Verb::Remove(args) => Some(&args.group),
+        Verb::Retention(args) => Some(&args.group),
+        Verb::Send(args) => Some(&args.group),
+        Verb::Verify(args) => Some(&args.group),
+        _ => None,
+    }
+}
+
+fn dispatch(context: &Context, verb: Verb) -> Result<()> {
+    let out = context.out;
+    match verb {
+        Verb::Chat(args) => chat::run(context, &args),
         Verb::Completions { shell } => completions::run(out, shell),
-        Verb::Connect(args) => connect::run(&context, args),
+        Verb::Connect(args) => connect::run(context, args),
         Verb::Demo => demo::run(out),
-        Verb::Down => down::run(&context),
-        Verb::Follow(args) => follow::run(&context, args),
-        Verb::Group(verb) => group::run(&context, verb),
-        Verb::History(args) => history::run(&context, args),
-        Verb::Init => init::run(&context),
-        Verb::Invite(args) => invite::run(&context, args),
-        Verb::Join(args) => join::run(&context, args),
-        Verb::Lock => lock::run(&context),
-        Verb::Members(args) => members::run(&context, args),
-        Verb::Outbox(args) => outbox::run(&context, args),
-        Verb::Remove(args) => remove::run(&context, args),
-        Verb::Retention(args) => retention::run(&context, args),
-        Verb::Send(args) => send::run(&context, args),
-        Verb::Status => status::run(&context),
-        Verb::Unlock => unlock::run(&context),
-        Verb::Up => up::run(&context),
-        Verb::Verify(args) => verify::run(&context, args),
+        Verb::Down => down::run(context),
+        Verb::Follow(args) => follow::run(context, args),
+        Verb::Group(verb) => group::run(context, verb),
+        Verb::History(args) => history::run(context, args),
+        Verb::Init => init::run(context),
+        Verb::Invite(args) => invite::run(context, args),
+        Verb::Join(args) => join::run(context, args),
+        Verb::Lock => lock::run(context),
+        Verb::Members(args) => members::run(context, args),
+        Verb::Outbox(args) => outbox::run(context, args),
+        Verb::Remove(args) => remove::run(context, args),
+        Verb::Retention(args) => retention::run(context, args),
+        Verb::Send(args) => send::run(context, args),
+        Verb::Status => status::run(context),
+        Verb::Unlock => unlock::run(context),
+        Verb::Up => up::run(context),
+        Verb::Verify(args) => verify::run(context, args),
         Verb::Version => version::run(out),
     }
 }
@@ -115,16 +148,21 @@ fn own_name(out: Out, given: Option<String>) -> Result<String> {
         return Ok(name);
     }
     let suggested = suggestion();
-    if out.json || !io::stdin().is_terminal() {
+    if !ask::can_ask(out) {
         out.talk(&format!("Your name in this group is {suggested}; next time --name chooses another."))?;
         return Ok(suggested);
     }
     out.talk("Which name do you want in this group? Each group can know you by another one.")?;
-    write!(io::stderr().lock(), "Name [{suggested}]: ")?;
-    let mut typed = String::new();
-    io::stdin().lock().take(REPLY_BYTES_MAX).read_line(&mut typed).map_err(|_| Local::NoTerminal)?;
+    let typed = ask::line(&format!("Name [{suggested}]: "))?;
     let typed = typed.trim();
     Ok(if typed.is_empty() { suggested } else { typed.to_owned() })
+}
+
+/// That something unread was left out, and where it is.
+fn earlier_unread(count: usize, name: &str, id: &str) -> String {
+    let (lines, they) = if count == 1 { ("message", "it stays") } else { ("messages", "they stay") };
+    let group = plain::quoted(name, id);
+    format!("{count} earlier unread {lines} in {}; {they} unread: `kinfold history {group}`", plain::name(name))
 }
 
 /// A friendly name that says nothing about the person.

@@ -14,7 +14,9 @@ pub(super) fn run(context: &Context, args: RetentionArgs) -> Result<()> {
     let retention: Retention = context.remote()?.call(&Request::Retention { group: args.group, secs })?;
     context.out.answer(&retention, || {
         let span = span::in_words(retention.retention_secs);
-        if set {
+        if retention.unchanged {
+            format!("Messages are gone after {span}; it was so already.")
+        } else if set {
             format!("From now on, messages are gone after {span}. What was said before keeps its own time.")
         } else {
             format!("Messages are gone after {span}.")

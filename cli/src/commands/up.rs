@@ -3,6 +3,7 @@
 use std::env;
 use std::io::{self, IsTerminal};
 
+use kinfold_node::control::socket;
 use kinfold_node::{NodeError, Options};
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
@@ -33,12 +34,17 @@ pub(super) fn run(context: &Context) -> Result<()> {
     if !kinfold_node::is_set_up(&context.data_dir) {
         return Err(NodeError::NotSetUp.into());
     }
+    // Before anybody is asked for a passphrase.
+    if socket::connect(&context.data_dir).is_ok() {
+        return Err(NodeError::InUse.into());
+    }
     let options = Options {
         data_dir: context.data_dir.clone(),
         listen: context.global.listen.clone(),
         passphrase: secret::passphrase(&context.global)?,
         lan: !context.global.no_lan,
     };
+    context.out.talk("Opening...")?;
     let filter = SILENT.iter().filter_map(|directive| directive.parse().ok()).fold(
         EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new("warn")),
         EnvFilter::add_directive,
@@ -63,7 +69,8 @@ fn ready(context: &Context, addresses: Vec<(String, String)>) -> Result<()> {
         return context.out.data(&json!({ "event": "ready", "addresses": addresses }).to_string());
     }
     context.out.talk(
-        "Kinfold is running. Leave this window open, and use another one: `kinfold status`, `kinfold chat GROUP`.\n\
+        "Kinfold is running. Leave this window open: closing it stops Kinfold. In another one, `kinfold status` shows \
+         how things stand, and `kinfold help` what can be done.\n\
          Ctrl-C or `kinfold down` stops it.",
     )
 }

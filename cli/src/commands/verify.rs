@@ -6,19 +6,11 @@ use kinfold_node::control::rows::Verification;
 use super::Context;
 use crate::args::VerifyArgs;
 use crate::error::Result;
-use crate::{plain, qr, render};
+use crate::{plain, render};
 
 pub(super) fn run(context: &Context, args: VerifyArgs) -> Result<()> {
-    let VerifyArgs { group, member, confirm, no_qr } = args;
-    let code: Verification = context.remote()?.call(&Request::Verify { group, member, confirm })?;
-    let out = context.out;
-    out.answer(&code, || plain::name(&code.safety_code))?;
-    if !confirm
-        && !no_qr
-        && !out.json
-        && let Some(drawn) = qr::draw(&code.qr, qr::columns())
-    {
-        out.talk(&format!("\n{drawn}"))?;
-    }
-    out.talk(&render::safety_code_use(&code))
+    let VerifyArgs { group, member, confirm, undo, no_qr: _ } = args;
+    let code: Verification = context.remote()?.call(&Request::Verify { group, member, confirm, undo })?;
+    context.out.answer(&code, || plain::name(&code.safety_code))?;
+    context.out.talk(&render::safety_code_use(&code, undo))
 }

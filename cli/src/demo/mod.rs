@@ -22,7 +22,7 @@ To start for real, on your own computer:
   kinfold init                                   set Kinfold up, with a passphrase
   kinfold up                                     start it, and leave it running in a window of its own
   kinfold group create \"Evening circle\"          make a group
-  kinfold invite \"Evening circle\"                invite one person, who types:  kinfold join INVITE
+  kinfold invite \"Evening circle\"                invite one person, who types  kinfold join  and pastes it
   kinfold chat \"Evening circle\"                  read and write";
 
 /// Shows what Kinfold does.

@@ -152,7 +152,7 @@ impl Person {
 
     /// All that this person is shown of a group.
     pub(crate) fn history(&mut self, group: &str) -> Result<Vec<Row>> {
-        let request = Request::History { group: group.to_owned(), last: None, mark_read: false };
+        let request = Request::History { group: group.to_owned(), last: None, all_unread: false, mark_read: false };
         Ok(self.ask::<History>(&request)?.rows)
     }
 

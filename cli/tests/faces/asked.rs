@@ -50,8 +50,11 @@ fn history_is_plain_lines_that_nobody_elses_text_can_steer() {
     let expected = "Sunday 22 November 2026\n13:05  Ana: How is\n       everyone?␛[2J  (gone Sun 29 Nov at 13:05)\n";
     assert_eq!((ran.code, ran.out.as_str(), ran.talk.as_str()), (0, expected, ""));
     assert_eq!(fake.last("history"), json!({"group": "Circle", "last": 5, "mark_read": false}));
+    let ran = fake.run(&["history", "Circle", "--last", "1"]);
+    let expected = "292 earlier unread messages in Circle; they stay unread: `kinfold history\n\"Circle\"`\n";
+    assert_eq!(ran.talk, expected);
     let ran = fake.run(&["history", "Circle"]);
-    let expected = "You are here since Sunday 22 November 2026 at 13:00; what was said before is not shown.\n";
+    let expected = "You are here since Sunday 22 November 2026 at 13:00; what was said before is not\nshown.\n";
     assert_eq!(ran.talk, expected, "a newcomer is told");
 }
 
@@ -60,9 +63,16 @@ fn an_invite_is_data_and_what_to_do_with_it_is_talk() {
     let fake = Fake::start();
     let ran = fake.run(&["invite", "Circle"]);
     assert_eq!((ran.code, ran.out.as_str()), (0, "kinfold:abc\n"));
-    assert!(ran.talk.contains('▄') && ran.talk.contains("This lets one person into the group"), "{}", ran.talk);
-    assert!(ran.talk.contains("until Monday 23 November 2026 at 13:00"), "{}", ran.talk);
-    assert!(!fake.run(&["invite", "Circle", "--no-qr"]).talk.contains('▄'));
+    let expected = "\n\
+        This lets one person into Circle, until Monday 23 November 2026 at 13:00.\n\
+        Whoever has it can use it: hand it over in a way that only that person sees.\n\
+        Leave Kinfold running until they have joined.\n\
+        They set up Kinfold, type  kinfold join  and paste the invite when asked.\n\
+        To take it back:\n  kinfold invite revoke \"Circle\" ab12ab12\n\
+        With --qr it is shown as a picture for a camera, too.\n";
+    assert_eq!(ran.talk, expected);
+    assert!(fake.run(&["invite", "Circle", "--qr"]).talk.starts_with('█'));
+    assert!(!fake.run(&["invite", "Circle", "--no-qr"]).talk.contains("--qr"));
 }
 
 #[test]
@@ -70,10 +80,20 @@ fn verifying_shows_the_code_and_confirms_only_when_told_to() {
     let fake = Fake::start();
     let ran = fake.run(&["verify", "Circle", "Ana", "--no-qr"]);
     assert_eq!(ran.out, "11111 22222 33333 44444 55555 66666\n");
-    assert!(ran.talk.contains("If they are the same, run this again with --confirm."), "{}", ran.talk);
+    let use_of_it = "Ana sees the same numbers if nobody stands between you. Compare them when you\n\
+        meet, or in a call where you know the voice.\n\
+        If they are the same, run this again with --confirm. If not, do not, and tell\n\
+        the others in another way.\n";
+    assert_eq!(ran.talk, use_of_it);
     assert_eq!(fake.last("verify"), json!({"group": "Circle", "member": "Ana", "confirm": false}));
     let ran = fake.run(&["verify", "Circle", "Ana", "--confirm"]);
-    assert_eq!(ran.talk, "You have compared this safety code with Ana.\n");
+    let done = "You have compared this safety code with Ana. If that was a mistake, run this\n\
+        again with --undo.\n";
+    assert_eq!(ran.talk, done);
+    let ran = fake.run(&["verify", "Circle", "Ana", "--undo"]);
+    assert_eq!(fake.last("verify")["undo"], true);
+    assert_eq!(ran.talk, "The safety code of Ana counts as not compared.\n");
+    assert_eq!(fake.run(&["verify", "Circle", "Ana", "--undo", "--confirm"]).code, 2);
 }
 
 #[test]
@@ -85,7 +105,92 @@ fn refusals_end_with_the_number_of_their_family() {
         [0, 1, 4, 5, 70]
     );
     let ran = fake.run(&["members", "Cirlce"]);
-    assert_eq!(ran.talk, "Error: there is no such group on this device\nhint: did you mean \"Circle\"?\n");
+    let expected =
+        "Error: there is no such group on this device; nothing was changed\nhint: did you mean \"Circle\"?\n";
+    assert_eq!(ran.talk, expected);
+}
+
+#[test]
+fn a_message_that_was_not_sent_is_said_to_be_so() {
+    let fake = Fake::start();
+    for (group, code, why) in [
+        ("Cirlce", 1, "Error: there is no such group on this device; your message was not sent\n"),
+        ("locked", 4, "Error: Kinfold is locked; your message was not sent\n"),
+        (
+            "full",
+            5,
+            "Error: the disk is full; this was not kept, what was accepted before is safe; your message was not sent\n",
+        ),
+    ] {
+        let ran = fake.run(&["send", group, "hello"]);
+        assert_eq!(ran.code, code, "{}", ran.talk);
+        assert!(ran.talk.starts_with(why), "{}", ran.talk);
+    }
+    let ran = fake.run(&["send", "Tuesday", "circle", "hello"]);
+    let expected = "Error: there is no such group on this device; your message was not sent\n\
+        hint: put the group's name in quotes: \"Tuesday circle\"\n";
+    assert_eq!((ran.code, ran.talk.as_str()), (1, expected));
+    assert_ne!(fake.last("send")["group"], "Tuesday", "nothing was sent");
+}
+
+#[test]
+fn an_answer_that_cannot_be_written_is_the_disks_fault_and_says_what_was_done() {
+    let fake = Fake::start();
+    let full = |line: &[&str]| {
+        let file = fs::File::options().write(true).open("/dev/full").expect("opens");
+        Ran::from(command(&fake.directory, line).stdout(file).output().expect("ends"))
+    };
+    let hint = "hint: perhaps the disk that the output goes to is full\n";
+    for (line, words) in [
+        (&["send", "Circle", "hello"][..], "Error: sent, but the answer could not be written\n"),
+        (&["send", "Circle", "hello", "--json"], "Error: sent, but the answer could not be written\n"),
+        (&["retention", "Circle", "2d"], "Error: it was done, but the answer could not be written\n"),
+        (&["members", "Circle"], "Error: the answer could not be written; nothing was lost\n"),
+    ] {
+        let ran = full(line);
+        assert_eq!((ran.code, ran.talk), (5, format!("{words}{hint}")), "{line:?}");
+    }
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_news() {
+    let fake = Fake::start();
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let ran = Ran::from(
+        command(&fake.directory, &["history", "Circle", "--last", "5"]).stdout(writer).output().expect("ends"),
+    );
+    assert_eq!(ran.talk, "");
+}
+
+#[test]
+fn what_is_so_already_is_said_to_be_so() {
+    let fake = Fake::start();
+    let ran = fake.run(&["unlock"]);
+    assert_eq!((ran.code, ran.talk.as_str()), (0, "Kinfold is not locked.\n"), "nobody is asked for a passphrase");
+    fs::write(kinfold_node::paths::DataDir::new(&fake.directory).keyring(), "").expect("writes");
+    let ran = fake.run(&["up"]);
+    let expected = "Error: Kinfold is already running with this data; nothing was changed\n";
+    assert!(ran.code == 1 && ran.talk.starts_with(expected), "{}", ran.talk);
+    let ran = fake.run(&["group", "create", "circle", "--name", "Ben"]);
+    let expected = "You are in a group called circle already [0a0b0c0d].";
+    assert!(ran.code == 0 && ran.talk.starts_with(expected), "a script is warned and goes on: {}", ran.talk);
+}
+
+#[test]
+fn an_invite_is_looked_at_before_anything_is_promised() {
+    let fake = Fake::start();
+    let ran = fake.run(&["join", "kinfold:BROKEN", "--name", "Ben"]);
+    let expected = "Error: this is not a whole invite; nothing was changed\n\
+        hint: copy all of it again, from `kinfold:` to its end\n";
+    assert_eq!((ran.code, ran.talk.as_str()), (1, expected));
+    assert_eq!(fake.last("join"), Value::Null);
+    let ran = run(&fake.directory, &["join", "--name", "Ben"], "  kinfold:ab\nc\n");
+    assert_eq!((ran.code, ran.out.as_str()), (0, "Circle  [0a0b0c0d]\n"));
+    assert_eq!(fake.last("join"), json!({"invite": "kinfold:abc", "name": "Ben"}));
+    assert_eq!(run(&fake.directory, &["join", "--name", "Ben"], "abc").code, 0);
+    assert_eq!(fake.last("join")["invite"], "kinfold:abc", "its beginning may be left out");
+    assert!(fake.run(&["join", "--cancel"]).talk.starts_with("Kinfold has stopped trying to join."));
 }
 
 #[test]
@@ -102,9 +207,14 @@ fn a_name_is_suggested_when_there_is_nobody_to_ask() {
 fn texts_and_invites_can_come_by_standard_input() {
     let fake = Fake::start();
     let ran = run(&fake.directory, &["send", "Circle", "-"], "one\ntwo\n");
-    assert_eq!((ran.code, ran.out.as_str()), (0, "Sent; on this device only so far.  [02]\n"));
+    let kept = "Kept on this device; it goes out when somebody is connected.  [02]\n";
+    assert_eq!((ran.code, ran.out.as_str()), (0, kept));
     assert_eq!(fake.last("send")["text"], "one\ntwo");
     assert_eq!(run(&fake.directory, &["send", "Circle", "-"], &"x".repeat(20_000)).code, 1);
+    let ran = fake.run(&["send", "Circle", "is anybody there?"]);
+    assert_eq!(ran.out, "Sent; another device has it.  [02]\n");
+    let ran = fake.run(&["send", "Circle", "- first", "--json"]);
+    assert_eq!((ran.code, fake.last("send")["text"].clone()), (0, json!("- first")));
     assert_eq!(run(&fake.directory, &["join", "-", "--name", "Ben"], "kinfold:abc\n").code, 0);
     assert_eq!(fake.last("join"), json!({"invite": "kinfold:abc", "name": "Ben"}));
 }

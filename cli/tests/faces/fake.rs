@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 
-use kinfold_node::control::lines::Notice;
+use kinfold_node::control::lines::{Notice, Stand, State};
 use kinfold_node::control::socket::Socket;
 use kinfold_node::control::{ApiError, Call, ErrorKind, Request};
 use serde_json::{Value, json};
@@ -75,15 +75,29 @@ pub(crate) fn line(id: &str, text: &str, own: bool) -> Notice {
     Notice::Line(serde_json::from_value(row(id, text, own)).expect("a row"))
 }
 
-fn group() -> Value {
+pub(crate) fn state(id: &str, state: State) -> Notice {
+    Notice::State {
+        group_id: GROUP.into(),
+        id: id.into(),
+        stand: Stand { state, received_by: None, received_of: None },
+    }
+}
+
+fn group(name: &str) -> Value {
     json!({
-        "group_id": GROUP, "name": "Circle", "standing": "active", "members": 2, "connected": 1, "present": ["Ana"],
+        "group_id": GROUP, "name": name, "standing": "active", "members": 2, "connected": 1, "present": ["Ana"],
         "unread": 1, "waiting": 0, "retention_secs": 604_800, "facilitators": 1,
         "joined": "2026-11-22T13:00:00.000Z", "addresses": ["/ip4/127.0.0.1/tcp/4001"]
     })
 }
 
-fn answer(request: &Request, feed: &broadcast::Sender<Notice>) -> Result<Value, ApiError> {
+/// What this core refuses.
+fn refused(request: &Request) -> Result<(), ApiError> {
+    if let Request::JoinCheck { invite } = request
+        && invite.clone().into_inner().contains("BROKEN")
+    {
+        return Err(ApiError::new(ErrorKind::InviteMalformed));
+    }
     if let Request::Members { group } | Request::GroupShow { group } | Request::Send { group, .. } = request {
         match group.as_str() {
             "Cirlce" => {
@@ -96,14 +110,20 @@ fn answer(request: &Request, feed: &broadcast::Sender<Notice>) -> Result<Value, 
             _ => {}
         }
     }
+    Ok(())
+}
+
+fn answer(request: &Request, feed: &broadcast::Sender<Notice>) -> Result<Value, ApiError> {
+    refused(request)?;
     Ok(match request {
         Request::GroupCreate { name, .. } => json!({"group_id": GROUP, "name": name}),
         Request::GroupLeave { .. } => json!({"group_id": GROUP, "standing": "leaving"}),
-        Request::GroupList {} => json!({"groups": [group()]}),
-        Request::GroupShow { .. } => group(),
+        Request::GroupList {} => json!({"groups": [group("Circle")]}),
+        Request::GroupShow { group: asked } => group(if asked == "Tuesday" { "Tuesday circle" } else { "Circle" }),
         Request::History { last, .. } => {
             let rows = if *last == Some(0) { vec![] } else { vec![row("01", "How is\neveryone?\u{1b}[2J", false)] };
-            json!({"group_id": GROUP, "group": "Circle", "rows": rows})
+            let unread_earlier = if *last == Some(1) { 292 } else { 0 };
+            json!({"group_id": GROUP, "group": "Circle", "rows": rows, "unread_earlier": unread_earlier})
         }
         Request::InviteCreate { .. } => {
             json!({"invite": "kinfold:abc", "invite_id": "ab12ab12ab12ab12", "expires": "2026-11-23T13:00:00.000Z"})
@@ -113,6 +133,7 @@ fn answer(request: &Request, feed: &broadcast::Sender<Notice>) -> Result<Value, 
             json!({"invites": [invite]})
         }
         Request::Join { .. } => json!({"group_id": GROUP, "name": "Circle"}),
+        Request::JoinCancel { .. } => json!({"cancelled": 1}),
         Request::Members { .. } => json!({"members": [
             {"member_id": ANA, "name": "Ana", "role": "facilitator", "self": false, "connected": true, "verified": false}
         ]}),
@@ -122,10 +143,13 @@ fn answer(request: &Request, feed: &broadcast::Sender<Notice>) -> Result<Value, 
             let text = text.clone().into_inner();
             // Nobody may follow.
             feed.send(line("02", &text, true)).unwrap_or_default();
+            if text.contains("is anybody there") {
+                feed.send(state("02", State::Held)).unwrap_or_default();
+            }
             json!({"id": "02", "state": "kept"})
         }
-        Request::Status {} => json!({"version": "0.1.0", "locked": false, "groups": [group()]}),
-        Request::Subscribe { group } => json!({"group_id": group}),
+        Request::Status {} => json!({"version": "0.1.0", "locked": false, "groups": [group("Circle")]}),
+        Request::Subscribe { group } => json!({"group_id": group.as_ref().map(|_| GROUP)}),
         Request::Verify { confirm, .. } => json!({
             "member_id": ANA, "name": "Ana", "safety_code": "11111 22222 33333 44444 55555 66666", "qr": "0AFF",
             "verified": confirm
@@ -133,6 +157,7 @@ fn answer(request: &Request, feed: &broadcast::Sender<Notice>) -> Result<Value, 
         Request::Connect { .. }
         | Request::Down {}
         | Request::InviteRevoke { .. }
+        | Request::JoinCheck { .. }
         | Request::Lock {}
         | Request::OutboxDrop { .. }
         | Request::OutboxSend { .. }

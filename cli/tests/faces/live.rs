@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdout};
 
 use kinfold_node::control::lines::{Notice, Stand, State};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::fake::{Fake, GROUP, Ran, line, row, start};
 
@@ -48,7 +48,7 @@ impl Drop for Window {
     }
 }
 
-fn held(id: &str) -> Notice {
+fn received(id: &str) -> Notice {
     let stand = Stand { state: State::Received, received_by: Some(1), received_of: Some(1) };
     Notice::State { group_id: GROUP.into(), id: id.into(), stand }
 }
@@ -58,7 +58,7 @@ fn follow_for_scripts_is_the_rows_alone_each_once() {
     let fake = Fake::start();
     let mut window = Window::open(&fake, &["follow", "Circle", "--json"]);
     window.following();
-    for notice in [line("03", "one", false), held("03"), line("03", "one", false), line("04", "two", false)] {
+    for notice in [line("03", "one", false), received("03"), line("03", "one", false), line("04", "two", false)] {
         fake.feed.send(notice).expect("somebody listens");
     }
     let mut read = || serde_json::from_str::<Value>(&window.read()).expect("JSON");
@@ -71,13 +71,14 @@ fn follow_shows_people_lines_and_changes() {
     let fake = Fake::start();
     let mut window = Window::open(&fake, &["follow"]);
     window.following();
-    for notice in [line("03", "one", true), held("03")] {
+    for notice in [line("03", "one", true), received("03"), received("03"), line("04", "two", false)] {
         fake.feed.send(notice).expect("somebody listens");
     }
     assert_eq!(window.read(), "Sunday 22 November 2026");
     let expected = "13:05  [Circle] You: one  (gone Sun 29 Nov at 13:05; on this device only so far)";
     assert_eq!(window.read(), expected);
-    assert_eq!(window.read(), "[Circle] Your message of 13:05: 1 of 1 have it.");
+    assert_eq!(window.read(), "[Circle] Your message of 13:05 “one”: 1 of 1 have it.");
+    assert!(window.read().starts_with("13:05  [Circle] Ana: two"), "once is enough");
 }
 
 #[test]
@@ -98,10 +99,13 @@ fn chat_shows_what_was_said_sends_what_is_typed_and_ends_when_told() {
     assert_eq!(window.read(), "13:05  Ana: How is");
     assert_eq!(window.read(), "       everyone?␛[2J  (gone Sun 29 Nov at 13:05)");
     window.type_in("fine, thanks");
-    assert_eq!(window.read(), "13:05  Sent.  (gone Sun 29 Nov at 13:05; on this device only so far)");
+    let kept = "13:05  Kept on this device; it goes out when somebody is connected.  (gone Sun 29 Nov at 13:05)";
+    assert_eq!(window.read(), kept);
     assert_eq!(fake.last("send")["text"], "fine, thanks");
-    fake.feed.send(held("02")).expect("somebody listens");
-    assert_eq!(window.read(), "Your message of 13:05: 1 of 1 have it.");
+    assert_eq!(fake.last("history"), json!({"group": GROUP, "last": 20, "all_unread": true, "mark_read": true}));
+    fake.feed.send(received("02")).expect("somebody listens");
+    assert_eq!(window.read(), "Your message of 13:05 “fine, thanks”: 1 of 1 have it.");
+    fake.feed.send(received("02")).expect("somebody listens");
     window.type_in("/who");
     assert_eq!(window.read(), "Ana: facilitator, connected, safety code not compared yet  [aa01aa01]");
     window.type_in("/quti");
@@ -112,7 +116,29 @@ fn chat_shows_what_was_said_sends_what_is_typed_and_ends_when_told() {
     let ran = Ran::from(child.wait_with_output().expect("ends"));
     assert_eq!(ran.code, 0);
     assert!(ran.talk.starts_with("Circle: 2 people, 1 connected (Ana), 1 unread"), "{}", ran.talk);
-    assert!(ran.talk.contains("what was said before is not shown"), "{}", ran.talk);
+    assert!(ran.talk.contains("what was said before is not\nshown"), "{}", ran.talk);
     assert!(ran.talk.contains("/quti is nothing that can be done here; it was not sent."), "{}", ran.talk);
     assert_eq!(fake.last("send")["text"], "fine, thanks", "a slip is never sent");
+}
+
+#[test]
+fn chat_tells_what_became_of_the_last_line_before_it_ends() {
+    let fake = Fake::start();
+    let ran = crate::fake::run(&fake.directory, &["chat", "Circle"], "fine, thanks\n");
+    let kept = "13:05  Kept on this device; it goes out when somebody is connected.  (gone Sun 29 Nov at 13:05)\n";
+    assert!(ran.code == 0 && ran.out.ends_with(kept), "{}", ran.out);
+}
+
+#[test]
+fn chat_tells_once_that_another_device_has_a_message() {
+    let fake = Fake::start();
+    let mut window = Window::open(&fake, &["chat", "Circle"]);
+    for _ in 0..3 {
+        window.read();
+    }
+    window.type_in("is anybody there?");
+    assert_eq!(window.read(), "13:05  Sent; another device has it.  (gone Sun 29 Nov at 13:05)");
+    fake.feed.send(received("02")).expect("somebody listens");
+    fake.feed.send(line("05", "yes", false)).expect("somebody listens");
+    assert_eq!(window.read(), "13:05  Ana: yes  (gone Sun 29 Nov at 13:05)", "nothing more about it");
 }

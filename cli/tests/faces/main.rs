@@ -4,3 +4,4 @@ mod alone;
 mod asked;
 mod fake;
 mod live;
+mod terminal;

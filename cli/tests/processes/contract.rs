@@ -163,7 +163,7 @@ fn an_address_typed_by_hand_finds_whom_nobody_else_could_and_a_slip_is_refused()
     ben.up_at(&moved);
     for slip in ["", "Ben", "127.0.0.1:4001", "/ip4/127.0.0.1", "/ip4/127.0.0.1/udp/4001", "/ip4/127.0.0.1/tcp/0"] {
         let ran = ana.run(&["connect", GROUP, slip, "--json"]);
-        assert_eq!(ran.refusal(), (1, "bad_address".to_owned()), "{slip}");
+        assert_eq!(ran.refusal(), (2, "bad_address".to_owned()), "{slip}");
         assert!(text(&ran.json()["error"]["hint"]).contains("/ip4/"), "{slip}: what an address looks like");
     }
     assert_eq!(ana.refused(&["connect", "Elsewhere", &moved]), (1, "unknown_group".to_owned()));

@@ -19,6 +19,7 @@ mod lost;
 mod roles;
 mod talk;
 mod together;
+mod told;
 mod wait;
 #[path = "../../../tests/tests/shared/wrong_clock.rs"]
 mod wrong_clock;

@@ -28,6 +28,8 @@ pub const METHODS: &[&str] = &[
     "invite.list",
     "invite.revoke",
     "join",
+    "join.cancel",
+    "join.check",
     "lock",
     "members",
     "outbox",
@@ -90,11 +92,16 @@ pub enum Request {
         /// Only so many, the newest; 0 reads none. All without it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         last: Option<u64>,
-        /// Whether everything up to now counts as shown to the person.
+        /// At least all that is unread, even if that is more than `last`.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        all_unread: bool,
+        /// Whether everything up to now counts as shown to the person. With lines that leave out something unread
+        /// nothing is marked; with `last` 0 the person has seen all elsewhere.
         #[serde(default)]
         mark_read: bool,
     },
-    /// Makes an invite for one person. Answer: [`super::rows::InviteMade`].
+    /// Makes an invite for one person; waits a little until others can reach this device. Answer:
+    /// [`super::rows::InviteMade`].
     #[serde(rename = "invite.create")]
     InviteCreate {
         /// Into which group.
@@ -109,7 +116,7 @@ pub enum Request {
         /// Of which group.
         group: String,
     },
-    /// Takes an invite back. Answer: [`super::rows::Done`].
+    /// Takes an invite back. Answer: [`super::rows::Revoked`].
     #[serde(rename = "invite.revoke")]
     InviteRevoke {
         /// Of which group.
@@ -117,13 +124,27 @@ pub enum Request {
         /// The beginning of its id.
         invite_id: String,
     },
-    /// Joins a group; answers when it can talk, or with the refusal. Answer: [`super::rows::GroupMade`].
+    /// Joins a group; answers when it can talk, or with the refusal. The join goes on when the answer is only that
+    /// nobody could be reached yet. Answer: [`super::rows::GroupMade`].
     #[serde(rename = "join")]
     Join {
         /// The invite's string.
         invite: Secret,
         /// This person's name in the group.
         name: String,
+    },
+    /// Gives up joins that have not ended. Answer: [`super::rows::JoinsCancelled`].
+    #[serde(rename = "join.cancel")]
+    JoinCancel {
+        /// The one that this invite began; all without it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        invite: Option<Secret>,
+    },
+    /// Tells whether an invite is whole and its time not over; changes nothing. Answer: [`super::rows::Done`].
+    #[serde(rename = "join.check")]
+    JoinCheck {
+        /// The invite's string.
+        invite: Secret,
     },
     /// Destroys the keys in memory and goes offline. Answer: [`super::rows::Done`].
     #[serde(rename = "lock")]
@@ -207,6 +228,9 @@ pub enum Request {
         /// Whether the person says that both codes are the same.
         #[serde(default)]
         confirm: bool,
+        /// Whether the person takes that back.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        undo: bool,
     },
     /// Tells which versions run. Answer: [`super::rows::Version`].
     #[serde(rename = "version")]
@@ -229,6 +253,8 @@ impl Request {
             Self::InviteList { .. } => "invite.list",
             Self::InviteRevoke { .. } => "invite.revoke",
             Self::Join { .. } => "join",
+            Self::JoinCancel { .. } => "join.cancel",
+            Self::JoinCheck { .. } => "join.check",
             Self::Lock {} => "lock",
             Self::Members { .. } => "members",
             Self::Outbox { .. } => "outbox",
@@ -305,7 +331,7 @@ mod tests {
     fn each_method_of_the_table_has_its_request() {
         let full = serde_json::json!({
             "group": "g", "name": "n", "display_name": "d", "invite_id": "i", "invite": "v", "member": "m",
-            "id": "x", "text": "t", "passphrase": "p", "address": "a", "confirm": true
+            "id": "x", "text": "t", "passphrase": "p", "address": "a", "confirm": true, "undo": false
         });
         for method in METHODS {
             // Each method takes the parameters it knows; the message of a refusal names one it does not.

@@ -60,6 +60,12 @@ pub enum NodeError {
     /// Nothing listens on the control socket.
     #[error("not running")]
     NotRunning,
+    /// The face gave the join up.
+    #[error("join cancelled")]
+    JoinCancelled,
+    /// The network of a group does not listen anywhere.
+    #[error("not reachable")]
+    NotReachable,
     /// No node was set up in this directory.
     #[error("not set up")]
     NotSetUp,
@@ -105,6 +111,12 @@ impl ApiError {
     #[must_use]
     pub fn new(kind: ErrorKind) -> Self {
         Self { code: kind.code(), kind, message: kind.message().to_owned(), hint: Some(kind.hint().to_owned()) }
+    }
+
+    /// The same in words that know more than the table.
+    #[must_use]
+    pub fn with_words(self, message: String, hint: String) -> Self {
+        Self { message, hint: Some(hint), ..self }
     }
 
     /// The same with a hint that knows more than the table.
@@ -208,7 +220,9 @@ impl From<NodeError> for ApiError {
             NodeError::Locked => ErrorKind::Locked,
             NodeError::NewerVersion => ErrorKind::NewerVersion,
             NodeError::NoAccess => ErrorKind::NoAccess,
+            NodeError::JoinCancelled => ErrorKind::JoinCancelled,
             NodeError::NobodyAnswered => ErrorKind::NobodyAnswered,
+            NodeError::NotReachable => ErrorKind::NotReachable,
             NodeError::NotRunning => ErrorKind::NotRunning,
             NodeError::NotSetUp => ErrorKind::NotSetUp,
             NodeError::PortShared => ErrorKind::PortShared,
@@ -341,6 +355,18 @@ mod tests {
         for kind in ErrorKind::ALL {
             check(kind.message(), kind.hint());
         }
+    }
+
+    #[test]
+    fn who_waits_for_a_join_is_not_told_that_nothing_goes_on() {
+        let error = ApiError::from(NodeError::NobodyAnswered);
+        let message = "nobody of the group could be reached yet; while Kinfold runs here it keeps trying, until the \
+            invite ends";
+        assert_eq!(error.message, message);
+        assert!(error.hint.expect("a hint").ends_with("`kinfold join --cancel` stops trying"));
+        let error = ApiError::from(NodeError::NotReachable);
+        assert_eq!(error.message, "Kinfold is not reachable yet; no invite was made");
+        assert_eq!(error.hint.as_deref(), Some("try again in a few seconds"));
     }
 
     #[test]

@@ -6,6 +6,9 @@
 /// Fewer characters than this are no beginning of an id: too easy to hit the wrong one by a slip.
 pub const ID_PREFIX_MIN: usize = 4;
 
+/// Fewer characters than this are no beginning of a name, for the same reason.
+pub const NAME_PREFIX_MIN: usize = 3;
+
 /// How alike two names must be to ask "did you mean": catches one or two slips in a word, not another word.
 const ALIKE_MIN: f64 = 0.8;
 
@@ -39,11 +42,24 @@ pub enum Unresolved {
     },
 }
 
-/// Finds the one candidate that `query` names, by its place in `candidates`.
+/// Finds the one candidate that `query` names, by its place in `candidates`; the beginning of a name is enough where
+/// no name fits as a whole.
 ///
 /// # Errors
 /// When it names none, or more than one.
 pub fn resolve(query: &str, candidates: &[Candidate<'_>]) -> Result<usize, Unresolved> {
+    find(query, candidates, true)
+}
+
+/// The same for what cannot be undone: a name must fit as a whole.
+///
+/// # Errors
+/// When it names none, or more than one.
+pub fn resolve_whole(query: &str, candidates: &[Candidate<'_>]) -> Result<usize, Unresolved> {
+    find(query, candidates, false)
+}
+
+fn find(query: &str, candidates: &[Candidate<'_>], beginnings: bool) -> Result<usize, Unresolved> {
     let query = query.trim();
     let folded = query.to_lowercase();
     let places = |fits: &dyn Fn(&Candidate<'_>) -> bool| -> Vec<usize> {
@@ -59,7 +75,8 @@ pub fn resolve(query: &str, candidates: &[Candidate<'_>]) -> Result<usize, Unres
     } else {
         exact
     };
-    let mut found = named;
+    let begun = beginnings && named.is_empty() && query.chars().count() >= NAME_PREFIX_MIN;
+    let mut found = if begun { places(&|candidate| candidate.name.to_lowercase().starts_with(&folded)) } else { named };
     if folded.len() >= ID_PREFIX_MIN {
         found.extend(places(&|candidate| candidate.id.starts_with(&folded)));
         found.sort_unstable();
@@ -118,6 +135,19 @@ mod tests {
         assert_eq!(ask("0a0b", &[("Ana", ANA), ("Ben", BEN)]), Ok(0));
         assert_eq!(ask("BEEF", &[("Ana", ANA), ("Ben", BEN)]), Ok(1));
         assert_eq!(ask("0a0", &[("Ana", ANA)]), Err(Unresolved::Unknown { did_you_mean: None }));
+    }
+
+    #[test]
+    fn the_beginning_of_a_name_is_enough_where_it_fits_one_and_never_for_what_cannot_be_undone() {
+        let people = [("Anabel", ANA), ("Ben", BEN)];
+        assert_eq!(ask("ana", &people), Ok(0));
+        assert!(matches!(ask("an", &people), Err(Unresolved::Unknown { .. })), "too short");
+        assert_eq!(ask("Ana", &[("Anabel", ANA), ("Ana", BEN)]), Ok(1), "a whole name wins");
+        assert!(matches!(ask("Ana", &[("Anabel", ANA), ("Anatol", BEN)]), Err(Unresolved::Ambiguous { .. })));
+        let candidates = people.map(|(name, id)| Candidate { name, id });
+        let near = Unresolved::Unknown { did_you_mean: Some("Anabel".into()) };
+        assert_eq!(resolve_whole("Ana", &candidates), Err(near));
+        assert_eq!(resolve_whole("anabel", &candidates), Ok(0));
     }
 
     #[test]

@@ -64,6 +64,9 @@ pub struct GroupRow {
     pub unread: usize,
     /// Own messages that wait for their author's word.
     pub waiting: usize,
+    /// Own messages that no other device is known to have, and that go out by themselves.
+    #[serde(default)]
+    pub unsent: usize,
     /// How long messages live.
     pub retention_secs: u64,
     /// People who may change it.
@@ -98,6 +101,31 @@ pub struct Status {
     pub locked: bool,
     /// All groups.
     pub groups: Vec<GroupRow>,
+    /// Joins that have not ended.
+    #[serde(default)]
+    pub joining: Vec<JoinRow>,
+}
+
+/// A join that goes on: this device waits to be let in.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JoinRow {
+    /// Its id on this device.
+    pub join_id: String,
+}
+
+/// Joins that were given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JoinsCancelled {
+    /// How many.
+    pub cancelled: usize,
+}
+
+/// An invite is taken back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revoked {
+    /// Where it stood before, unless it was open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub was: Option<InviteState>,
 }
 
 /// The answer to `status`.
@@ -247,6 +275,9 @@ pub struct Retention {
     pub group_id: String,
     /// How long.
     pub retention_secs: u64,
+    /// Whether it was asked to become what it was already.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unchanged: bool,
 }
 
 /// A message that was accepted, and is durable.
@@ -268,6 +299,9 @@ pub struct History {
     pub group: String,
     /// Oldest first.
     pub rows: Vec<Row>,
+    /// Unread messages before these, which therefore stay unread.
+    #[serde(default)]
+    pub unread_earlier: usize,
 }
 
 /// Own messages that nobody else is known to hold.
@@ -291,6 +325,7 @@ redacted!(
     GroupRow,
     GroupDetail,
     Groups,
+    JoinRow,
     Status,
     StatusAnswer,
     Lost,

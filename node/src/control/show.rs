@@ -26,9 +26,9 @@ pub(crate) fn lost(report: OpenReport) -> Option<Lost> {
     (!report.is_clean()).then(|| Lost { commits, rows, values, message: LOST_WORDS.to_owned() })
 }
 
-/// A group for a list; `members` names those who are connected.
+/// A group for a list; `members` names those who are connected, `outbox` is what others are not known to have.
 #[must_use]
-pub fn group(view: &GroupView, members: &[MemberView]) -> GroupRow {
+pub fn group(view: &GroupView, members: &[MemberView], outbox: &[OutboxView]) -> GroupRow {
     let present = members.iter().filter(|member| member.connected && !member.own);
     GroupRow {
         group_id: view.group.to_hex(),
@@ -39,6 +39,7 @@ pub fn group(view: &GroupView, members: &[MemberView]) -> GroupRow {
         present: present.map(|member| member.name.clone()).collect(),
         unread: view.unread,
         waiting: view.waiting,
+        unsent: outbox.iter().filter(|entry| entry.state == MessageState::Kept).count(),
         retention_secs: view.retention.as_secs(),
         facilitators: view.facilitators,
         joined: moment(view.joined),
@@ -47,9 +48,9 @@ pub fn group(view: &GroupView, members: &[MemberView]) -> GroupRow {
 
 /// A group, looked at.
 #[must_use]
-pub fn group_detail(view: &GroupView, members: &[MemberView]) -> GroupDetail {
+pub fn group_detail(view: &GroupView, row: GroupRow) -> GroupDetail {
     let addresses = view.addresses.iter().map(|address| address.0.clone()).collect();
-    GroupDetail { row: group(view, members), addresses }
+    GroupDetail { row, addresses }
 }
 
 /// A member for a list.
@@ -80,13 +81,18 @@ pub fn verification(view: &MemberView, code: &SafetyCode) -> Verification {
 /// An invite for a list.
 #[must_use]
 pub fn invite(view: &InviteView) -> InviteRow {
-    let state = match view.state {
+    InviteRow { invite_id: view.id.to_hex(), expires: moment(view.expires), state: invite_state(view.state) }
+}
+
+/// Where an invite stands.
+#[must_use]
+pub const fn invite_state(state: view::InviteState) -> InviteState {
+    match state {
         view::InviteState::Expired => InviteState::Expired,
         view::InviteState::Open => InviteState::Open,
         view::InviteState::Revoked => InviteState::Revoked,
         view::InviteState::Used => InviteState::Used,
-    };
-    InviteRow { invite_id: view.id.to_hex(), expires: moment(view.expires), state }
+    }
 }
 
 /// A message that waits.

@@ -39,7 +39,7 @@ fn a_good_second_invite_opens_the_door_when_the_first_has_ended() {
     two_addresses(&mut stage);
     let one = stage.invite(group, 60);
     stage.give(BEN, join(&one, "Ben")).unwrap();
-    stage.settle_until(|stage| stage.frames.iter().filter(|frame| **frame == (BEN, ANA)).count() == 4);
+    stage.settle_until(|stage| stage.frames.iter().filter(|(from, to, _)| (*from, *to) == (BEN, ANA)).count() == 4);
     stage.lose(ANA);
     assert_eq!(stage.names(ANA), ["Ana"]);
     stage.pass(5 * 3_600_000);

@@ -104,7 +104,7 @@ impl Ear {
             match heard {
                 Heard::Notice(Notice::Line(row)) => self.lines.push(row.id),
                 Heard::Notice(Notice::Gone { ids, .. }) => self.gone.extend(ids),
-                Heard::Notice(_) | Heard::Ended(_) | Heard::InputEnded | Heard::Typed(_) => {}
+                Heard::Notice(_) | Heard::Ended(_) | Heard::InputEnded | Heard::Typed(_) | Heard::Unreadable(_) => {}
             }
         }
     }
