@@ -81,6 +81,8 @@ fn who_was_away_while_a_member_was_removed_finds_the_newcomer_although_the_found
     ben.join(&ana, GROUP);
     chi.join(&ana, GROUP);
     chi.until_people(GROUP, &["Ana", "Ben", "Chi"]);
+    // Only who has greeted as a member has said where it can be found.
+    until("Chi at Ana's", || (ana.done(&["group", "show", GROUP])["connected"] == 2).then_some(()));
     chi.down();
     dan.join(&ana, GROUP);
     ana.done(&["remove", GROUP, "Ben"]);
