@@ -278,7 +278,7 @@ impl History {
         come.filter(|(place, facts)| visible(place, facts, now)).map(|(place, _)| place.id).collect()
     }
 
-    /// When, by the stamps' clock, [`Self::surface`] has something to tell.
+    /// When, by the stamps' clock, [`Self::surfacing`] has something to tell.
     pub(crate) fn surfaces(&self) -> Option<Time> {
         self.lines.range(after(self.horizon?)..).next().map(|(place, _)| place.pos - AHEAD_MAX)
     }
