@@ -62,6 +62,7 @@ fn a_device_whose_files_were_put_back_says_so_at_the_start_and_when_asked_and_th
     for part in ["lost something", "an older copy", "a new invite"] {
         assert!(words.contains(part), "{words}");
     }
+    assert_eq!(ben.done(&["status"])["lost"], lost, "who asks at the command line is told");
     let told = fs::read_to_string(&talk).expect("text");
     assert!(told.contains(&words), "the window in which it runs says the same: {told}");
 
