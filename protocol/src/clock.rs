@@ -19,6 +19,8 @@ const EARLIEST: Time = Time::from_ms(1_767_225_600_000);
 const LATEST: Time = Time::from_ms(EARLIEST.ms() + 100 * 366 * 86_400_000);
 /// By how much a correction must change to be told again: peers' clocks are heard to ten seconds, and drift.
 const TOLD: Duration = Duration::from_secs(60);
+/// How often the wall clock is read at the least: a leap is more than [`CLOCK_OFF`] between two readings.
+const READ_EVERY: Duration = Duration::from_secs(CLOCK_OFF.as_secs() / 2);
 /// To how many milliseconds a peer is told the time.
 const SHOWN: u64 = 10_000;
 /// How far the wall clock may lie behind the mark before it says nothing any more: twice as far as peers can lead the
@@ -47,7 +49,7 @@ impl Now {
     /// What a greeting says of this device's clock: enough for [`CLOCK_OFF`], too little to know a device again by.
     pub(crate) fn shown_to_peers(&self) -> Time {
         let nearest = self.wall.ms().saturating_add(SHOWN / 2);
-        Time::from_ms(nearest - nearest % SHOWN)
+        Time::from_ms(nearest.saturating_sub(nearest % SHOWN))
     }
 }
 
@@ -132,7 +134,7 @@ impl Clock {
 
     /// When the clock must be read again at the latest, so that a quiet hour does not look like a leap.
     pub(crate) fn next_reading(&self) -> Option<Time> {
-        self.last.map(|last| if self.leapt { last } else { last + CLOCK_OFF / 2 })
+        self.last.map(|last| if self.leapt { last } else { last + READ_EVERY })
     }
 
     /// Where the mark would be. Stamps and what is shown can be put right again, what is destroyed cannot: so peers who

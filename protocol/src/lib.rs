@@ -1,5 +1,7 @@
 //! Kinfold's protocol, as pure state machines: no clock, no files, no network, no entropy but the seed handed in.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 mod client;
 mod clock;
 pub mod error;

@@ -181,7 +181,8 @@ impl Group {
         let stale = |entry: &Entry| {
             let (epoch, envelope) = entry.sealed.filter(|(epoch, _)| *epoch != self.facts.head)?;
             let same = self.epochs.get(&epoch).is_some_and(|then| head.without(&then.roster).next().is_none());
-            let old = self.log.hour(&envelope).is_none_or(|hour| hour + RESEALED_AFTER <= cx.now.stamp.hour());
+            let old =
+                self.log.hour(&envelope).is_none_or(|hour| hour.saturating_add(RESEALED_AFTER) <= cx.now.stamp.hour());
             Some(someone_left || same || old)
         };
         let stale = |entry: &Entry| !entry.held && stale(entry) == Some(true);

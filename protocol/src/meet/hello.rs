@@ -92,8 +92,9 @@ impl Hello {
         // Which slots hold real tags must not tell how many there are: they are drawn without replacement.
         let mut slots: Vec<usize> = (0..TAGS).collect();
         for candidate in &candidates {
-            let slot = slots.swap_remove(usize::try_from(rng.next_u64() % slots.len() as u64).unwrap_or(0));
-            if let Some(target) = tags.get_mut(slot * TAG..(slot + 1) * TAG) {
+            let pick = rng.next_u64().checked_rem(slots.len() as u64).and_then(|pick| usize::try_from(pick).ok());
+            let slot = slots.swap_remove(pick.unwrap_or(0));
+            if let Some(target) = tags.chunks_exact_mut(TAG).nth(slot) {
                 target.copy_from_slice(&tag(candidate, &transcript, self.is_opener()));
             }
         }

@@ -38,7 +38,7 @@ impl LifetimeClass {
 
     /// Its length.
     pub(crate) const fn duration(self) -> Duration {
-        Duration::from_secs(self as u64 * 86_400)
+        Duration::from_secs((self as u64).saturating_mul(86_400))
     }
 
     fn from_byte(byte: u8) -> Option<Self> {
