@@ -328,7 +328,7 @@ fn junk_commits(world: &mut World, rows: &Mem, version: u16, count: usize) -> Ve
     let parent = group.facts.head;
     let key = group.epochs.get(&parent).unwrap().keys.as_ref().unwrap().commit.clone();
     let generation = group.newest().unwrap().clone();
-    let hour = u32::MAX;
+    let hour = world.now.hour();
     let lane = generation.lane(hour / 24);
     (0..count)
         .map(|n| {

@@ -413,11 +413,14 @@ impl Group {
         // What changes nothing here is kept on the account of a member who brings it, and of nobody else's.
         let newer = commit.version.max(self.extension()?.version_min) > crate::limits::PROTOCOL_VERSION;
         if newer || *parent != self.facts.head {
-            let outsider = from.is_some_and(|from| self.roster().is_ok_and(|roster| !roster.has(&from)));
-            if outsider || !self.log.has_room(from) {
-                return Ok(Outcome::Refused(Refusal::OverBudget));
+            // What is looked at again stays where it is, and on the account that it is on.
+            if !self.log.has(&envelope.id()) {
+                let outsider = from.is_some_and(|from| self.roster().is_ok_and(|roster| !roster.has(&from)));
+                if outsider || !self.log.has_room(from) {
+                    return Ok(Outcome::Refused(Refusal::OverBudget));
+                }
+                self.log.keep_unknown(cx, self.net, envelope, from);
             }
-            self.log.keep_unknown(cx, self.net, envelope, from);
             return Ok(Outcome::Parked(if newer { Why::NewerProtocol } else { Why::Rival }));
         }
         let staged = self.epochs.with(cx, self.net, self.id, parent, |state, mls| state.stage(mls, &commit.mls))?;
