@@ -19,8 +19,6 @@ mod commits;
 pub(crate) mod cx;
 mod epochs;
 mod history;
-#[cfg(test)]
-mod hostile;
 mod invites;
 mod link;
 mod links;

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use crate::error::Refusal;
-use crate::group::Group;
+use crate::group::{Cx, Group};
 use crate::identity::Identity;
 use crate::mls::Signer;
 use crate::step::{Outcome, Reply};
 use crate::wire;
 use crate::wire::content::{Class, Content, Kind, Numbered};
+use crate::wire::envelope::EnvelopeKey;
 use crate::wire::signed::{MemberKey, Signed};
 
 use super::room::{ANA, BEN, CHI, Room};
@@ -21,16 +22,22 @@ pub(super) fn words(room: &mut Room, author: MemberKey, text: &str) -> Content {
     Content { version: 1, author, pos, parents: Vec::new(), deadline, class: Class::Talk, kind }
 }
 
+/// What is inside an envelope when a device of the group says signed bytes, under the leaf that is said; and its key.
+pub(super) fn body(group: &mut Group, cx: &mut Cx<'_>, signed: &Signed, leaf: Option<u32>) -> (EnvelopeKey, Vec<u8>) {
+    let (head, known) = (group.facts.head, group.head().unwrap());
+    let own = known.roster.seat(&group.me.member()).unwrap().leaf;
+    let (count, key) = (known.sent, known.keys.as_ref().unwrap().content.clone());
+    let (signer, plain) = (Signer::new(&group.me.device_secret()), wire::encode(signed));
+    let mls = group.epochs.with(cx, group.net, group.id, &head, |state, mls| state.encrypt(mls, &signer, &plain));
+    group.epochs.count_sent(cx, group.net, &head, 1);
+    let numbered = Numbered { leaf: leaf.unwrap_or(own), count, burnt: 0, mls: mls.unwrap().unwrap() };
+    (key, wire::encode(&numbered))
+}
+
 /// Seals signed bytes as a device of the group does, under the leaf that is said.
 pub(super) fn seal(room: &mut Room, who: usize, signed: &Signed, leaf: Option<u32>) -> Vec<u8> {
     let sealed = room.inside(who, |group, cx| {
-        let (head, known) = (group.facts.head, group.head().unwrap());
-        let own = known.roster.seat(&group.me.member()).unwrap().leaf;
-        let (count, key) = (known.sent, known.keys.as_ref().unwrap().content.clone());
-        let (signer, plain) = (Signer::new(&group.me.device_secret()), wire::encode(signed));
-        let mls = group.epochs.with(cx, group.net, group.id, &head, |state, mls| state.encrypt(mls, &signer, &plain));
-        group.epochs.count_sent(cx, group.net, &head, 1);
-        let body = wire::encode(&Numbered { leaf: leaf.unwrap_or(own), count, burnt: 0, mls: mls.unwrap().unwrap() });
+        let (key, body) = body(group, cx, signed, leaf);
         let generation = group.newest().unwrap().clone();
         group.seal_envelope(cx, &key, &generation, &body).unwrap().into_bytes()
     });

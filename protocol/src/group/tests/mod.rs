@@ -4,4 +4,7 @@ mod catch_up;
 mod commits;
 mod content;
 mod control;
+mod disk;
+mod hostile;
+mod rogue;
 mod room;

@@ -2,15 +2,16 @@
 //! what no command does.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use zeroize::Zeroizing;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng as _;
 
+use super::disk::Disk;
 use crate::Client;
 use crate::group::{Cx, Group};
 use crate::id::{EpochId, GroupId, LinkId, MemberId, NetId};
-use crate::persist::{Key, ReadError, Rows, Table, Value, WriteBatch};
+use crate::persist::{Key, Table, Value};
 use crate::step::{Address, Command, Ends, Input, Outcome, Output, Reply, Transmit};
 use crate::time::Time;
 
@@ -20,34 +21,6 @@ pub(super) const CHI: usize = 2;
 pub(super) const DAN: usize = 3;
 pub(super) const EVE: usize = 4;
 const NAMES: [&str; 5] = ["Ana", "Ben", "Chi", "Dan", "Eve"];
-
-/// Rows in memory; clones are the same.
-#[derive(Clone, Default)]
-struct Disk(Arc<Mutex<BTreeMap<Key, Value>>>);
-
-impl Disk {
-    fn write(&self, batch: WriteBatch) {
-        let mut rows = self.0.lock().unwrap();
-        for (key, value) in batch.rows {
-            match value {
-                Some(value) => drop(rows.insert(key, value)),
-                None => drop(rows.remove(&key)),
-            }
-        }
-    }
-}
-
-impl Rows for Disk {
-    fn get(&self, key: &Key) -> Result<Option<Zeroizing<Vec<u8>>>, ReadError> {
-        Ok(self.0.lock().unwrap().get(key).map(|value| value.bytes.clone()))
-    }
-
-    fn scan(&self, visit: &mut dyn FnMut(&Key, &[u8])) -> Result<(), ReadError> {
-        let rows = self.0.lock().unwrap().clone();
-        rows.iter().for_each(|(key, value)| visit(key, &value.bytes));
-        Ok(())
-    }
-}
 
 struct Person {
     client: Client,
@@ -64,13 +37,22 @@ pub(super) struct Stands {
     rows: BTreeMap<Key, Value>,
 }
 
+/// The other end of a link that no device of the room has.
+struct Plug {
+    of: usize,
+    frames: VecDeque<Vec<u8>>,
+}
+
 /// Everything there is.
 pub(super) struct Room {
     people: Vec<Person>,
-    group: GroupId,
-    now: Time,
+    pub(super) group: GroupId,
+    pub(super) now: Time,
+    /// For what is made by hand.
+    pub(super) rng: ChaCha20Rng,
     way: VecDeque<(usize, Input)>,
     cables: BTreeMap<LinkId, [usize; 2]>,
+    plugs: BTreeMap<LinkId, Plug>,
     links: u64,
     changes: u64,
     /// Every envelope that anybody published, in order.
@@ -85,8 +67,10 @@ impl Room {
             people: Vec::new(),
             group: GroupId::from_bytes([0; 16]),
             now,
+            rng: ChaCha20Rng::from_seed([9; 32]),
             way: VecDeque::new(),
             cables: BTreeMap::new(),
+            plugs: BTreeMap::new(),
             links: 0,
             changes: 0,
             published: Vec::new(),
@@ -120,10 +104,15 @@ impl Room {
         self.make_true(who, output)
     }
 
-    /// Gives a device an envelope as gossip brings it.
-    pub(super) fn gossip(&mut self, who: usize, bytes: Vec<u8>) -> Outcome {
+    /// Gives a device an envelope as gossip brings it, but carries nothing yet.
+    pub(super) fn hear(&mut self, who: usize, bytes: Vec<u8>) -> Outcome {
         let net = self.people[who].net.unwrap();
-        let outcome = self.give(who, Input::Gossip { net, link: None, bytes });
+        self.give(who, Input::Gossip { net, link: None, bytes })
+    }
+
+    /// Gives a device an envelope as gossip brings it, and everything that follows at once happens.
+    pub(super) fn gossip(&mut self, who: usize, bytes: Vec<u8>) -> Outcome {
+        let outcome = self.hear(who, bytes);
         self.settle();
         outcome
     }
@@ -165,13 +154,18 @@ impl Room {
         self.inside(who, |group, _| look(group)).0
     }
 
+    /// A device's rows.
+    pub(super) fn disk(&self, who: usize) -> &Disk {
+        &self.people[who].disk
+    }
+
     /// Where a device stands.
     pub(super) fn stands(&mut self, who: usize) -> Stands {
         let (head, people) = self.see(who, |group| {
             let seats = group.roster().unwrap().seats().iter();
             (group.facts.head, seats.map(|seat| seat.member).collect())
         });
-        let mut rows = self.people[who].disk.0.lock().unwrap().clone();
+        let mut rows = self.people[who].disk.all();
         rows.retain(|key, _| !matches!(key.table, Table::Device | Table::Envelope | Table::Tombstone));
         Stands { head, people, rows }
     }
@@ -212,8 +206,19 @@ impl Room {
                     self.connect(from, to);
                 }
             }
-            Transmit::Disconnect { link } => self.cut(|cable, _| *cable == link),
+            Transmit::Close { .. } => {
+                self.people[from].net = None;
+                self.unlink(from);
+            }
+            Transmit::Disconnect { link } => {
+                self.cut(|cable, _| *cable == link);
+                self.unplug(|plug, _| *plug == link);
+            }
             Transmit::Frame { link, bytes } => {
+                if let Some(plug) = self.plugs.get_mut(&link) {
+                    plug.frames.push_back(bytes);
+                    return;
+                }
                 let ends = self.cables.get(&link).into_iter().flatten();
                 if let Some(to) = ends.copied().find(|end| *end != from) {
                     self.way.push_back((to, Input::Frame { link, bytes }));
@@ -228,7 +233,7 @@ impl Room {
                 }
                 self.published.push(bytes);
             }
-            Transmit::Admit { .. } | Transmit::Close { .. } | Transmit::Topics { .. } | Transmit::Withhold { .. } => {}
+            Transmit::Admit { .. } | Transmit::Topics { .. } | Transmit::Withhold { .. } => {}
         }
     }
 
@@ -245,6 +250,39 @@ impl Room {
         link
     }
 
+    /// A stream opens between a device and whoever calls this.
+    pub(super) fn plug(&mut self, of: usize, ends: Ends) -> LinkId {
+        self.links += 1;
+        let link = LinkId(self.links);
+        self.plugs.insert(link, Plug { of, frames: VecDeque::new() });
+        let net = self.people[of].net.unwrap();
+        self.give(of, Input::Connected { net, link, ends, address: None });
+        link
+    }
+
+    /// The next frame for whoever plugged in.
+    pub(super) fn next_frame(&mut self, plug: LinkId) -> Option<Vec<u8>> {
+        self.plugs.get_mut(&plug)?.frames.pop_front()
+    }
+
+    /// Whether the stream is still open.
+    pub(super) fn is_plugged(&self, plug: LinkId) -> bool {
+        self.plugs.contains_key(&plug)
+    }
+
+    fn unplug(&mut self, which: impl Fn(&LinkId, &Plug) -> bool) {
+        let gone: Vec<_> = self.plugs.iter().filter(|(link, plug)| which(link, plug)).map(|(link, _)| *link).collect();
+        for link in gone {
+            let plug = self.plugs.remove(&link).unwrap();
+            self.way.push_back((plug.of, Input::Disconnected { link }));
+        }
+    }
+
+    fn unlink(&mut self, who: usize) {
+        self.cut(|_, ends| ends.contains(&who));
+        self.unplug(|_, plug| plug.of == who);
+    }
+
     fn cut(&mut self, which: impl Fn(&LinkId, &[usize; 2]) -> bool) {
         let gone: Vec<_> = self.cables.iter().filter(|(link, ends)| which(link, ends)).map(|(link, _)| *link).collect();
         for link in gone {
@@ -256,7 +294,7 @@ impl Room {
     /// Takes a device from the network.
     pub(super) fn lose(&mut self, who: usize) {
         self.people[who].away = true;
-        self.cut(|_, ends| ends.contains(&who));
+        self.unlink(who);
         self.settle();
     }
 

@@ -1,0 +1,183 @@
+//! What a member with a changed program may cost the others.
+
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use super::content;
+use super::disk::Disk;
+use super::rogue::{Outside, Rogue, flood, junk_commits, removed};
+use super::room::{ANA, BEN, CHI, Room};
+use crate::error::{Refusal, Why};
+use crate::limits::{UNKNOWN_BY_PEER_MAX, UNKNOWN_MAX};
+use crate::step::{Command, Input, Outcome};
+use crate::wire;
+use crate::wire::content::Content;
+use crate::wire::control::{Control, Operation, Ticket};
+use crate::wire::envelope::{EnvelopeKey, LifetimeClass};
+use crate::wire::message::Message;
+
+/// Envelopes in the reconciled set that the next start finds.
+fn logged(disk: &Disk) -> usize {
+    disk.group().log.reconciled().count()
+}
+
+#[test]
+fn a_removed_member_cannot_fill_what_waits_beyond_its_bound() {
+    let (mut room, rows) = removed();
+    let junk = junk_commits(&mut room, &rows, 2, UNKNOWN_MAX + 1);
+    flood(&mut room, &rows, ANA, &junk);
+    let wait = room.see(ANA, |group| group.log.unknown().len());
+    assert!(wait <= UNKNOWN_BY_PEER_MAX, "{wait} wait");
+}
+
+#[test]
+fn unsigned_rival_commits_of_a_removed_member_are_not_kept_for_ever() {
+    let (mut room, rows) = removed();
+    let before = logged(room.disk(ANA));
+    let junk = junk_commits(&mut room, &rows, 1, UNKNOWN_BY_PEER_MAX + 1_000);
+    let mut rogue = Rogue::link(&mut room, &rows, ANA);
+    for part in junk.chunks(100) {
+        rogue.push(&mut room, part);
+    }
+    // More than a hundred days later.
+    for _ in 0..6 {
+        room.skip_hours(480);
+        room.pass(1_000);
+    }
+    let after = logged(room.disk(ANA));
+    assert!(after <= before + 10, "{before} {after}");
+}
+
+#[test]
+fn tickets_of_a_removed_member_have_a_bound() {
+    let (mut room, rows) = removed();
+    let me = rows.group();
+    let key = me.newest().unwrap().control_key();
+    let outside = Outside::of(&rows, room.now.hour(), LifetimeClass::Week);
+    let before = logged(room.disk(ANA));
+    let tickets: Vec<_> = (0..6_000)
+        .map(|n| {
+            let ticket = Ticket {
+                group: me.id,
+                operation: Operation::Leave,
+                target: me.me.member(),
+                sequence: 1 + n,
+                epoch: me.facts.head,
+                number: 0,
+                issuer: me.me.key(),
+                key_package: None,
+                policy: None,
+            };
+            let signed = me.me.sign(me.id, &ticket);
+            outside.seal(&mut room, &key, &wire::encode(&Control::Ticket(signed)))
+        })
+        .collect();
+    let mut rogue = Rogue::link(&mut room, &rows, ANA);
+    for part in tickets.chunks(100) {
+        rogue.push(&mut room, part);
+    }
+    let after = logged(room.disk(ANA));
+    assert!(after - before <= UNKNOWN_BY_PEER_MAX, "{before} {after}");
+}
+
+/// A removed member's changed program keeps its link open; no comparison of logs may reach it.
+#[test]
+fn who_is_removed_hears_no_reconciliation() {
+    let mut room = Room::of(2);
+    let rows = room.disk(BEN).copy();
+    room.lose(BEN);
+    let mut rogue = Rogue::link(&mut room, &rows, ANA);
+    rogue.hear(&mut room);
+    assert!(rogue.heard.iter().any(|message| matches!(message, Message::Reconcile(_))), "ana opens");
+    room.pass(597_000);
+    rogue.hear(&mut room);
+    room.remove(BEN);
+    rogue.hear(&mut room);
+    assert!(rogue.is_up(&room));
+    rogue.heard.clear();
+    room.pass(4_000);
+    rogue.hear(&mut room);
+    assert!(!rogue.heard.iter().any(|message| matches!(message, Message::Reconcile(_))));
+}
+
+/// A removed member asks for what was committed after its removal, by the heads that greetings show.
+#[test]
+fn who_is_removed_is_shown_no_later_commit() {
+    let (mut room, rows) = removed();
+    let rogue = Rogue::link(&mut room, &rows, ANA);
+    let head = rogue.heard.iter().find_map(|message| match message {
+        Message::Greeting(greeting) => greeting.head,
+        _ => None,
+    });
+    let head = head.unwrap();
+    room.change_rules();
+    room.pass(30_000);
+    let mut rogue = Rogue::link(&mut room, &rows, ANA);
+    rogue.heard.clear();
+    rogue.say(&mut room, &Message::After(head.epoch));
+    rogue.hear(&mut room);
+    let pushed = rogue.heard.iter().filter(|message| matches!(message, Message::Push(_))).count();
+    assert_eq!(pushed, 0, "head {} shown", head.number);
+}
+
+/// One message from too far ahead, and junk beside it: what does each honest message cost from then on?
+#[test]
+fn a_gap_that_never_closes_does_not_make_every_message_read_everything() {
+    let mut room = Room::of(3);
+    room.pass(5_000);
+    let group = room.group;
+    let text = |n: usize| Command::Send { group, text: Zeroizing::new(format!("m{n}")), expires: None };
+    // Ben encrypts far ahead; only the last one is given away.
+    for n in 0..1_005 {
+        room.give(BEN, Input::Command(text(n)));
+        room.drop_frames_to(ANA);
+        room.drop_frames_to(CHI);
+    }
+    let last = room.published.last().cloned().unwrap();
+    room.lose(BEN);
+    assert_eq!(room.hear(ANA, last), Outcome::Parked(Why::Gap));
+    let outside = Outside::of(&room.disk(BEN).copy(), room.now.hour(), LifetimeClass::Week);
+    for n in 0..2_000_u32 {
+        let bytes = outside.seal(&mut room, &EnvelopeKey::new(&[3; 32]), &n.to_be_bytes());
+        room.hear(ANA, bytes);
+    }
+    for n in 0..3 {
+        let before = room.disk(ANA).reads();
+        room.ask(CHI, text(n));
+        let cost = room.disk(ANA).reads() - before;
+        assert!(cost < 100, "{cost} reads for one honest message");
+        assert_eq!(room.texts(ANA).len(), n + 1);
+    }
+}
+
+/// A flood under newer versions: the honest envelope of an epoch that is not known yet has room.
+#[test]
+fn a_flood_of_newer_versions_leaves_room_for_the_others() {
+    let (mut room, rows) = removed();
+    let junk = junk_commits(&mut room, &rows, 2, UNKNOWN_MAX);
+    flood(&mut room, &rows, ANA, &junk);
+    let outside = Outside::of(room.disk(ANA), room.now.hour(), LifetimeClass::Week);
+    let bytes = outside.seal(&mut room, &EnvelopeKey::new(&[3; 32]), b"of an epoch to come");
+    assert_eq!(room.hear(ANA, bytes), Outcome::Parked(Why::UnknownEpoch));
+}
+
+/// What a member leaves in the log is gone when its class ends: no stamp of an hour makes it stay.
+#[test]
+fn no_hour_keeps_an_id_for_ever() {
+    let mut room = Room::of(2);
+    room.lose(BEN);
+    let author = room.see(BEN, |group| group.me.key());
+    let short = content::words(&mut room, author, "short");
+    let short = Content { deadline: room.now + Duration::from_secs(60), ..short };
+    let ((key, body), _) = room.inside(BEN, |group, cx| {
+        let signed = group.me.sign(group.id, &short);
+        content::body(group, cx, &signed, None)
+    });
+    // An hour in the year 491,936.
+    let outside = Outside::of(room.disk(BEN), u32::MAX, LifetimeClass::Week);
+    let bytes = outside.seal(&mut room, &key, &body);
+    let before = logged(room.disk(ANA));
+    assert_eq!(room.hear(ANA, bytes), Outcome::Refused(Refusal::WrongLane));
+    assert_eq!(logged(room.disk(ANA)), before);
+}
