@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use super::content;
 use super::disk::Disk;
 use super::rogue::{Outside, Rogue, flood, junk_commits, removed};
-use super::room::{ANA, BEN, CHI, Room};
+use super::room::{ANA, BEN, CHI, DAN, Room};
 use crate::error::{Refusal, Why};
 use crate::limits::{UNKNOWN_BY_PEER_MAX, UNKNOWN_MAX};
 use crate::step::{Command, Input, Outcome};
@@ -160,6 +160,36 @@ fn a_flood_of_newer_versions_leaves_room_for_the_others() {
     let outside = Outside::of(room.disk(ANA), room.now.hour(), LifetimeClass::Week);
     let bytes = outside.seal(&mut room, &EnvelopeKey::new(&[3; 32]), b"of an epoch to come");
     assert_eq!(room.hear(ANA, bytes), Outcome::Parked(Why::UnknownEpoch));
+}
+
+/// A rescan looks again at everything that waits, and whoever brought the commit that moved the head brought none of it.
+#[test]
+fn what_a_member_brought_stays_on_its_account_when_the_head_moves() {
+    for (version, why) in [(1, Why::Rival), (2, Why::NewerProtocol)] {
+        let mut room = Room::of(4);
+        let [of_ben, of_dan] = [BEN, DAN].map(|who| {
+            room.lose(who);
+            room.disk(who).copy()
+        });
+        if why == Why::Rival {
+            room.change_rules();
+        }
+        let junk = junk_commits(&mut room, &of_ben, version, UNKNOWN_BY_PEER_MAX + 2);
+        let (within, beyond) = junk.split_at(UNKNOWN_BY_PEER_MAX);
+        let mut ben = Rogue::link(&mut room, &of_ben, CHI);
+        for (n, half) in within.chunks(UNKNOWN_BY_PEER_MAX / 2).enumerate() {
+            for part in half.chunks(100) {
+                assert_eq!(ben.push(&mut room, part), Outcome::Parked(why), "half {n}");
+            }
+            for _ in 0..2 {
+                room.change_rules();
+            }
+            assert!(room.stands(CHI).head == room.stands(ANA).head);
+        }
+        assert_eq!(ben.push(&mut room, &beyond[..1]), Outcome::Refused(Refusal::OverBudget), "{why:?}");
+        let mut dan = Rogue::link(&mut room, &of_dan, CHI);
+        assert_eq!(dan.push(&mut room, &beyond[1..]), Outcome::Parked(why));
+    }
 }
 
 /// What a member leaves in the log is gone when its class ends: no stamp of an hour makes it stay.
