@@ -17,7 +17,17 @@ struct State {
     durable: BTreeMap<Key, Value>,
     deaths: BTreeSet<(Time, Key)>,
     unflushed: Vec<WriteBatch>,
+    kept: Option<Kept>,
     trouble: Option<Trouble>,
+}
+
+/// What is left of a drive that lies when the power goes.
+#[derive(Debug)]
+struct Kept {
+    durable: BTreeMap<Key, Value>,
+    deaths: BTreeSet<(Time, Key)>,
+    /// Batches that are not.
+    lost: u64,
 }
 
 /// Reads that fail, on demand.
@@ -42,16 +52,31 @@ impl Disk {
     /// Makes everything staged durable.
     pub fn flush(&self) {
         let mut state = self.state();
-        for batch in std::mem::take(&mut state.unflushed) {
+        let batches = std::mem::take(&mut state.unflushed);
+        if let Some(kept) = &mut state.kept {
+            kept.lost += batches.len() as u64;
+        }
+        for batch in batches {
             for (key, value) in batch.rows {
                 state.put(key, value);
             }
         }
     }
 
-    /// The power goes: what was staged is lost. Says how many batches that was.
+    /// From now on the drive lies: what it says is durable goes with the power all the same.
+    pub fn lie(&self) {
+        let mut state = self.state();
+        state.kept = Some(Kept { durable: state.durable.clone(), deaths: state.deaths.clone(), lost: 0 });
+    }
+
+    /// The power goes: what was staged is lost, and all that the drive lied about. Says how many batches that was.
     pub fn lose(&self) -> u64 {
-        std::mem::take(&mut self.state().unflushed).len() as u64
+        let mut state = self.state();
+        let staged = std::mem::take(&mut state.unflushed).len() as u64;
+        let Some(kept) = state.kept.take() else { return staged };
+        state.durable = kept.durable;
+        state.deaths = kept.deaths;
+        staged + kept.lost
     }
 
     /// Time passes: rows past their moment are unreadable from now on, whatever the clock does later. The node's vault
@@ -195,6 +220,26 @@ mod tests {
         disk.stage(first);
         disk.flush();
         assert_eq!(disk.get(&key).unwrap().unwrap().as_slice(), [1]);
+    }
+
+    #[test]
+    fn what_a_drive_lied_about_is_read_until_the_power_goes() {
+        let disk = Disk::default();
+        let (key, _) = batch(None);
+        let write = |byte| {
+            disk.stage(batch(Some(Value::dying(vec![byte], Time::from_ms(5)))).1);
+            disk.flush();
+        };
+        write(1);
+        disk.lie();
+        write(2);
+        assert_eq!(disk.get(&key).unwrap().unwrap().as_slice(), [2]);
+        assert_eq!(disk.lose(), 1);
+        assert_eq!(disk.get(&key).unwrap().unwrap().as_slice(), [1]);
+        write(3);
+        assert_eq!((disk.lose(), disk.get(&key).unwrap().unwrap().as_slice()), (0, &[3][..]));
+        disk.sweep(Time::from_ms(5));
+        assert!(disk.is_empty());
     }
 
     #[test]

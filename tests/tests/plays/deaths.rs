@@ -14,6 +14,8 @@ use crate::stage::{ANA, BEN, CHI, Stage};
 
 const HOUR_MS: u64 = 3_600_000;
 const LIFE_MS: u64 = 60_000;
+/// Messages that a device may lose with the power and never notice.
+const LOST_MAX: usize = 64;
 
 /// The keys of a disk's rows in some tables.
 fn keys(stage: &mut Stage, who: usize, tables: &[Table]) -> BTreeSet<Key> {
@@ -161,4 +163,28 @@ fn the_first_message_after_an_unclean_stop_goes_past_all_that_a_lost_batch_may_h
     assert_eq!(sealed(&mut stage), 4 + BURN);
     stage.pass(60_000);
     assert_eq!(stage.texts(BEN), ["one", "two", "three", "four"]);
+}
+
+/// PROTOCOL G3: the drive said that it kept what Ana's device had sent, and did not. Her device does not know which keys
+/// it has used, and the others open nothing under a key that they have used.
+#[test]
+fn no_key_of_a_message_is_used_twice_when_a_drive_lied_about_the_last_batches() {
+    for lost in [1, LOST_MAX] {
+        let (mut stage, _) = Stage::three();
+        stage.say(ANA, "kept");
+        stage.person(ANA).disk.lie();
+        for n in 0..lost {
+            stage.say(ANA, &format!("lost {n}"));
+        }
+        assert_eq!([BEN, CHI].map(|who| stage.texts(who).len()), [1 + lost; 2]);
+        assert!(stage.person(ANA).disk.lose() >= lost as u64);
+        stage.restart(ANA);
+        assert_eq!(stage.texts(ANA), ["kept"]);
+        stage.say(ANA, "again");
+        stage.pass(2 * LIFE_MS);
+        for who in [BEN, CHI] {
+            let texts = stage.texts(who);
+            assert_eq!((texts.len(), texts.contains(&"again".to_owned())), (2 + lost, true), "{who}, {lost} lost");
+        }
+    }
 }
