@@ -1,6 +1,6 @@
 //! What every store must do, run against a plain map.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use kinfold_protocol::persist::{Key, Rows, Table, Value, WriteBatch};
@@ -144,6 +144,45 @@ pub(super) fn deaths_are_final(mut open: impl FnMut() -> Box<dyn Store>) {
     let reader = store.reader();
     assert!(reader.get(&key(1)).unwrap().is_none());
     assert!(reader.get(&key(2)).unwrap().is_some());
+    assert!(reader.get(&key(3)).unwrap().is_none());
+}
+
+/// A clock that was wrong is set back: what it has killed stays dead, and what is left dies by the clock that is right.
+pub(super) fn a_clock_set_back_revives_nothing(mut open: impl FnMut() -> Box<dyn Store>) {
+    let mut store = open();
+    store.set_now(Time::from_ms(10_000));
+    for (row, dies) in [(1, 15_000), (2, 19_000), (3, 30_000)] {
+        put(&mut *store, &key(row), Value::dying(vec![row], Time::from_ms(dies))).unwrap();
+    }
+    let reader = store.reader();
+    let alive = || contents(&*reader).into_values().map(|bytes| bytes[0]).collect::<BTreeSet<_>>();
+    store.set_now(Time::from_ms(16_000));
+    store.tick().unwrap();
+    // Dead, but not swept.
+    store.set_now(Time::from_ms(20_000));
+    put(&mut *store, &key(4), Value::dying(vec![4], Time::from_ms(21_000))).unwrap();
+    assert_eq!(alive(), BTreeSet::from([3, 4]));
+    store.restart_clock(Time::from_ms(12_000));
+    assert_eq!((store.now(), alive()), (Time::from_ms(12_000), BTreeSet::from([3, 4])));
+    assert!((1..=2).all(|row| reader.get(&key(row)).unwrap().is_none()));
+    // Long dead by the wrong clock.
+    put(&mut *store, &key(5), Value::dying(vec![5], Time::from_ms(14_000))).unwrap();
+    store.tick().unwrap();
+    assert_eq!(alive(), BTreeSet::from([3, 4, 5]));
+    assert!(store.due().unwrap() <= Time::from_ms(14_000));
+    for (ms, left) in [(13_999, vec![3, 4, 5]), (14_000, vec![3, 4]), (20_999, vec![3, 4]), (21_000, vec![3])] {
+        store.set_now(Time::from_ms(ms));
+        store.tick().unwrap();
+        assert_eq!(alive(), left.into_iter().collect(), "at {ms}");
+    }
+    store.restart_clock(Time::from_ms(18_000));
+    store.close().unwrap();
+    let mut store = open();
+    assert_eq!(store.now(), Time::from_ms(18_000), "the wrong clock came back");
+    let reader = store.reader();
+    assert!([1, 2, 4, 5].iter().all(|row| reader.get(&key(*row)).unwrap().is_none()));
+    assert!(reader.get(&key(3)).unwrap().is_some());
+    store.set_now(Time::from_ms(30_000));
     assert!(reader.get(&key(3)).unwrap().is_none());
 }
 

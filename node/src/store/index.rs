@@ -57,6 +57,15 @@ impl Index {
         self.deaths.first().map(|(second, _)| *second)
     }
 
+    /// What is dead at `now_second` is dead at any second from now on.
+    pub(super) fn bury(&mut self, now_second: u64) {
+        for name in self.dead(now_second, usize::MAX) {
+            if let Some(fact) = self.fact(&name) {
+                self.insert(name, Fact { dies: Some(0), ..fact });
+            }
+        }
+    }
+
     /// Up to `most` rows that are dead at `now_second`, the longest dead first.
     pub(super) fn dead(&self, now_second: u64, most: usize) -> Vec<Name> {
         self.deaths.iter().take_while(|(second, _)| *second <= now_second).take(most).map(|(_, name)| *name).collect()

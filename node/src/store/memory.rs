@@ -220,10 +220,10 @@ impl Store for MemoryStore {
     }
 
     fn restart_clock(&mut self, at: Time) {
+        let swept = self.tick();
         self.now = at;
-        let mut inner = self.disk.lock();
-        if inner.owner == Some(self.opening) {
-            inner.cached.now = at;
+        if swept.is_ok() {
+            self.disk.lock().cached.now = at;
         }
     }
 

@@ -47,7 +47,8 @@ pub trait Store: Send {
     /// decided that the moment can be believed, as rows die by it.
     fn set_now(&mut self, wall: Time);
 
-    /// Sets the store's clock back: it had followed a clock that was wrong. What died stays dead.
+    /// Sets the store's clock back: it had followed a clock that was wrong. What died stays dead, and what is left
+    /// to do is done by the clock that is right.
     fn restart_clock(&mut self, at: Time);
 
     /// The store's clock, which starts at the latest moment that the last run kept.

@@ -1,5 +1,6 @@
 use super::super::conformance::{
-    commit, conform, contents, deaths_are_final, key, put, readers_end_with_the_store, steps,
+    a_clock_set_back_revives_nothing, commit, conform, contents, deaths_are_final, key, put,
+    readers_end_with_the_store, steps,
 };
 use super::*;
 
@@ -23,6 +24,12 @@ proptest::proptest! {
 fn deaths_are_final_in_memory_too() {
     let disk = MemoryDisk::new();
     deaths_are_final(|| Box::new(open(&disk)));
+}
+
+#[test]
+fn a_clock_set_back_revives_nothing_in_memory() {
+    let disk = MemoryDisk::new();
+    a_clock_set_back_revives_nothing(|| Box::new(open(&disk)));
 }
 
 #[test]

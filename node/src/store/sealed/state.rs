@@ -123,8 +123,11 @@ impl Core {
         self.now = self.now.max(wall);
     }
 
-    pub(super) const fn restart_clock(&mut self, at: Time) {
+    pub(super) fn restart_clock(&mut self, at: Time) {
+        self.index.bury(self.now.secs());
         self.now = at;
+        self.ring_due = self.ring_due.map(|due| due.min(at + RING_WAIT_MAX));
+        self.check_due = self.check_due.min(at + CHECK_EVERY);
     }
 
     pub(super) fn commit(&mut self, batch: &WriteBatch) -> Result<(), StoreError> {

@@ -6,7 +6,8 @@ use kinfold_protocol::persist::Value;
 use tempfile::TempDir;
 
 use super::super::conformance::{
-    commit, conform, contents, deaths_are_final, key, put, readers_end_with_the_store, steps,
+    a_clock_set_back_revives_nothing, commit, conform, contents, deaths_are_final, key, put,
+    readers_end_with_the_store, steps,
 };
 use super::*;
 use crate::vault::row::STORED_LEN_MAX;
@@ -78,6 +79,13 @@ fn deaths_are_final_on_disk_too() {
     let (_temp, dir, store) = fresh();
     drop(store);
     deaths_are_final(|| Box::new(open(&dir)));
+}
+
+#[test]
+fn a_clock_set_back_revives_nothing_on_disk() {
+    let (_temp, dir, store) = fresh();
+    drop(store);
+    a_clock_set_back_revives_nothing(|| Box::new(open(&dir)));
 }
 
 #[test]
@@ -268,6 +276,21 @@ fn a_commit_that_is_not_urgent_stores_the_keyring_within_a_second() {
     store.tick().unwrap();
     assert!(fs::read(dir.keyring()).unwrap() != before);
     assert!(store.due().unwrap() > store.now());
+}
+
+#[test]
+fn a_clock_set_back_takes_along_when_the_keyring_is_stored_and_the_folder_looked_at() {
+    let (_temp, dir, mut store) = fresh();
+    store.set_now(Time::from_ms(900_000_000));
+    store.tick().unwrap();
+    put(&mut store, &key(1), Value::lasting(vec![1])).unwrap();
+    let before = fs::read(dir.keyring()).unwrap();
+    store.restart_clock(Time::from_ms(5_000));
+    assert_eq!(store.due(), Some(Time::from_ms(6_000)));
+    store.set_now(Time::from_ms(6_000));
+    store.tick().unwrap();
+    assert!(fs::read(dir.keyring()).unwrap() != before);
+    assert_eq!(store.due(), Some(Time::from_ms(3_605_000)));
 }
 
 #[test]
