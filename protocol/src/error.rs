@@ -147,6 +147,9 @@ pub enum Why {
     /// Messages of the sender before it are missing (PROTOCOL M4).
     #[error("gap")]
     Gap,
+    /// Sent from here, and not kept by the disk: whoever has opened it hands it back (PROTOCOL D2).
+    #[error("own")]
+    Own,
     /// Authored more than 24 h ahead of this device's clock (PROTOCOL D3).
     #[error("ahead")]
     Ahead,

@@ -190,7 +190,8 @@ impl Joining {
         match visit.talk.hear(bytes, || vec![candidate], cx.rng) {
             Ok(Heard::Answer(frame)) => cx.frame(id, frame),
             Ok(Heard::Sealed(_)) => {
-                let greeting = Greeting { clock: cx.now.shown_to_peers(), member: None, head: None, answerer: None };
+                let greeting =
+                    Greeting { clock: cx.now.shown_to_peers(), member: None, head: None, answerer: None, newest: true };
                 self.say(cx, id, &Message::Greeting(Box::new(greeting)));
             }
             Ok(Heard::Message(message)) => return self.on_message(cx, id, *message),

@@ -13,6 +13,8 @@ mod deaths;
 mod doors;
 #[path = "plays/floods.rs"]
 mod floods;
+#[path = "plays/handed.rs"]
+mod handed;
 #[path = "plays/invites.rs"]
 mod invites;
 #[path = "plays/losses.rs"]

@@ -9,7 +9,7 @@ use crate::limits::RETENTION_MAX;
 use crate::meet::generation::Generation;
 use crate::mls::{CommitPlan, Committed, Committer, MlsError, NewLeaf, Signer, StagedView, State};
 use crate::persist::{Key, Table};
-use crate::policy::judge::{Verdict, judge};
+use crate::policy::judge::{self, Verdict};
 use crate::seal;
 use crate::step::Transmit;
 use crate::time::Time;
@@ -109,29 +109,29 @@ impl Group {
             return Err(Error::LastFacilitator);
         }
         let ticket = self.ticket(Operation::Leave, self.me.member())?;
-        let signed = self.me.sign(self.id, &ticket);
-        self.send_control(cx, &Control::Ticket(signed))?;
+        let control = Control::Ticket(self.me.sign(self.id, &ticket));
+        self.send_control(cx, &control)?;
+        self.controls.keep(cx, self.net, control);
         self.set_standing(cx, StandingRow::Leaving);
         Ok(false)
     }
 
-    /// Keeps a ticket until it is effective.
-    pub(crate) fn keep_ticket(&mut self, cx: &mut Cx<'_>, hash: [u8; 32], signed: Signed) {
-        let key = Key::new(Table::Control, self.net, &[&hash]);
-        cx.tx.write(key, &Control::Ticket(signed.clone()), None);
-        self.pending.insert(hash, signed);
-    }
-
     /// Executes the tickets that wait, if this device may.
     pub(crate) fn execute_pending(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
-        if self.require_active().is_err() || self.require_facilitator().is_err() || self.pending.is_empty() {
+        if self.require_active().is_err() || self.require_facilitator().is_err() {
             return Ok(());
         }
-        let tickets = self.pending.values().cloned().collect();
-        if self.execute(cx, tickets)?.is_none() {
-            // One by one would single out the bad one; all are asked for again by those who mean them.
-            for hash in std::mem::take(&mut self.pending).into_keys() {
-                cx.tx.delete(Key::new(Table::Control, self.net, &[&hash]));
+        let good = |group: &Self, signed: &Signed| {
+            group.parent(&group.facts.head).is_ok_and(|parent| judge::open_ticket(parent, signed).is_ok())
+        };
+        let tickets: Vec<Signed> = self.controls.tickets().filter(|signed| good(self, signed)).cloned().collect();
+        // Together if that can be; otherwise one that cannot must not hold up the others.
+        if tickets.is_empty() || self.execute(cx, tickets.clone())?.is_some() {
+            return Ok(());
+        }
+        for ticket in tickets {
+            if good(self, &ticket) {
+                self.execute(cx, vec![ticket])?;
             }
         }
         Ok(())
@@ -146,7 +146,7 @@ impl Group {
         let at = self.history.next_pos(cx.now.stamp);
         let plan = self.plan(&opened, CommitBinding::new(head, &tickets, at).encode())?;
         let view = self.own_view(cx, &plan)?;
-        let Ok(verdict) = judge(self.parent(&head)?, &view, &tickets) else { return Ok(None) };
+        let Ok(verdict) = judge::judge(self.parent(&head)?, &view, &tickets) else { return Ok(None) };
         let signer = Signer::new(&self.me.device_secret());
         let made = self.epochs.with(cx, self.net, self.id, &head, |state, mls| state.commit(mls, &signer, plan))?;
         let Committed { child, commit, welcome } = match made {
@@ -169,7 +169,7 @@ impl Group {
 
     fn plan(&self, tickets: &[Ticket], aad: Vec<u8>) -> Result<CommitPlan, Error> {
         let head = self.head()?;
-        let next = head.extension.after(tickets);
+        let next = head.extension.after(tickets, head.number);
         let removes = tickets
             .iter()
             .filter(|ticket| matches!(ticket.operation, Operation::Remove | Operation::Leave))
@@ -227,7 +227,6 @@ impl Group {
         let order = super::log::Order::commit(number);
         self.log.keep_opened(cx, self.net, step.envelope, order, Some(end), None);
         cx.tx.urgent();
-        self.drop_effective_tickets(cx)?;
         let gone = step.verdict.left.iter().chain(step.verdict.removed.iter().map(|(member, _)| member));
         for member in gone.copied().collect::<Vec<_>>() {
             self.reach.forget_member(cx, self.net, member);
@@ -239,21 +238,6 @@ impl Group {
         self.weigh_all(cx)?;
         self.seal_intents(cx)?;
         Ok(child)
-    }
-
-    fn drop_effective_tickets(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
-        let parent = self.parent(&self.facts.head)?;
-        let spent: Vec<[u8; 32]> = self
-            .pending
-            .iter()
-            .filter(|(_, signed)| crate::policy::judge::open_ticket(parent, signed).is_err())
-            .map(|(hash, _)| *hash)
-            .collect();
-        for hash in spent {
-            self.pending.remove(&hash);
-            cx.tx.delete(Key::new(Table::Control, self.net, &[&hash]));
-        }
-        Ok(())
     }
 
     /// The commit takes this person out: by its own wish, then the group goes; or not, then what was said stays until
@@ -323,29 +307,16 @@ impl Group {
         let end = super::log::end_of(&envelope);
         self.log.keep_opened(cx, self.net, &envelope, super::log::Order::CONTROL, Some(end), None);
         let topic = self.newest()?.topic(cx.now.stamp.day());
-        let links = self.full_links();
+        let links = self.member_links();
         self.spread_envelope(cx, &envelope, topic, links)
     }
 
-    /// Hands a facilitator the tickets that wait for one, in fresh envelopes: those they came in may have ended.
-    pub(crate) fn hand_tickets(&mut self, cx: &mut Cx<'_>, id: LinkId) -> Result<(), Error> {
-        let tickets: Vec<Signed> = self.pending.values().cloned().collect();
-        let mut bundle = super::sync::Bundle::default();
-        for signed in tickets {
-            let generation = self.control_generation(cx.now.stamp)?.clone();
-            let bytes = wire::encode(&Control::Ticket(signed));
-            let envelope = self.seal_envelope(cx, &generation.control_key(), &generation, &bytes)?;
-            if !bundle.add(envelope.into_bytes()) {
-                break;
-            }
-        }
-        if !bundle.is_empty() {
-            self.say(cx, id, &bundle.into_push(false));
-            if let Some(link) = self.links.get_mut(&id) {
-                link.under_way = link.under_way.saturating_add(1);
-            }
-        }
-        Ok(())
+    /// The links to members, also those in catch-up.
+    fn member_links(&self) -> std::collections::BTreeSet<LinkId> {
+        let member = |link: &super::link::Link| {
+            link.member.is_some_and(|member| self.roster().is_ok_and(|roster| roster.has(&member)))
+        };
+        self.links.iter().filter(|(_, link)| member(link)).map(|(id, _)| *id).collect()
     }
 
     /// Publishes an own envelope and hands it to those who are linked: changes of the group do not wait for gossip.

@@ -6,6 +6,8 @@ use std::time::Duration;
 use minicbor::{Decode, Encode};
 
 use super::cx::Cx;
+use super::gaps::Sender;
+use super::log::Order;
 use crate::error::Error;
 use crate::id::{EpochId, GroupId, NetId};
 use crate::identity::Credential;
@@ -44,6 +46,8 @@ pub(crate) struct Epoch {
     pub(crate) sent: u32,
     /// Whether its replay half is gone: it opens late messages and nothing else.
     pub(crate) closed: bool,
+    /// The count that each sender is expected to go on with, by leaf.
+    heard: BTreeMap<u32, u32>,
 }
 
 /// The keys of an epoch's envelopes.
@@ -156,6 +160,7 @@ impl Epochs {
             left: None,
             sent: 0,
             closed: false,
+            heard: BTreeMap::new(),
         };
         for (name, value) in state.rows() {
             self.names.entry(id).or_default().insert(name.clone());
@@ -172,6 +177,27 @@ impl Epochs {
         if let Some(epoch) = self.all.get_mut(id) {
             epoch.left = Some(cx.now.sweep);
             write(cx, net, id, epoch);
+        }
+    }
+
+    /// The count that a sender is expected to go on with.
+    pub(crate) fn next_count(&self, (epoch, leaf): &Sender) -> u32 {
+        self.all.get(epoch).and_then(|epoch| epoch.heard.get(leaf)).copied().unwrap_or(0)
+    }
+
+    /// A message of a sender was opened.
+    pub(crate) fn heard(&mut self, (epoch, leaf): Sender, count: u32) {
+        if let Some(epoch) = self.all.get_mut(&epoch) {
+            let next = epoch.heard.entry(leaf).or_default();
+            *next = (*next).max(count.saturating_add(1));
+        }
+    }
+
+    /// A message was opened before this run, at this place of the chain.
+    pub(crate) fn heard_at(&mut self, order: Order) {
+        let epochs = self.all.iter().filter(|(_, epoch)| epoch.number == order.number && epoch.keys.is_some());
+        if let Some(id) = epochs.map(|(id, _)| *id).next() {
+            self.heard((id, order.leaf), order.count);
         }
     }
 
@@ -344,5 +370,6 @@ fn from_row(row: EpochRow) -> Result<Epoch, Error> {
         left: row.left,
         sent: 0,
         closed: row.closed,
+        heard: BTreeMap::new(),
     })
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use crate::id::{EnvelopeId, MemberId};
+use crate::id::{EnvelopeId, EpochId, MemberId};
 use crate::meet::generation::Rank;
 use crate::meet::hello::Admission;
 use crate::meet::reconcile::Session;
@@ -29,6 +29,12 @@ pub(crate) struct Link {
     pub(crate) shown: Option<Rank>,
     /// Whether gossip and sync flow.
     pub(crate) full: bool,
+    /// Whether only commits, tickets and votes flow until the heads agree (PROTOCOL M2).
+    pub(crate) catch_up: bool,
+    /// The state after which the peer was asked for commits.
+    pub(crate) asked_after: Option<EpochId>,
+    /// Whether the peer has been told the tickets and votes.
+    pub(crate) has_controls: bool,
     /// The reconciliation under way.
     pub(crate) session: Option<Session>,
     /// Whether it has not ended; only the end that opened it knows.
@@ -39,10 +45,12 @@ pub(crate) struct Link {
     pub(crate) queue: VecDeque<EnvelopeId>,
     /// Pushes not answered yet.
     pub(crate) under_way: usize,
-    /// What to ask for, in order.
+    /// What to ask for, page by page.
     pub(crate) wants: VecDeque<SessionId>,
-    /// Asked for and not come yet.
-    pub(crate) asked: BTreeSet<SessionId>,
+    /// What the peer has asked for so far, before its last page.
+    pub(crate) wanted: Vec<EnvelopeId>,
+    /// What the peer was told that we cannot open.
+    pub(crate) blind: BTreeSet<EnvelopeId>,
     /// What to say that we hold, and when.
     pub(crate) haves: BTreeSet<EnvelopeId>,
     pub(crate) have_due: Option<Time>,
@@ -68,13 +76,17 @@ impl Link {
             unread_proof: None,
             shown: None,
             full: false,
+            catch_up: false,
+            asked_after: None,
+            has_controls: false,
             session: None,
             comparing: false,
             sync_due: None,
             queue: VecDeque::new(),
             under_way: 0,
             wants: VecDeque::new(),
-            asked: BTreeSet::new(),
+            wanted: Vec::new(),
+            blind: BTreeSet::new(),
             haves: BTreeSet::new(),
             have_due: None,
             address,
@@ -82,6 +94,17 @@ impl Link {
             catches_up: None,
             told: false,
         }
+    }
+
+    /// Gossip and sync end, with all that was under way.
+    pub(crate) fn withhold(&mut self) {
+        self.full = false;
+        self.sync_due = None;
+        self.session = None;
+        self.comparing = false;
+        self.queue.clear();
+        self.wants.clear();
+        self.wanted.clear();
     }
 
     /// The wall clock went back: nothing on a link waits longer than a minute, but for reconciliation.

@@ -8,24 +8,19 @@ use super::link::Link;
 use super::{Group, sync};
 use crate::error::{Error, Refusal};
 use crate::id::{EpochId, LinkId, MemberId};
-use crate::identity::Credential;
 use crate::limits::{ADDRESS_BYTES_MAX, LINKS_MAX};
 use crate::meet::hello::{Admission, Candidate};
 use crate::meet::talk::{Heard, Talk};
 use crate::step::{Address, Ends, Event, Outcome, Reply, Transmit};
 use crate::time::Time;
-use crate::wire::message::{Greeting, Head, Message, OWN_ADDRESSES_MAX, Proof, Reach};
+use crate::wire::message::{Message, OWN_ADDRESSES_MAX, Reach};
 
 /// By when a peer must have proved something.
 const HELLO_MAX: Duration = Duration::from_secs(20);
 /// How long an invite's holder may stay: the time of a join on a slow line.
-const INVITED_MAX: Duration = Duration::from_secs(60);
+pub(crate) const INVITED_MAX: Duration = Duration::from_secs(60);
 /// How long a removed member's link lives on, so that it learns of its removal.
-const REMOVED_MAX: Duration = Duration::from_secs(5);
-/// How long own messages wait for the changes that a peer has and we lack: longer than a push takes, and no longer,
-/// for a peer may claim what it likes.
-const CATCH_UP_MAX: Duration = Duration::from_secs(5);
-
+pub(crate) const REMOVED_MAX: Duration = Duration::from_secs(5);
 impl Group {
     /// A link is up.
     pub(crate) fn on_connected(&mut self, cx: &mut Cx<'_>, link: LinkId, ends: Ends, address: Option<Address>) {
@@ -107,48 +102,11 @@ impl Group {
         generations.take(crate::meet::GENERATIONS_MAX).chain(invites).collect()
     }
 
-    fn on_sealed(&mut self, cx: &mut Cx<'_>, id: LinkId, admission: Admission) -> Result<(), Error> {
-        let head = Head { epoch: self.facts.head, number: self.head()?.number, since: self.facts.since };
-        let link = self.links.get_mut(&id).ok_or(Error::Broken)?;
-        link.admission = Some(admission);
-        let mut greeting = Greeting { clock: cx.now.shown_to_peers(), member: None, head: None, answerer: None };
-        match admission {
-            Admission::Invite(invite) => {
-                link.closes = Some(cx.now.wall + INVITED_MAX);
-                let binding = link.talk.binding("answerer", true).ok_or(Error::Broken)?;
-                greeting.answerer = self.invites.answer(&invite, &binding);
-            }
-            Admission::Member(rank) => {
-                link.shown = Some(rank);
-                let binding = link.talk.binding("member", true).ok_or(Error::Broken)?;
-                let credential = self.me.credential.encode();
-                greeting.member = Some(Proof { credential, signature: self.me.sign_hash(&binding) });
-                greeting.head = Some(head);
-            }
-        }
-        self.say(cx, id, &Message::Greeting(Box::new(greeting)));
-        self.prove(cx, id)
-    }
-
     /// Says something on a link, if it is still there.
     pub(crate) fn say(&mut self, cx: &mut Cx<'_>, id: LinkId, message: &Message) {
         if let Some(frame) = self.links.get_mut(&id).and_then(|link| link.talk.say(message)) {
             cx.frame(id, frame);
         }
-    }
-
-    /// Proves our newest generation, if that is newer than what this link has seen of us.
-    fn prove(&mut self, cx: &mut Cx<'_>, id: LinkId) -> Result<(), Error> {
-        let newest = self.newest()?;
-        let (rank, key) = (newest.rank(), newest.hello_key());
-        let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
-        if !matches!(link.admission, Some(Admission::Member(_))) || link.shown == Some(rank) {
-            return Ok(());
-        }
-        link.shown = Some(rank);
-        let proof = link.talk.proof(&key, true).ok_or(Error::Broken)?;
-        self.say(cx, id, &Message::Prove(proof));
-        Ok(())
     }
 
     fn on_message(&mut self, cx: &mut Cx<'_>, id: LinkId, message: Message) -> Result<Outcome, Error> {
@@ -165,7 +123,7 @@ impl Group {
             Message::Have(ids) if greeted => self.note_held(cx, id, &ids),
             Message::Got(ids) if greeted => self.on_got(cx, id, &ids),
             Message::Reconcile(round) if link.full => return self.on_round(cx, id, &round),
-            Message::Want(names) if link.full => self.on_want(cx, id, &names),
+            Message::Want(want) if link.full => self.on_want(cx, id, &want),
             Message::Addresses(reach) if link.full => {
                 self.on_addresses(cx, id, &reach);
                 Ok(())
@@ -174,8 +132,25 @@ impl Group {
                 self.on_compare(cx, id);
                 Ok(())
             }
-            // A peer that has not seen the latest removal may still speak as if the link were full.
-            Message::Reconcile(_) | Message::Want(_) | Message::Addresses(_) | Message::Compare if greeted => Ok(()),
+            Message::Head(head) if greeted => self.on_head(cx, id, head),
+            Message::Controls(controls) if greeted => self.on_controls(cx, controls),
+            Message::Missing(span) if link.full => self.on_missing(cx, id, span),
+            Message::Absent(span) if link.full => self.on_absent(cx, span),
+            Message::Cannot(ids) if link.full => self.on_cannot(cx, id, &ids),
+            Message::Handed(handed) if link.full => self.on_handed(cx, id, handed),
+            // A peer for whom the link is full may not know yet that it is not for us.
+            Message::Reconcile(_)
+            | Message::Want(_)
+            | Message::Addresses(_)
+            | Message::Compare
+            | Message::Missing(_)
+            | Message::Absent(_)
+            | Message::Cannot(_)
+            | Message::Handed(_)
+                if greeted =>
+            {
+                Ok(())
+            }
             _ => {
                 self.close(cx, id);
                 return Ok(Outcome::Refused(Refusal::OutOfTurn));
@@ -184,91 +159,15 @@ impl Group {
         done.map(|()| Outcome::Applied(Reply::Done))
     }
 
-    fn on_greeting(&mut self, cx: &mut Cx<'_>, id: LinkId, greeting: &Greeting) -> Result<Outcome, Error> {
-        let number = self.head()?.number;
-        let link = self.links.get_mut(&id).ok_or(Error::Broken)?;
-        let proved = greeting.member.as_ref().and_then(|proof| {
-            let credential = Credential::parse(&proof.credential).ok()?;
-            let binding = link.talk.binding("member", false)?;
-            credential.member_key.verifies(&binding, &proof.signature).then_some(credential.member())
-        });
-        let (Some(member), Some(head), Some(Admission::Member(rank))) = (proved, greeting.head, link.admission) else {
-            self.close(cx, id);
-            return Ok(Outcome::Refused(Refusal::BadSeal));
-        };
-        let behind = head.number > number;
-        link.catches_up = behind.then_some(cx.now.wall + CATCH_UP_MAX);
-        link.closes = None;
-        link.member = Some(member);
-        link.head = Some(head);
-        link.proved = link.proved.max(Some(rank));
-        let address = link.address.clone();
-        if self.roster()?.has(&member) {
-            cx.heard_clock(self.net, member, greeting.clock);
-            self.begin_no_later_than(cx, greeting.clock.min(cx.now.stamp));
-            if let Some(address) = address {
-                self.reach.worked(&address);
-            }
-            self.settle_welcome(cx, member);
-        }
-        self.weigh(cx, id)?;
-        // Our own greeting may have left before the latest commit: whoever is behind need not know it.
-        if head.number < self.head()?.number {
-            self.on_after(cx, id, &head.epoch)?;
-        }
-        Ok(Outcome::Applied(Reply::Done))
-    }
-
-    fn on_proof(&mut self, cx: &mut Cx<'_>, id: LinkId, proof: [u8; 16]) -> Result<(), Error> {
-        if let Some(link) = self.links.get_mut(&id) {
-            link.unread_proof = Some(proof);
-        }
-        self.weigh(cx, id)
-    }
-
-    /// Decides anew what may flow on a link: after its greeting, a proof, or a new head.
-    fn weigh(&mut self, cx: &mut Cx<'_>, id: LinkId) -> Result<(), Error> {
-        let Some(newest) = self.newest_rank() else { return Err(Error::Broken) };
-        let hello_key = self.newest()?.hello_key();
-        let (head, number) = (self.facts.head, self.head()?.number);
-        let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
-        let Some(member) = link.member else { return Ok(()) };
-        if link.unread_proof.is_some() && link.unread_proof == link.talk.proof(&hello_key, false) {
-            link.unread_proof = None;
-            link.proved = Some(newest);
-        }
-        let behind = link.head.is_some_and(|theirs| theirs.number > number);
-        let proved = link.proved == Some(newest);
-        if self.roster()?.has(&member) {
-            if let Some(link) = self.links.get_mut(&id) {
-                link.closes = None;
-            }
-            if proved {
-                self.become_full(cx, id)?;
-            }
-        } else {
-            // A member who is out is shown its removal, and nothing else; one of whom we do not know yet gets a minute.
-            let wait = if behind { INVITED_MAX } else { REMOVED_MAX };
-            if let Some(link) = self.links.get_mut(&id) {
-                link.closes.get_or_insert(cx.now.wall + wait);
-            }
-        }
-        if behind {
-            self.say(cx, id, &Message::After(head));
-        }
-        if let Some(link) = self.links.get_mut(&id).filter(|link| !behind && link.catches_up.is_some()) {
-            link.catches_up = None;
-        }
-        Ok(())
-    }
-
-    fn become_full(&mut self, cx: &mut Cx<'_>, id: LinkId) -> Result<(), Error> {
+    /// Everything may flow.
+    pub(crate) fn become_full(&mut self, cx: &mut Cx<'_>, id: LinkId) -> Result<(), Error> {
         let told: BTreeSet<_> = self.links.values().filter(|link| link.told).filter_map(|link| link.member).collect();
         let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
         if link.full {
             return Ok(());
         }
         link.full = true;
+        link.catch_up = false;
         link.told = true;
         let opener = link.talk.is_opener();
         let member = link.member;
@@ -281,41 +180,16 @@ impl Group {
         for (_, envelope) in self.outbox.iter().filter(|(_, entry)| !entry.held).filter_map(|(_, entry)| entry.sealed) {
             self.spread.begin(envelope, cx.now.wall);
         }
-        if member.is_some_and(|member| self.extension().is_ok_and(|extension| extension.is_facilitator(&member))) {
-            self.hand_tickets(cx, id)?;
-        }
         if let Some(member) = member.filter(|member| !told.contains(member)) {
             cx.tell(Event::Connected { group: self.id, member, up: true });
         }
         self.seal_intents(cx)
     }
 
-    /// The head has moved: every link is weighed anew, and hears of a new generation.
-    pub(crate) fn weigh_all(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
-        let newest = self.newest_rank();
-        let ids: Vec<LinkId> = self.links.keys().copied().collect();
-        for id in ids {
-            let roster_has = |member: &MemberId| self.roster().is_ok_and(|roster| roster.has(member));
-            let Some(link) = self.links.get(&id) else { continue };
-            let stays = link.proved == newest && link.member.as_ref().is_some_and(roster_has);
-            if link.full && !stays {
-                self.withhold(cx, id);
-            }
-            self.prove(cx, id)?;
-            self.weigh(cx, id)?;
-        }
-        Ok(())
-    }
-
-    fn withhold(&mut self, cx: &mut Cx<'_>, id: LinkId) {
+    /// Gossip and sync on a link end; the face is told if its member is out.
+    pub(crate) fn withhold(&mut self, cx: &mut Cx<'_>, id: LinkId) {
         let Some(link) = self.links.get_mut(&id) else { return };
-        link.full = false;
-        link.sync_due = None;
-        link.session = None;
-        link.comparing = false;
-        link.queue.clear();
-        link.wants.clear();
-        link.asked.clear();
+        link.withhold();
         let Some(member) = link.member else { return };
         if !self.roster().is_ok_and(|roster| roster.has(&member)) {
             if let Some(link) = self.links.get_mut(&id) {
@@ -420,10 +294,7 @@ impl Group {
                 self.open_session(cx, id)?;
             }
             if caught_up {
-                if let Some(link) = self.links.get_mut(&id) {
-                    link.catches_up = None;
-                }
-                self.seal_intents(cx)?;
+                self.give_up_on(cx, id)?;
             }
             if close {
                 self.close(cx, id);
@@ -438,7 +309,7 @@ impl Group {
     }
 
     /// Sends the commits that a peer behind us lacks. One who is out sees them up to its removal and no further.
-    fn on_after(&mut self, cx: &mut Cx<'_>, id: LinkId, epoch: &EpochId) -> Result<(), Error> {
+    pub(crate) fn on_after(&mut self, cx: &mut Cx<'_>, id: LinkId, epoch: &EpochId) -> Result<(), Error> {
         let member = self.links.get(&id).and_then(|link| link.member);
         let mut at = *epoch;
         let out = |epoch: &super::Epoch| member.is_some_and(|member| !epoch.roster.has(&member));

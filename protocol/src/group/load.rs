@@ -8,8 +8,6 @@ use crate::id::{MemberId, NetId};
 use crate::identity::Identity;
 use crate::journal;
 use crate::persist::{Key, Table};
-use crate::wire;
-use crate::wire::control::Control;
 
 /// A row met in a scan.
 pub(crate) type LoadedRow = (Key, zeroize::Zeroizing<Vec<u8>>);
@@ -68,6 +66,10 @@ impl Group {
         // What arrived before a crash and was not receipted yet.
         let receipted = find(b"receipted").map(|bytes| journal::parse(bytes)).transpose()?;
         group.receipts.owe(group.history.arrived_after(receipted.unwrap_or(0)));
+        for order in group.log.orders() {
+            group.epochs.heard_at(order);
+        }
+        group.look_again = !group.log.unknown().is_empty();
         group.head()?;
         group.newest()?;
         Ok(Some(group))
@@ -92,14 +94,7 @@ impl Group {
             Table::Welcome => {
                 self.welcomes.insert(member_of(key)?);
             }
-            Table::Control => {
-                let control: Control = wire::decode(bytes, Control::BYTES_MAX).map_err(|_| Error::Broken)?;
-                if let (Control::Ticket(signed), Some(hash)) =
-                    (control, key.name.get(8..).and_then(|h| h.try_into().ok()))
-                {
-                    self.pending.insert(hash, signed);
-                }
-            }
+            Table::Control => self.controls.restore(bytes)?,
             Table::Member => {
                 self.verified.insert(member_of(key)?, journal::parse::<minicbor::bytes::ByteArray<32>>(bytes)?.into());
             }

@@ -30,6 +30,11 @@ pub(crate) struct Order {
 impl Order {
     /// Of an envelope that nobody here could open.
     pub(crate) const UNKNOWN: Self = Self { number: u64::MAX, leaf: u32::MAX, count: u32::MAX };
+    /// Of a message.
+    pub(crate) const fn said(number: u64, leaf: u32, count: u32) -> Self {
+        Self { number, leaf, count }
+    }
+
     /// Of tickets, votes and links: before everything, for they help to judge it.
     pub(crate) const CONTROL: Self = Self { number: 0, leaf: 0, count: 0 };
 
@@ -46,6 +51,8 @@ struct Item {
     /// Whether its bytes are here; otherwise "gone".
     held: bool,
     order: Order,
+    /// What it said, once that is known.
+    msg: Option<MsgId>,
 }
 
 /// What outlives an opened envelope: its id, the id of what it said, and until when both count.
@@ -68,6 +75,7 @@ struct SeenRow {
 #[derive(Default)]
 pub(crate) struct Log {
     items: BTreeMap<EnvelopeId, Item>,
+    orders: BTreeSet<(Order, EnvelopeId)>,
     ends: BTreeSet<(Time, EnvelopeId)>,
     /// What waits, and who brought it in this run.
     unknown: BTreeMap<EnvelopeId, Option<MemberId>>,
@@ -84,7 +92,7 @@ impl Log {
         if let Some(item) = self.items.get_mut(&id) {
             item.held = true;
         } else {
-            self.insert(id, Item { hour: envelope.hour(), end, held: true, order: Order::UNKNOWN });
+            self.insert(id, Item { hour: envelope.hour(), end, held: true, order: Order::UNKNOWN, msg: None });
             self.unknown.insert(id, None);
         }
         Ok(())
@@ -96,7 +104,7 @@ impl Log {
         let row: SeenRow = journal::parse(bytes)?;
         let held = self.items.get(&id).is_some_and(|item| item.held);
         self.settle(&id);
-        self.insert(id, Item { hour: row.hour, end: row.end, held, order: row.order });
+        self.insert(id, Item { hour: row.hour, end: row.end, held, order: row.order, msg: row.msg });
         if let Some(msg) = row.msg {
             self.messages.insert(msg, row.msg_until);
         }
@@ -113,7 +121,38 @@ impl Log {
 
     fn insert(&mut self, id: EnvelopeId, item: Item) {
         self.ends.insert((item.end, id));
-        self.items.insert(id, item);
+        self.orders.insert((item.order, id));
+        let order = item.order;
+        if let Some(before) = self.items.insert(id, item).filter(|before| before.order != order) {
+            self.orders.remove(&(before.order, id));
+        }
+    }
+
+    /// Where an envelope stands along the chain.
+    pub(crate) fn order(&self, id: &EnvelopeId) -> Option<Order> {
+        self.items.get(id).map(|item| item.order)
+    }
+
+    /// Where the envelopes stand that were ever opened here.
+    pub(crate) fn orders(&self) -> impl Iterator<Item = Order> + '_ {
+        self.orders.iter().map(|(order, _)| *order).filter(|order| *order != Order::UNKNOWN)
+    }
+
+    /// What is held from one place up to another.
+    pub(crate) fn between(&self, from: Order, to: Order) -> impl Iterator<Item = EnvelopeId> + '_ {
+        let (from, to) = ((from, EnvelopeId::from_bytes([0; 32])), (to, EnvelopeId::from_bytes([0; 32])));
+        let range = (from < to).then(|| self.orders.range(from..to)).into_iter().flatten();
+        range.map(|(_, id)| *id).filter(|id| self.holds(id))
+    }
+
+    /// What an envelope said.
+    pub(crate) fn message(&self, id: &EnvelopeId) -> Option<MsgId> {
+        self.items.get(id)?.msg
+    }
+
+    /// Whether an envelope waits to be opened.
+    pub(crate) fn waits(&self, id: &EnvelopeId) -> bool {
+        self.unknown.contains_key(id)
     }
 
     /// Whether an envelope was here, whatever became of it.
@@ -156,7 +195,7 @@ impl Log {
     pub(crate) fn keep_unknown(&mut self, cx: &mut Cx<'_>, net: NetId, envelope: &Envelope, from: Option<MemberId>) {
         let (id, end) = (envelope.id(), end_of(envelope));
         cx.tx.put(envelope_key(net, &id), Value::dying(envelope.as_bytes().to_vec(), end));
-        self.insert(id, Item { hour: envelope.hour(), end, held: true, order: Order::UNKNOWN });
+        self.insert(id, Item { hour: envelope.hour(), end, held: true, order: Order::UNKNOWN, msg: None });
         self.settle(&id);
         self.unknown.insert(id, from);
         if let Some(from) = from {
@@ -183,13 +222,13 @@ impl Log {
             }
             None => cx.tx.delete(envelope_key(net, &id)),
         }
-        self.write_seen(cx, net, id, Item { hour: envelope.hour(), end, held: dies.is_some(), order }, msg);
+        self.write_seen(cx, net, id, Item { hour: envelope.hour(), end, held: dies.is_some(), order, msg: None }, msg);
     }
 
     /// Takes an envelope's bytes away and answers "gone" from now on.
     pub(crate) fn withdraw(&mut self, cx: &mut Cx<'_>, net: NetId, id: &EnvelopeId) {
         let Some(item) = self.items.get(id) else { return };
-        let gone = Item { hour: item.hour, end: item.end, held: false, order: item.order };
+        let gone = Item { hour: item.hour, end: item.end, held: false, order: item.order, msg: None };
         cx.tx.delete(envelope_key(net, id));
         self.settle(id);
         self.write_seen(cx, net, *id, gone, None);
@@ -202,7 +241,7 @@ impl Log {
         if let Some((msg, until)) = msg {
             self.messages.insert(msg, until);
         }
-        self.insert(id, item);
+        self.insert(id, Item { msg: msg.map(|(id, _)| id), ..item });
     }
 
     /// An envelope's bytes.
@@ -223,8 +262,9 @@ impl Log {
     pub(crate) fn sweep(&mut self, cx: &mut Cx<'_>, net: NetId) {
         while let Some((_, id)) = self.ends.first().copied().filter(|(end, _)| *end <= cx.now.sweep) {
             self.ends.pop_first();
-            if self.items.get(&id).is_some_and(|item| item.end <= cx.now.sweep) {
+            if let Some(order) = self.items.get(&id).filter(|item| item.end <= cx.now.sweep).map(|item| item.order) {
                 self.items.remove(&id);
+                self.orders.remove(&(order, id));
                 self.settle(&id);
                 cx.tx.delete(envelope_key(net, &id));
                 cx.tx.delete(seen_key(net, &id));

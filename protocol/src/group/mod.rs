@@ -16,8 +16,12 @@
 pub(crate) mod admit;
 pub(crate) mod advance;
 mod commits;
+mod controls;
 pub(crate) mod cx;
 mod epochs;
+mod gaps;
+mod greet;
+mod handed;
 mod history;
 mod invites;
 mod link;
@@ -39,8 +43,10 @@ use std::time::Duration;
 use minicbor::{Decode, Encode};
 
 use self::commits::Commits;
+use self::controls::Controls;
 pub(crate) use self::cx::Cx;
 use self::epochs::{Epoch, Epochs};
+use self::gaps::{Gap, Sender};
 use self::history::{History, LineRow, RowKind};
 use self::invites::Invites;
 use self::link::Link;
@@ -50,7 +56,7 @@ use self::outbox::Outbox;
 use self::reach::Reach;
 use self::spread::Spread;
 use crate::error::Error;
-use crate::id::{EnvelopeId, EpochId, GroupId, LinkId, MemberId, MsgId, NetId};
+use crate::id::{EpochId, GroupId, LinkId, MemberId, MsgId, NetId};
 use crate::identity::{Identity, IdentityRow};
 use crate::limits::{GENERATION_KEPT, READER_KEPT};
 use crate::meet::GENERATIONS_MAX;
@@ -64,7 +70,6 @@ use crate::time::Time;
 use crate::wire::control::Policy;
 use crate::wire::envelope::Envelope;
 use crate::wire::message::{CommitWire, GenerationWire};
-use crate::wire::signed::Signed;
 
 /// How long the topics of a generation are listened to after the next one began, so that its last commit still runs.
 const TOPICS_KEPT: Duration = Duration::from_secs(600);
@@ -88,8 +93,7 @@ pub(crate) struct Group {
     invites: Invites,
     /// Welcomes by newcomer, to be sent again until a receipt.
     welcomes: BTreeSet<MemberId>,
-    /// Tickets of others not executed yet.
-    pending: BTreeMap<[u8; 32], Signed>,
+    controls: Controls,
     verified: BTreeMap<MemberId, [u8; 32]>,
     reach: Reach,
     links: BTreeMap<LinkId, Link>,
@@ -97,8 +101,10 @@ pub(crate) struct Group {
     receipts: Receipts,
     listening: Vec<Address>,
     topics: Vec<crate::id::Topic>,
-    /// Envelopes too far ahead of what was opened, by epoch number and sender: count and id (PROTOCOL M4).
-    gaps: BTreeMap<(u64, u32), BTreeSet<(u32, EnvelopeId)>>,
+    /// Messages that wait for earlier ones of their sender.
+    gaps: BTreeMap<Sender, Gap>,
+    /// Whether what waited when the group was read from its rows must be looked at again.
+    look_again: bool,
     /// Whether generations must be burnt before the next send (PROTOCOL G3).
     burn_due: bool,
 }
@@ -250,7 +256,7 @@ impl Group {
             outbox: Outbox::default(),
             invites: Invites::default(),
             welcomes: BTreeSet::new(),
-            pending: BTreeMap::new(),
+            controls: Controls::default(),
             verified: BTreeMap::new(),
             reach: Reach::default(),
             links: BTreeMap::new(),
@@ -259,6 +265,7 @@ impl Group {
             listening: Vec::new(),
             topics: Vec::new(),
             gaps: BTreeMap::new(),
+            look_again: false,
             burn_due: false,
         }
     }
@@ -287,7 +294,6 @@ impl Group {
         self.listening = before.listening;
         // The network may not have heard of the topics: they are told anew.
         self.topics.clear();
-        self.gaps = before.gaps;
         // The step that failed may have burnt in memory only; burning again costs nothing.
         self.burn_due = true;
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Group;
 use super::cx::Cx;
+use super::gaps::{Sender, Spot};
 use super::history::{History, LineRow, RowKind, to_line};
 use super::log::Order;
 use crate::error::{Error, Refusal, Why};
@@ -12,14 +13,13 @@ use crate::limits::{AHEAD_MAX, ENVELOPE_BYTES_MAX, RETENTION_MAX, TOMBSTONE_KEPT
 use crate::meet::generation::Rank;
 use crate::mls::MlsError;
 use crate::policy::judge::{self, Parent};
-use crate::seal;
 use crate::step::{Event, MessageState, Outcome, Reply};
 use crate::wire;
 use crate::wire::commit::{Commit, CommitBinding};
 use crate::wire::content::{Content, Kind, Numbered, msg_id};
-use crate::wire::control::{Control, Link, Operation, Ticket, Vote};
+use crate::wire::control::Control;
 use crate::wire::envelope::Envelope;
-use crate::wire::signed::{Body, Signed};
+use crate::wire::signed::Signed;
 
 /// What may come on the way it came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,20 @@ pub(crate) struct Batch {
     /// Who brought them, if it is still linked.
     pub(crate) from: Option<LinkId>,
     pub(crate) flow: Flow,
+}
+
+/// Who brought an envelope, as far as is known.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Origin {
+    pub(crate) link: Option<LinkId>,
+    pub(crate) member: Option<MemberId>,
+}
+
+/// What is known of an envelope before it is opened.
+struct Placed {
+    order: Order,
+    /// Of a message: where it stands among its sender's.
+    spot: Option<Spot>,
 }
 
 /// Hours by which a sender's clock may be ahead where nothing but the lane vouches for the sender.
@@ -69,26 +83,24 @@ impl Group {
     /// The one way in for envelopes, whatever brought them. The outcome is that of the last one.
     pub(crate) fn ingest(&mut self, cx: &mut Cx<'_>, batch: Batch) -> Result<Outcome, Error> {
         let mut outcome = Outcome::Duplicate;
-        let from = batch.from.and_then(|link| self.links.get(&link)).and_then(|link| link.member);
-        let mut opened = BTreeMap::new();
+        let member = batch.from.and_then(|link| self.links.get(&link)).and_then(|link| link.member);
+        let origin = Origin { link: batch.from, member };
+        let mut placed = BTreeMap::new();
         for envelope in batch.envelopes {
             let id = envelope.id();
             if self.log.has(&id) {
                 continue;
             }
-            match self.place(cx, &envelope, batch.flow, from) {
-                Ok(order) => {
-                    opened.insert((order, id), envelope);
+            match self.place(cx, &envelope, batch.flow, member) {
+                Ok(Placed { order, spot }) => {
+                    placed.insert((order, id), (envelope, spot));
                 }
                 Err(refusal) => outcome = Outcome::Refused(refusal),
             }
         }
         let head = self.facts.head;
-        for ((order, id), envelope) in opened {
-            outcome = self.open(cx, id, &envelope, from)?;
-            if matches!(outcome, Outcome::Applied(_)) {
-                self.close_gap(cx, (order.number, order.leaf))?;
-            }
+        for ((_, id), (envelope, spot)) in placed {
+            outcome = self.take(cx, id, &envelope, spot, origin)?;
         }
         if self.facts.head != head {
             self.rescan(cx)?;
@@ -96,40 +108,41 @@ impl Group {
         Ok(outcome)
     }
 
-    /// Something of a sender was opened: what was too far ahead of it may open now, the nearest first.
-    fn close_gap(&mut self, cx: &mut Cx<'_>, of: (u64, u32)) -> Result<(), Error> {
-        for (count, id) in self.gaps.remove(&of).unwrap_or_default() {
-            let still = self.gaps.get(&of).is_some_and(|gap| !gap.is_empty());
-            match self.log.read(cx, self.net, &id)? {
-                // Beyond one that is still too far ahead is nothing nearer.
-                Some(_) if still => {
-                    self.gaps.entry(of).or_default().insert((count, id));
-                }
-                Some(envelope) => {
-                    self.open(cx, id, &envelope, None)?;
-                }
-                None => {}
-            }
+    /// Opens an envelope in its turn, and what waited for it.
+    fn take(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: EnvelopeId,
+        envelope: &Envelope,
+        spot: Option<Spot>,
+        origin: Origin,
+    ) -> Result<Outcome, Error> {
+        let Some(spot) = spot else { return self.open(cx, id, envelope, origin) };
+        if let Some(outcome) = self.wait_for_gap(cx, spot, envelope, origin) {
+            self.owe_have(cx, id, &spot.sender);
+            return Ok(outcome);
         }
-        Ok(())
+        let outcome = self.open(cx, id, envelope, origin)?;
+        self.close_gap(cx, spot.sender)?;
+        Ok(outcome)
     }
 
     /// Opens what waited for an epoch that is known now (PROTOCOL M5), as long as that moves the head.
-    fn rescan(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
+    pub(crate) fn rescan(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
         loop {
             let head = self.facts.head;
             self.gaps.clear();
             let mut ready = BTreeMap::new();
             for id in self.log.unknown() {
                 if let Some(envelope) = self.log.read(cx, self.net, &id)? {
-                    let order = self.order(&self.seal_of(&envelope), &envelope);
+                    let Placed { order, spot } = self.placed(&self.seal_of(&envelope), &envelope);
                     if order != Order::UNKNOWN {
-                        ready.insert((order, id), envelope);
+                        ready.insert((order, id), (envelope, spot));
                     }
                 }
             }
-            for ((_, id), envelope) in ready {
-                self.open(cx, id, &envelope, None)?;
+            for ((_, id), (envelope, spot)) in ready {
+                self.take(cx, id, &envelope, spot, Origin::default())?;
             }
             if self.facts.head == head || !self.talks() {
                 return Ok(());
@@ -138,7 +151,7 @@ impl Group {
     }
 
     /// Whether an envelope may come in at all, and where along the chain it stands.
-    fn place(&self, cx: &Cx<'_>, envelope: &Envelope, flow: Flow, from: Option<MemberId>) -> Result<Order, Refusal> {
+    fn place(&self, cx: &Cx<'_>, envelope: &Envelope, flow: Flow, from: Option<MemberId>) -> Result<Placed, Refusal> {
         let day = envelope.hour() / 24;
         let seal = self.seal_of(envelope);
         let control = matches!(seal, Seal::Commit(_) | Seal::Control(_));
@@ -149,7 +162,7 @@ impl Group {
         if flow == Flow::ControlOnly && !control {
             return Err(Refusal::OutOfTurn);
         }
-        if envelope.hour() < self.facts.since {
+        if !control && envelope.hour() < self.facts.since {
             return Err(Refusal::NotForUs);
         }
         // Commits and tickets are walked for 97 days, long after their class has ended (PROTOCOL M6).
@@ -161,11 +174,11 @@ impl Group {
         if envelope.hour() > cx.now.stamp.hour().saturating_add(ahead) {
             return Err(Refusal::WrongLane);
         }
-        let order = self.order(&seal, envelope);
-        if order == Order::UNKNOWN && !self.log.has_room(from) {
+        let placed = self.placed(&seal, envelope);
+        if placed.order == Order::UNKNOWN && !self.log.has_room(from) {
             return Err(Refusal::OverBudget);
         }
-        Ok(order)
+        Ok(placed)
     }
 
     fn seal_of(&self, envelope: &Envelope) -> Seal {
@@ -182,17 +195,22 @@ impl Group {
         control.map_or(Seal::Unknown, |(rank, _)| Seal::Control(*rank))
     }
 
-    fn order(&self, seal: &Seal, envelope: &Envelope) -> Order {
-        match seal {
+    fn placed(&self, seal: &Seal, envelope: &Envelope) -> Placed {
+        let number = |id: &EpochId| self.epochs.get(id).map(|epoch| epoch.number);
+        let order = match seal {
             Seal::Unknown => Order::UNKNOWN,
             Seal::Control(_) => Order::CONTROL,
-            Seal::Commit(parent) => self.epochs.get(parent).map_or(Order::UNKNOWN, |epoch| Order::commit(epoch.number)),
-            Seal::Content(id) => self.epochs.get(id).map_or(Order::UNKNOWN, |epoch| {
-                let numbered = self.numbered(id, envelope).ok();
-                let (leaf, count) = numbered.map_or((0, 0), |numbered| (numbered.leaf, numbered.count));
-                Order { number: epoch.number, leaf, count }
-            }),
-        }
+            Seal::Commit(parent) => number(parent).map_or(Order::UNKNOWN, Order::commit),
+            Seal::Content(id) => {
+                let Some(number) = number(id) else { return Placed { order: Order::UNKNOWN, spot: None } };
+                let Ok(Numbered { leaf, count, burnt, .. }) = self.numbered(id, envelope) else {
+                    return Placed { order: Order::said(number, 0, 0), spot: None };
+                };
+                let spot = Some(Spot { sender: (*id, leaf), count, burnt });
+                return Placed { order: Order::said(number, leaf, count), spot };
+            }
+        };
+        Placed { order, spot: None }
     }
 
     fn numbered(&self, id: &EpochId, envelope: &Envelope) -> Result<Numbered, Refusal> {
@@ -201,13 +219,14 @@ impl Group {
         wire::decode(&body, ENVELOPE_BYTES_MAX).map_err(|_| Refusal::Malformed)
     }
 
-    fn open(
+    pub(crate) fn open(
         &mut self,
         cx: &mut Cx<'_>,
         id: EnvelopeId,
         envelope: &Envelope,
-        from: Option<MemberId>,
+        origin: Origin,
     ) -> Result<Outcome, Error> {
+        let from = origin.member;
         if !self.talks() {
             return Ok(Outcome::Refused(Refusal::Removed));
         }
@@ -220,20 +239,22 @@ impl Group {
             Seal::Commit(parent) => self.open_commit(cx, envelope, &parent, from),
             Seal::Content(epoch) => {
                 let outcome = self.open_content(cx, envelope, &epoch, from)?;
-                if matches!(outcome, Outcome::Applied(_) | Outcome::Parked(_)) {
-                    let author = self.author_of(&epoch, envelope);
-                    if let Some(link) = author.and_then(|author| self.link_to(&author)) {
-                        self.have_soon(cx, link, id);
-                    }
+                if matches!(outcome, Outcome::Applied(_) | Outcome::Parked(_))
+                    && let Ok(numbered) = self.numbered(&epoch, envelope)
+                {
+                    self.owe_have(cx, id, &(epoch, numbered.leaf));
                 }
                 Ok(outcome)
             }
         }
     }
 
-    fn author_of(&self, epoch: &EpochId, envelope: &Envelope) -> Option<MemberId> {
-        let numbered = self.numbered(epoch, envelope).ok()?;
-        Some(self.epochs.get(epoch)?.roster.at(numbered.leaf)?.member)
+    /// The author of a message, if it is linked, will hear that it is held here.
+    fn owe_have(&mut self, cx: &Cx<'_>, id: EnvelopeId, (epoch, leaf): &Sender) {
+        let author = self.epochs.get(epoch).and_then(|epoch| epoch.roster.at(*leaf)).map(|seat| seat.member);
+        if let Some(link) = author.and_then(|author| self.link_to(&author)) {
+            self.have_soon(cx, link, id);
+        }
     }
 
     fn open_content(
@@ -248,25 +269,27 @@ impl Group {
             Err(refusal) => return Ok(Outcome::Refused(refusal)),
         };
         let known = self.epochs.get(epoch).ok_or(Error::Broken)?;
-        let order = Order { number: known.number, leaf: numbered.leaf, count: numbered.count };
+        let order = Order::said(known.number, numbered.leaf, numbered.count);
+        let sender = (*epoch, numbered.leaf);
         let seat = known.roster.at(numbered.leaf).map(|seat| seat.credential.clone());
         let opened = self.epochs.with(cx, self.net, self.id, epoch, |state, mls| state.decrypt(mls, &numbered.mls))?;
         let (leaf, plain) = match opened {
             Ok(opened) => opened,
-            Err(MlsError::TooFarAhead) => {
+            Err(error @ (MlsError::TooFarAhead | MlsError::Own)) => {
                 if !self.log.has(&envelope.id()) {
                     if !self.log.has_room(from) {
                         return Ok(Outcome::Refused(Refusal::OverBudget));
                     }
                     self.log.keep_unknown(cx, self.net, envelope, from);
                 }
-                if !self.gaps.contains_key(&(order.number, order.leaf)) {
-                    self.ask_around(cx);
+                if error == MlsError::Own {
+                    return Ok(Outcome::Parked(Why::Own));
                 }
-                self.gaps.entry((order.number, order.leaf)).or_default().insert((order.count, envelope.id()));
+                let spot = Spot { sender, count: numbered.count, burnt: numbered.burnt };
+                self.wait_for_window(cx, spot, envelope.id());
                 return Ok(Outcome::Parked(Why::Gap));
             }
-            Err(MlsError::Reused | MlsError::Own) => {
+            Err(MlsError::Reused) => {
                 // Opened before, and the note of it did not survive: its key is gone, so it is settled.
                 self.log.keep_opened(cx, self.net, envelope, order, None, None);
                 return Ok(Outcome::Duplicate);
@@ -276,11 +299,14 @@ impl Group {
             Err(_) => return Ok(Outcome::Refused(Refusal::BadSeal)),
         };
         // From here on the message's key is spent: whatever is decided, the batch is kept (PROTOCOL E).
+        if leaf == numbered.leaf {
+            self.epochs.heard(sender, numbered.count);
+        }
         let content = (leaf == numbered.leaf)
             .then(|| wire::decode::<Signed>(&plain, ENVELOPE_BYTES_MAX).ok())
             .flatten()
             .and_then(|signed| signed.open::<Content>(self.id).ok().map(|content| (signed, content)))
-            .filter(|(_, content)| seat.as_ref().is_some_and(|seat| seat.member_key == *content.key()));
+            .filter(|(_, content)| seat.as_ref().is_some_and(|seat| seat.member_key == content.author));
         let Some((signed, content)) = content else {
             self.log.keep_opened(cx, self.net, envelope, order, None, None);
             return Ok(Outcome::Refused(Refusal::Malformed));
@@ -289,7 +315,8 @@ impl Group {
         self.take_content(cx, envelope, order, (signed, content), name)
     }
 
-    fn take_content(
+    /// Decides about what somebody said, however it came.
+    pub(crate) fn take_content(
         &mut self,
         cx: &mut Cx<'_>,
         envelope: &Envelope,
@@ -367,27 +394,12 @@ impl Group {
         let Ok(control) = wire::decode::<Control>(&body, Control::BYTES_MAX) else {
             return Ok(Outcome::Refused(Refusal::Malformed));
         };
-        // Votes and links are carried for those who weigh them.
-        let author = match &control {
-            Control::Ticket(signed) => signed.open::<Ticket>(self.id).map(|ticket| ticket.issuer.member()),
-            Control::Vote(signed) => signed.open::<Vote>(self.id).map(|vote| vote.voter.member()),
-            Control::Link(signed) => signed.open::<Link>(self.id).map(|link| link.committer.member()),
-        };
-        if !author.is_ok_and(|author| self.roster().is_ok_and(|roster| roster.has(&author))) {
+        if !self.is_members(&control) {
             return Ok(Outcome::Refused(Refusal::NotAMember));
         }
         let end = super::log::end_of(envelope);
         self.log.keep_opened(cx, self.net, envelope, Order::CONTROL, Some(end), None);
-        let Control::Ticket(signed) = &control else { return Ok(Outcome::Applied(Reply::Done)) };
-        // One that is spent or not good here yet may still be good elsewhere: it is carried.
-        let Ok(ticket) = judge::open_ticket(self.parent(&self.facts.head)?, signed) else {
-            return Ok(Outcome::Applied(Reply::Done));
-        };
-        let hash = seal::digest("kinfold ticket", &[&signed.body]);
-        if ticket.operation == Operation::Leave && !self.pending.contains_key(&hash) {
-            self.keep_ticket(cx, hash, signed.clone());
-            self.execute_pending(cx)?;
-        }
+        self.take_control(cx, control)?;
         Ok(Outcome::Applied(Reply::Done))
     }
 

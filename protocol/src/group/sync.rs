@@ -1,17 +1,19 @@
 //! Keeping the logs of two members equal: reconciliation, asking, pushing, and saying what is held (PROTOCOL M4, D5).
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Group;
 use super::cx::Cx;
+use super::log::Order;
 use super::receive::{Batch, Flow};
 use crate::error::{Error, Refusal};
-use crate::id::{EnvelopeId, LinkId};
+use crate::id::{EnvelopeId, LinkId, MemberId};
 use crate::limits::{PUSH_BYTES_MAX, RETENTION_MAX};
 use crate::meet::reconcile::{Session, Step};
 use crate::step::{Outcome, Reply};
 use crate::wire::envelope::Envelope;
-use crate::wire::message::{Bytes, Message, Push, Round, SessionId};
+use crate::wire::message::{Bytes, IDS_MAX, Message, Push, Round, SessionId, Want};
 
 /// Between two reconciliations on one link.
 const SYNC_EVERY: Duration = Duration::from_secs(600);
@@ -21,8 +23,6 @@ const COMPARE_AFTER: Duration = Duration::from_secs(5);
 const HAVE_AFTER: Duration = Duration::from_millis(200);
 /// Pushes under way on one link: enough to keep a line busy, few enough to stay small in every queue.
 const PUSHES_MAX: usize = 2;
-/// Ids asked for at a time.
-const WANTS_MAX: usize = 256;
 /// Envelopes waiting to be pushed on one link.
 const QUEUE_MAX: usize = 100_000;
 
@@ -68,7 +68,6 @@ impl Group {
         link.comparing = true;
         // Whatever was asked for and did not come is found again.
         link.wants.clear();
-        link.asked.clear();
         self.say(cx, id, &Message::Reconcile(round));
         Ok(())
     }
@@ -109,7 +108,10 @@ impl Group {
                 return Ok(Outcome::Duplicate);
             }
             match Session::join(round, self.log.reconciled()) {
-                Ok(session) => link.session = Some(session),
+                Ok(session) => {
+                    link.session = Some(session);
+                    link.blind.clear();
+                }
                 Err(_) => return self.refuse_link(cx, id, Refusal::Malformed),
             }
         }
@@ -119,10 +121,12 @@ impl Group {
             Ok(Step::Next(round)) => self.say(cx, id, &Message::Reconcile(round)),
             Ok(Step::Done(difference)) => {
                 link.comparing = false;
+                link.blind.clear();
                 link.wants.extend(difference.wants);
                 self.note_held(cx, id, &difference.common)?;
                 self.enqueue(cx, id, difference.lacks)?;
                 self.ask(cx, id);
+                self.say_blind(cx, id);
             }
         }
         Ok(Outcome::Applied(Reply::Done))
@@ -133,42 +137,54 @@ impl Group {
         Ok(Outcome::Refused(refusal))
     }
 
-    /// Asks for the next of what the peer has and we lack.
+    /// Asks for the next page of what the peer has and we lack. The peer sends when it has seen the last.
     fn ask(&mut self, cx: &mut Cx<'_>, id: LinkId) {
-        let Some(link) = self.links.get_mut(&id) else { return };
-        if !link.asked.is_empty() || link.wants.is_empty() {
-            return;
-        }
-        let count = link.wants.len().min(WANTS_MAX);
+        let Some(link) = self.links.get_mut(&id).filter(|link| !link.wants.is_empty()) else { return };
+        let count = link.wants.len().min(IDS_MAX);
         let names: Vec<SessionId> = link.wants.drain(..count).collect();
-        link.asked = names.iter().copied().collect();
-        self.say(cx, id, &Message::Want(names));
+        let more = !link.wants.is_empty();
+        self.say(cx, id, &Message::Want(Want { names, more }));
     }
 
     /// A peer asks for envelopes under the session's names.
-    pub(crate) fn on_want(&mut self, cx: &mut Cx<'_>, id: LinkId, names: &[SessionId]) -> Result<(), Error> {
-        let Some(session) = self.links.get(&id).and_then(|link| link.session.as_ref()) else { return Ok(()) };
-        let ids = names.iter().filter_map(|name| session.envelope(name)).collect();
-        self.enqueue(cx, id, ids)?;
-        // An empty answer still tells the peer to go on.
-        let idle = self.links.get(&id).is_some_and(|link| link.queue.is_empty() && link.under_way == 0);
-        if idle {
-            self.say(cx, id, &Bundle::default().into_push(false));
-            if let Some(link) = self.links.get_mut(&id) {
-                link.under_way = link.under_way.saturating_add(1);
-            }
+    pub(crate) fn on_want(&mut self, cx: &mut Cx<'_>, id: LinkId, want: &Want) -> Result<(), Error> {
+        let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
+        let Some(session) = &link.session else { return Ok(()) };
+        let room = QUEUE_MAX.saturating_sub(link.wanted.len());
+        link.wanted.extend(want.names.iter().filter_map(|name| session.envelope(name)).take(room));
+        if want.more {
+            // An empty answer asks for the next page.
+            link.under_way = link.under_way.saturating_add(1);
+            self.say(cx, id, &Bundle::default().into_push(true));
+            return Ok(());
         }
-        Ok(())
+        let wanted = std::mem::take(&mut link.wanted);
+        self.enqueue(cx, id, wanted)
     }
 
     /// Puts envelopes in the queue of a link, oldest first.
     pub(crate) fn enqueue(&mut self, cx: &mut Cx<'_>, id: LinkId, mut ids: Vec<EnvelopeId>) -> Result<(), Error> {
         self.log.sort(&mut ids);
+        let Some(member) = self.links.get(&id).and_then(|link| link.member) else { return Ok(()) };
+        ids.retain(self.opens(member));
         if let Some(link) = self.links.get_mut(&id) {
             let room = QUEUE_MAX.saturating_sub(link.queue.len());
             link.queue.extend(ids.into_iter().take(room));
         }
         self.push(cx, id)
+    }
+
+    /// Which envelopes are of use to a member: not those of epochs that it was not in (PROTOCOL M6).
+    fn opens(&self, member: MemberId) -> impl FnMut(&EnvelopeId) -> bool {
+        let epochs = self.epochs.iter().map(|(_, epoch)| (epoch.number, epoch.roster.has(&member)));
+        let known = epochs.fold(BTreeMap::new(), |mut known, (number, has)| {
+            *known.entry(number).or_insert(false) |= has;
+            known
+        });
+        move |id| match self.log.order(id) {
+            Some(order) if order != Order::CONTROL => known.get(&order.number).copied().unwrap_or(true),
+            _ => true,
+        }
     }
 
     /// Pushes from a link's queue as long as not too much is unanswered.
@@ -200,16 +216,8 @@ impl Group {
             envelopes.push(envelope);
         }
         let ids: Vec<EnvelopeId> = envelopes.iter().map(Envelope::id).collect();
-        let link = self.links.get_mut(&id).ok_or(Error::Broken)?;
-        let flow = if link.full { Flow::All } else { Flow::ControlOnly };
-        if let Some(session) = &link.session {
-            for id in &ids {
-                link.asked.remove(&session.name(id));
-            }
-        }
-        if !push.more {
-            link.asked.clear();
-        }
+        let full = self.links.get(&id).ok_or(Error::Broken)?.full;
+        let flow = if full { Flow::All } else { Flow::ControlOnly };
         let before = self.facts.head;
         let outcome = self.ingest(cx, Batch { envelopes, from: Some(id), flow })?;
         // What came from the peer is held by the peer; what is durable here by the end of the step is held here.
@@ -217,12 +225,11 @@ impl Group {
         let held = ids.into_iter().filter(|id| self.log.holds(id)).collect();
         self.say(cx, id, &Message::Got(held));
         self.ask(cx, id);
-        let behind = self.links.get(&id).and_then(|link| link.head).is_some_and(|theirs| {
-            self.head().is_ok_and(|ours| theirs.number > ours.number) && before != self.facts.head
-        });
-        if behind {
-            self.say(cx, id, &Message::After(self.facts.head));
+        if self.facts.head != before {
+            self.ask_after(cx, id);
+            self.follow(cx);
         }
+        self.say_blind(cx, id);
         Ok(outcome)
     }
 
@@ -261,7 +268,7 @@ impl Group {
         let Some(link) = self.links.get_mut(&id) else { return };
         link.have_due = None;
         let haves: Vec<EnvelopeId> = std::mem::take(&mut link.haves).into_iter().collect();
-        for part in haves.chunks(crate::wire::message::IDS_MAX) {
+        for part in haves.chunks(IDS_MAX) {
             self.say(cx, id, &Message::Have(part.to_vec()));
         }
     }

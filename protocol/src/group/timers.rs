@@ -42,6 +42,7 @@ impl Group {
         for link in self.links.values_mut() {
             link.clock_went_back(now);
         }
+        self.gaps.values_mut().for_each(|gap| gap.clock_went_back(now));
     }
 
     /// Everything that is due.
@@ -54,6 +55,10 @@ impl Group {
             return Ok(());
         }
         self.refresh_topics(cx);
+        if std::mem::take(&mut self.look_again) {
+            self.rescan(cx)?;
+        }
+        self.skip_gaps(cx)?;
         self.flush_receipts(cx)?;
         self.push_lacking(cx)?;
         self.tend_links(cx)?;
@@ -82,6 +87,7 @@ impl Group {
         self.log.sweep(cx, self.net);
         self.epochs.sweep(cx, self.net, self.id)?;
         self.commits.sweep(cx, self.net);
+        self.controls.sweep(cx, self.net);
         self.invites.sweep(cx, self.net);
         self.sweep_generations(cx);
         self.surface(cx)
@@ -98,6 +104,7 @@ impl Group {
             self.log.deadline(),
             self.epochs.deadline(),
             self.commits.deadline(),
+            self.controls.deadline(),
             self.invites.deadline(),
         ];
         // A moment on the mark's scale comes when what the mark follows has come up to it.
@@ -114,6 +121,8 @@ impl Group {
             self.receipts.due,
             self.spread.deadline(),
             self.links_deadline(),
+            self.gaps_deadline(),
+            self.look_again.then_some(now.wall),
             self.reach.deadline(&self.linked(), &self.listening),
             topics,
         ];

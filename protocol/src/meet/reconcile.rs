@@ -92,6 +92,7 @@ impl Session {
     }
 
     /// The session's name of an envelope.
+    #[cfg(test)]
     pub(crate) fn name(&self, id: &EnvelopeId) -> SessionId {
         session_id(&self.nonce, id)
     }

@@ -7,8 +7,9 @@ use crate::limits::{ENVELOPE_BYTES_MAX, MEMBERS_MAX, PROTOCOL_VERSION};
 use crate::wire::control::{Operation, Policy, Ticket};
 use crate::wire::{Malformed, bounded, decode, encode};
 
-/// Removals that a state remembers; older ones are dropped. Their identities are fresh keys that never return.
-const REMOVED_MAX: usize = 256;
+/// Removals that a state remembers one by one: they ride in every commit that changes the extension, beside key
+/// packages and the path, in one envelope. Beyond them [`Extension::adds_from`] stands for all.
+pub(crate) const REMOVED_MAX: usize = 256;
 
 /// Facilitators, minimum version, rules and removals.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -29,6 +30,10 @@ pub(crate) struct Extension {
     /// The sequence of the ticket that made the rules: older ones are spent.
     #[n(4)]
     pub(crate) policy_sequence: u64,
+    /// The number of the first epoch whose tickets may add somebody: nobody who was removed before it, and is not
+    /// remembered one by one any more, comes back by a ticket from before the removal.
+    #[n(5)]
+    pub(crate) adds_from: u64,
 }
 
 /// A removal.
@@ -41,6 +46,9 @@ pub(crate) struct Removed {
     /// The sequence of the ticket.
     #[n(1)]
     pub(crate) sequence: u64,
+    /// The number of the first epoch without that member.
+    #[n(2)]
+    pub(crate) number: u64,
 }
 
 impl Extension {
@@ -52,6 +60,7 @@ impl Extension {
             policy,
             removed: Vec::new(),
             policy_sequence: 0,
+            adds_from: 0,
         }
     }
 
@@ -86,8 +95,9 @@ impl Extension {
         self.removed.iter().rev().find(|removed| removed.member == *member).map_or(0, |removed| removed.sequence)
     }
 
-    /// What a commit that executes these tickets must make of it: the same for everyone who computes it.
-    pub(crate) fn after(&self, tickets: &[Ticket]) -> Self {
+    /// What a commit that executes these tickets on a parent with this number must make of it: the same for everyone
+    /// who computes it.
+    pub(crate) fn after(&self, tickets: &[Ticket], number: u64) -> Self {
         let mut next = self.clone();
         for ticket in tickets {
             match ticket.operation {
@@ -95,7 +105,11 @@ impl Extension {
                 Operation::Remove | Operation::Leave => {
                     next.facilitators.retain(|member| *member != ticket.target);
                     next.removed.retain(|removed| removed.member != ticket.target);
-                    next.removed.push(Removed { member: ticket.target, sequence: ticket.sequence });
+                    next.removed.push(Removed {
+                        member: ticket.target,
+                        sequence: ticket.sequence,
+                        number: number.saturating_add(1),
+                    });
                 }
                 Operation::Policy => {
                     if let Some(policy) = &ticket.policy {
@@ -106,7 +120,8 @@ impl Extension {
             }
         }
         let surplus = next.removed.len().saturating_sub(REMOVED_MAX);
-        next.removed.drain(..surplus);
+        let forgotten = next.removed.drain(..surplus).map(|removed| removed.number).max();
+        next.adds_from = next.adds_from.max(forgotten.unwrap_or(0));
         next
     }
 }

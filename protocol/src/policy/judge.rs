@@ -128,9 +128,11 @@ pub(crate) fn open_ticket(parent: Parent<'_>, signed: &Signed) -> Result<Ticket,
     let age = parent.number.checked_sub(ticket.number);
     let fresh = age.is_some_and(|age| removal || age <= TICKET_EPOCHS_MAX);
     let new = ticket.sequence > parent.extension.spent(ticket.operation, &ticket.target);
+    let forgotten = ticket.operation == Operation::Add && ticket.number < parent.extension.adds_from;
     // The last number would leave no room for a next one.
     let followed = ticket.sequence < u64::MAX;
-    if ticket.group == parent.group && may && fresh && new && followed { Ok(ticket) } else { Err(Invalid::Ticket) }
+    let good = ticket.group == parent.group && may && fresh && new && !forgotten && followed;
+    if good { Ok(ticket) } else { Err(Invalid::Ticket) }
 }
 
 fn judge_removes(
@@ -196,7 +198,7 @@ fn judge_extension(
     if rules.next().is_some() {
         return Err(Invalid::Unjustified);
     }
-    let next = parent.extension.after(tickets);
+    let next = parent.extension.after(tickets, parent.number);
     let stays = parent.roster.len().saturating_sub(staged.removes.len()) > 0;
     if next.facilitators.is_empty() && stays {
         return Err(Invalid::Extension);

@@ -2,6 +2,8 @@
 
 use minicbor::{Decode, Encode};
 
+use super::control::Control;
+use super::signed::Signed;
 use super::{Malformed, bounded, decode, encode};
 use crate::id::{CommitId, EnvelopeId, EpochId, MemberId};
 use crate::limits::{ADDRESS_BYTES_MAX, ADDRESSES_MAX, ENVELOPE_BYTES_MAX, FRAME_BYTES_MAX, PUSH_BYTES_MAX};
@@ -9,6 +11,8 @@ use crate::time::Time;
 
 /// Ids in one frame: 32 bytes each and a few for the frame, within 64 KiB.
 pub(crate) const IDS_MAX: usize = 1_024;
+/// Tickets and votes in one frame: a vote of every member, and a leave of as many, within 256 KiB.
+pub(crate) const CONTROLS_MAX: usize = 512;
 /// Own addresses that one device may name: two families, a few interfaces.
 pub(crate) const OWN_ADDRESSES_MAX: usize = 8;
 
@@ -27,7 +31,7 @@ pub(crate) enum Message {
     Reconcile(#[n(0)] Round),
     /// Send me these, oldest first; under the session's names.
     #[n(3)]
-    Want(#[n(0)] Vec<SessionId>),
+    Want(#[n(0)] Want),
     /// Envelopes, oldest first.
     #[n(4)]
     Push(#[n(0)] Push),
@@ -55,6 +59,69 @@ pub(crate) enum Message {
     /// Let us compare soon.
     #[n(12)]
     Compare,
+    /// My head has moved.
+    #[n(13)]
+    Head(#[n(0)] Head),
+    /// Tickets that wait to be executed, and everybody's latest vote (PROTOCOL O5, M2).
+    #[n(14)]
+    Controls(#[n(0)] Vec<Control>),
+    /// What came of a sender begins after these: have you got them (PROTOCOL M4)?
+    #[n(15)]
+    Missing(#[n(0)] Span),
+    /// I hold none of these.
+    #[n(16)]
+    Absent(#[n(0)] Span),
+    /// I hold these and cannot open them (PROTOCOL D2).
+    #[n(17)]
+    Cannot(#[n(0)] Vec<EnvelopeId>),
+    /// What they say.
+    #[n(18)]
+    Handed(#[n(0)] Vec<Handed>),
+}
+
+/// A page of what is missing. The order of all pages together is the order of sending.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct Want {
+    /// The names.
+    #[n(0)]
+    pub(crate) names: Vec<SessionId>,
+    /// Whether another page follows when this one has been answered.
+    #[n(1)]
+    pub(crate) more: bool,
+}
+
+/// Messages of one sender in one epoch, by their counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct Span {
+    /// The epoch.
+    #[n(0)]
+    pub(crate) epoch: EpochId,
+    /// The sender's leaf in it.
+    #[n(1)]
+    pub(crate) leaf: u32,
+    /// The first count.
+    #[n(2)]
+    pub(crate) from: u32,
+    /// The count after the last.
+    #[n(3)]
+    pub(crate) to: u32,
+}
+
+/// The signed inner bytes of a message that a member cannot open any more, from hand to hand.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct Handed {
+    /// The envelope that it stands for.
+    #[n(0)]
+    pub(crate) envelope: EnvelopeId,
+    /// The epoch that it was sealed in.
+    #[n(1)]
+    pub(crate) epoch: EpochId,
+    /// What the author signed.
+    #[n(2)]
+    pub(crate) signed: Signed,
 }
 
 /// Envelopes on their way to a peer.
@@ -96,6 +163,9 @@ pub(crate) struct Greeting {
     /// From the one who answers an invite: the public key whose hash is in the invite, and its signature.
     #[n(4)]
     pub(crate) answerer: Option<Answerer>,
+    /// Whether the sender holds no newer generation than the one that this channel began with.
+    #[n(5)]
+    pub(crate) newest: bool,
 }
 
 /// A member's word that this channel is its own.
@@ -249,8 +319,10 @@ impl Message {
     fn check(&self) -> Result<(), Malformed> {
         match self {
             Self::Reconcile(round) => bounded(&round.bytes, PUSH_BYTES_MAX),
-            Self::Want(ids) => bounded(ids, IDS_MAX),
-            Self::Have(ids) | Self::Got(ids) => bounded(ids, IDS_MAX),
+            Self::Want(want) => bounded(&want.names, IDS_MAX),
+            Self::Have(ids) | Self::Got(ids) | Self::Cannot(ids) => bounded(ids, IDS_MAX),
+            Self::Controls(controls) => bounded(controls, CONTROLS_MAX),
+            Self::Handed(handed) => bounded(handed, IDS_MAX),
             Self::Push(push) => {
                 bounded(&push.envelopes, IDS_MAX)?;
                 push.envelopes.iter().try_for_each(|bytes| bounded(&bytes.0, ENVELOPE_BYTES_MAX))
@@ -262,7 +334,14 @@ impl Message {
                 bounded(&bundle.commits, IDS_MAX)?;
                 check_reach(&bundle.reach)
             }
-            Self::Greeting(_) | Self::Prove(_) | Self::After(_) | Self::JoinRefused(_) | Self::Compare => Ok(()),
+            Self::Greeting(_)
+            | Self::Prove(_)
+            | Self::After(_)
+            | Self::JoinRefused(_)
+            | Self::Compare
+            | Self::Head(_)
+            | Self::Missing(_)
+            | Self::Absent(_) => Ok(()),
         }
     }
 }

@@ -22,6 +22,7 @@ fn behind() -> (Room, LinkId) {
         assert!(room.step());
     }
     room.drop_frames_to(DAN);
+    room.deaf = Some(DAN);
     room.settle();
     assert!(room.see(CHI, |group| !group.links.get(&link).unwrap().full));
     (room, link)
@@ -36,7 +37,6 @@ fn push(room: &mut Room, link: LinkId, bytes: Vec<u8>) -> Outcome {
     });
     let Some(Transmit::Frame { bytes, .. }) = transmits.into_iter().last() else { panic!("no frame") };
     let outcome = room.give(CHI, Input::Frame { link, bytes });
-    room.drop_frames_to(DAN);
     room.settle();
     outcome
 }
@@ -51,7 +51,6 @@ fn a_commit_that_the_rules_refuse_moves_nobody_when_a_peer_in_catch_up_brings_it
         assert_eq!(push(&mut room, link, bytes), REFUSED, "{bad:?}");
         assert!(room.stands(CHI) == before, "{bad:?}");
         room.change_rules();
-        room.drop_frames_to(DAN);
         assert!(room.stands(CHI).head == room.stands(ANA).head && room.stands(CHI).head != before.head, "{bad:?}");
     }
     let (bytes, before) = (forge(&mut room, None), room.stands(CHI));
@@ -73,4 +72,29 @@ fn a_message_is_not_taken_from_a_peer_in_catch_up_and_a_vote_is() {
     assert_eq!(push(&mut room, link, vote.into_bytes()), TAKEN);
     assert_eq!(room.gossip(CHI, bytes), TAKEN);
     assert_eq!(room.texts(CHI), ["hello"]);
+}
+
+/// PROTOCOL M2: Dan slept over a removal, and over a change of the rules after it. Until the two stand on one state,
+/// nothing flows between him and Chi but what brings them there.
+#[test]
+fn a_link_in_catch_up_is_full_only_when_the_heads_agree() {
+    let mut room = Room::of(5);
+    room.lose(DAN);
+    room.lose(EVE);
+    room.remove(EVE);
+    room.change_rules();
+    let link = room.connect(DAN, CHI);
+    let mut full = 0;
+    while room.step() {
+        for who in [CHI, DAN] {
+            let (head, known) =
+                room.see(who, |group| (group.facts.head, group.links.get(&link).map(|l| (l.full, l.head))));
+            if let Some((true, theirs)) = known {
+                full += 1;
+                assert!(theirs.is_some_and(|theirs| theirs.epoch == head), "{who}");
+            }
+        }
+    }
+    assert!(full > 0 && room.see(CHI, |group| group.links.get(&link).unwrap().full));
+    assert!(room.stands(CHI).head == room.stands(DAN).head);
 }

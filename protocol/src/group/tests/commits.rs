@@ -91,7 +91,7 @@ pub(super) fn forge(room: &mut Room, bad: Option<Bad>) -> Vec<u8> {
         let opened: Vec<Ticket> =
             tickets.iter().map(|signed| wire::decode(&signed.body, Ticket::BYTES_MAX).unwrap()).collect();
         let known = group.head().unwrap();
-        let mut next = known.extension.after(&opened);
+        let mut next = known.extension.after(&opened, known.number);
         if bad == Some(Bad::OtherExtension) {
             next.facilitators.push(ben);
         }

@@ -3,9 +3,9 @@
 use crate::error::Refusal;
 use crate::id::CommitId;
 use crate::identity::Identity;
-use crate::step::Outcome;
+use crate::step::{Input, Outcome};
 use crate::wire;
-use crate::wire::control::{Control, Vote};
+use crate::wire::control::{Control, Operation, Vote};
 use crate::wire::envelope::Envelope;
 
 use super::commits::TAKEN;
@@ -43,6 +43,48 @@ fn a_vote_is_carried_from_member_to_member() {
     let (served, _) = room.inside(CHI, |group, cx| group.log.read(cx, group.net, &id).unwrap());
     assert!(served.is_some_and(|served| served == vote));
     assert!(!room.see(ANA, |group| group.log.has(&id)));
+}
+
+/// PROTOCOL O5, M2, M6: the envelopes of a vote and of a wish to leave have ended long ago; every hello tells of them,
+/// for 97 days.
+#[test]
+fn every_hello_tells_the_tickets_and_the_latest_votes_for_97_days() {
+    let mut room = Room::of(4);
+    for who in [ANA, CHI, DAN] {
+        room.lose(who);
+    }
+    let older = vote(&mut room, None);
+    let newer = room.see(ANA, |group| latest(group, 2));
+    assert_eq!(room.gossip(BEN, older.into_bytes()), TAKEN);
+    room.inside(BEN, |group, cx| group.take_control(cx, newer.clone()).unwrap());
+    // An older vote does not take the place of a newer one.
+    let older = room.see(ANA, |group| latest(group, 1));
+    room.inside(BEN, |group, cx| group.take_control(cx, older).unwrap());
+    let leave = room.see(DAN, |group| {
+        let ticket = group.ticket(Operation::Leave, group.me.member()).unwrap();
+        Control::Ticket(group.me.sign(group.id, &ticket))
+    });
+    room.inside(BEN, |group, cx| group.take_control(cx, leave.clone()).unwrap());
+    let keeps = |room: &mut Room, who| room.see(who, |group| group.controls.iter().cloned().collect::<Vec<_>>());
+    room.restart(BEN);
+    for day in 0..96 {
+        room.skip_hours(24);
+        room.give(BEN, Input::Deadline);
+        assert!(keeps(&mut room, BEN) == [leave.clone(), newer.clone()], "{day}");
+    }
+    room.connect(BEN, CHI);
+    room.settle();
+    assert!(keeps(&mut room, CHI) == [leave, newer]);
+    room.skip_hours(48);
+    room.give(BEN, Input::Deadline);
+    assert!(keeps(&mut room, BEN).is_empty());
+}
+
+/// A vote of a group's person.
+fn latest(group: &crate::group::Group, counter: u64) -> Control {
+    let (epoch, commit) = (group.facts.head, CommitId::from_bytes([3; 32]));
+    let vote = Vote { group: group.id, epoch, number: 3, commit, counter, voter: group.me.key() };
+    Control::Vote(group.me.sign(group.id, &vote))
 }
 
 /// Which of Ana's generations, oldest first, sealed the word that follows the change, and the word itself.

@@ -5,6 +5,8 @@ mod commits;
 mod content;
 mod control;
 mod disk;
+mod gaps;
+mod handed;
 mod hostile;
 mod rogue;
 mod room;

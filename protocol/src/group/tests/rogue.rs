@@ -44,7 +44,13 @@ impl Rogue {
                     let binding = rogue.talk.binding("member", true).unwrap();
                     let proof = Proof { credential: me.me.credential.encode(), signature: me.me.sign_hash(&binding) };
                     let head = Head { epoch: me.facts.head, number: me.head().unwrap().number, since: 0 };
-                    let greeting = Greeting { clock: room.now, member: Some(proof), head: Some(head), answerer: None };
+                    let greeting = Greeting {
+                        clock: room.now,
+                        member: Some(proof),
+                        head: Some(head),
+                        answerer: None,
+                        newest: true,
+                    };
                     rogue.say(room, &Message::Greeting(Box::new(greeting)));
                 }
                 Heard::Message(message) => rogue.heard.push(*message),

@@ -12,7 +12,7 @@ use crate::Client;
 use crate::group::{Cx, Group};
 use crate::id::{EpochId, GroupId, LinkId, MemberId, NetId};
 use crate::persist::{Key, Table, Value};
-use crate::step::{Address, Command, Ends, Input, Outcome, Output, Reply, Transmit};
+use crate::step::{Address, Command, Ends, Event, Input, LineKind, Outcome, Output, Reply, Transmit};
 use crate::time::Time;
 
 pub(super) const ANA: usize = 0;
@@ -27,6 +27,7 @@ struct Person {
     disk: Disk,
     net: Option<NetId>,
     away: bool,
+    told: Vec<String>,
 }
 
 /// Where a device stands: its head, its people, and its rows but for the log and the clock.
@@ -57,11 +58,18 @@ pub(super) struct Room {
     changes: u64,
     /// Every envelope that anybody published, in order.
     pub(super) published: Vec<Vec<u8>>,
+    /// Somebody whom no frame reaches.
+    pub(super) deaf: Option<usize>,
 }
 
 impl Room {
     /// Ana's group with so many people in it.
     pub(super) fn of(people: usize) -> Self {
+        Self::open(people, people)
+    }
+
+    /// So many devices, and Ana's group with the first of them in it.
+    pub(super) fn open(devices: usize, people: usize) -> Self {
         let now = Time::from_ms(1_790_000_000_000);
         let mut room = Self {
             people: Vec::new(),
@@ -74,28 +82,34 @@ impl Room {
             links: 0,
             changes: 0,
             published: Vec::new(),
+            deaf: None,
         };
-        for who in 0..people {
+        for who in 0..devices {
             let disk = Disk::default();
             let seed = [u8::try_from(who).unwrap() + 1; 32];
             let (client, output) = Client::open(Box::new(disk.clone()), seed, now).unwrap();
-            room.people.push(Person { client, disk, net: None, away: false });
+            room.people.push(Person { client, disk, net: None, away: false, told: Vec::new() });
             room.make_true(who, output);
         }
         let create = Command::CreateGroup { name: "Circle".into(), display_name: "Ana".into() };
         let Reply::Group(group) = room.ask(ANA, create) else { panic!("no group") };
         room.group = group;
-        for (guest, name) in NAMES.iter().enumerate().take(people).skip(1) {
-            let invite = Command::Invite { group, valid: Duration::from_secs(3_600) };
-            let Reply::Invite { text, .. } = room.ask(ANA, invite) else { panic!("no invite") };
-            room.ask(guest, Command::Join { invite: text, display_name: (*name).to_owned() });
-            room.pass(3_000);
+        for guest in 1..people {
+            room.join(guest);
         }
         room.pass(5_000);
         for who in 0..people {
             assert_eq!(room.stands(who).people.len(), people);
         }
         room
+    }
+
+    /// Ana lets somebody in.
+    pub(super) fn join(&mut self, guest: usize) {
+        let invite = Command::Invite { group: self.group, valid: Duration::from_secs(3_600) };
+        let Reply::Invite { text, .. } = self.ask(ANA, invite) else { panic!("no invite") };
+        self.ask(guest, Command::Join { invite: text, display_name: NAMES[guest].to_owned() });
+        self.pass(3_000);
     }
 
     /// Gives a device one input, and makes true what follows, but carries nothing yet.
@@ -149,6 +163,27 @@ impl Room {
         (made, output.transmits)
     }
 
+    /// The network of a device.
+    pub(super) fn net(&self, who: usize) -> NetId {
+        self.people[who].net.unwrap()
+    }
+
+    /// The stream between two devices.
+    pub(super) fn link(&self, one: usize, other: usize) -> LinkId {
+        let between = |ends: &[usize; 2]| ends.contains(&one) && ends.contains(&other);
+        self.cables.iter().find(|(_, ends)| between(ends)).map(|(link, _)| *link).unwrap()
+    }
+
+    /// The power of a device goes and comes back.
+    pub(super) fn restart(&mut self, who: usize) {
+        self.unlink(who);
+        let (disk, seed) = (self.people[who].disk.clone(), [100 + u8::try_from(who).unwrap(); 32]);
+        let (client, output) = Client::open(Box::new(disk), seed, self.now).unwrap();
+        self.people[who].client = client;
+        self.way.retain(|(to, _)| *to != who);
+        self.make_true(who, output);
+    }
+
     /// Looks inside a device's group.
     pub(super) fn see<T>(&mut self, who: usize, look: impl FnOnce(&Group) -> T) -> T {
         self.inside(who, |group, _| look(group)).0
@@ -175,13 +210,25 @@ impl Room {
         let (group, now) = (self.group, self.now);
         let lines = self.people[who].client.history(group, None, now).unwrap();
         let text = |line: crate::step::Line| match line.kind {
-            crate::step::LineKind::Text(text) => Some(text.to_string()),
+            LineKind::Text(text) => Some(text.to_string()),
             _ => None,
         };
         lines.into_iter().filter_map(text).collect()
     }
 
+    /// What a device told its person, in the order of telling.
+    pub(super) fn told(&self, who: usize) -> Vec<String> {
+        self.people[who].told.clone()
+    }
+
     fn make_true(&mut self, who: usize, output: Output) -> Outcome {
+        for event in &output.events {
+            if let Event::Line { line, .. } = event
+                && let LineKind::Text(text) = &line.kind
+            {
+                self.people[who].told.push(text.to_string());
+            }
+        }
         self.people[who].disk.write(output.batch);
         self.people[who].client.durable();
         for transmit in output.transmits {
@@ -220,7 +267,7 @@ impl Room {
                     return;
                 }
                 let ends = self.cables.get(&link).into_iter().flatten();
-                if let Some(to) = ends.copied().find(|end| *end != from) {
+                if let Some(to) = ends.copied().find(|end| *end != from && self.deaf != Some(*end)) {
                     self.way.push_back((to, Input::Frame { link, bytes }));
                 }
             }

@@ -7,7 +7,9 @@ use super::*;
 use crate::id::EpochId;
 use crate::identity::Identity;
 use crate::mls::{Added, NewLeaf};
+use crate::policy::extension::REMOVED_MAX;
 use crate::policy::roster::Seat;
+use crate::seal::digest;
 
 const GROUP: GroupId = GroupId::from_bytes([1; 16]);
 const NUMBER: u64 = 100;
@@ -88,7 +90,7 @@ impl Case {
 
     /// Makes the commit's extension what its tickets make of it.
     fn extend(&mut self) {
-        self.staged.extension = Some(self.extension.after(&self.tickets).encode());
+        self.staged.extension = Some(self.extension.after(&self.tickets, NUMBER).encode());
     }
 
     fn judge(&self) -> Result<Verdict, Invalid> {
@@ -242,4 +244,21 @@ fn a_ticket_signed_by_somebody_else_is_none() {
     let case = Case::removing();
     let forged = case.ben.sign(GROUP, &case.tickets[0]);
     assert_eq!(case.judge_with(&[forged]), Err(Invalid::Ticket));
+}
+
+#[test]
+fn who_was_removed_does_not_come_back_by_an_older_ticket_however_many_went_since() {
+    let mut case = Case::adding();
+    let (chi, went) = (case.chi.member(), NUMBER - 10);
+    case.extension = case.extension.after(&[ticket(&case.ana, Operation::Remove, chi)], went);
+    case.tickets[0].number = went;
+    assert_eq!(case.judge(), Err(Invalid::Ticket), "spent: the removal stands one by one");
+    for other in 0..=REMOVED_MAX {
+        let who = MemberId::from_bytes(digest("another", &[&other.to_be_bytes()]));
+        case.extension = case.extension.after(&[ticket(&case.ana, Operation::Remove, who)], NUMBER - 5);
+        assert_eq!(case.judge(), Err(Invalid::Ticket), "after {other} others");
+    }
+    assert_eq!(case.extension.spent(Operation::Add, &chi), 0, "it is not remembered one by one any more");
+    case.tickets[0].number = NUMBER - 4;
+    assert!(case.judge().is_ok(), "a facilitator who knows of the removals may let somebody in");
 }

@@ -25,7 +25,8 @@ use crate::wire::encode;
 use crate::wire::envelope::{Envelope, EnvelopeKey, LifetimeClass};
 use crate::wire::invite::{Invite, answerer_hash, commitment, invite_key};
 use crate::wire::message::{
-    Answerer, Bundle, Bytes, CommitWire, Greeting, Head, JoinRefusal, Message, Proof, Push, Reach, SessionId,
+    Answerer, Bundle, Bytes, CommitWire, Greeting, Handed, Head, JoinRefusal, Message, Proof, Push, Reach, SessionId,
+    Span, Want,
 };
 use crate::wire::signed::Signed;
 
@@ -92,7 +93,7 @@ fn policy() -> Policy {
 fn extension() -> Vector {
     let mut extension = Extension::new(ana().member(), policy());
     let ticket = ticket(Operation::Remove, ben().member());
-    extension = extension.after(&[ticket]);
+    extension = extension.after(&[ticket], 9);
     let mut vector = Vector::value("extension", &extension);
     vector.again = |bytes| Extension::parse(bytes).ok().map(|extension| extension.encode());
     vector
@@ -175,12 +176,15 @@ fn envelopes() -> Vec<Vector> {
     ]
 }
 
+fn said(kind: Kind) -> Signed {
+    let parents = vec![MsgId::from_bytes([0x70; 32]), MsgId::from_bytes([0x71; 32])];
+    let (author, deadline) = (ana().key(), AT + Duration::from_secs(3_600));
+    ana().sign(GROUP, &Content { version: 1, author, pos: AT, parents, deadline, class: Class::Talk, kind })
+}
+
 fn contents() -> Vec<Vector> {
     let content = |name, kind| {
-        let parents = vec![MsgId::from_bytes([0x70; 32]), MsgId::from_bytes([0x71; 32])];
-        let (author, deadline) = (ana().key(), AT + Duration::from_secs(3_600));
-        let content = Content { version: 1, author, pos: AT, parents, deadline, class: Class::Talk, kind };
-        let signed = ana().sign(GROUP, &content);
+        let signed = said(kind);
         Vector::signed::<Content>(name, &signed).with("message id", msg_id(&signed).as_bytes())
     };
     vec![
@@ -229,7 +233,15 @@ fn controls() -> Vec<Vector> {
 fn messages() -> Vec<Vector> {
     let ids = || vec![EnvelopeId::from_bytes([0x90; 32]), EnvelopeId::from_bytes([0x91; 32])];
     let reach = || vec![Reach { member: ana().member(), address: "/ip4/192.0.2.1/tcp/4001".to_owned() }];
-    let greeting = |member, head, answerer| Message::Greeting(Box::new(Greeting { clock: AT, member, head, answerer }));
+    let greeting = |member, head, answerer| {
+        Message::Greeting(Box::new(Greeting { clock: AT, member, head, answerer, newest: true }))
+    };
+    let span = || Span { epoch: CHILD, leaf: 1, from: 5, to: 7 };
+    let handed = Handed {
+        envelope: EnvelopeId::from_bytes([0x90; 32]),
+        epoch: CHILD,
+        signed: said(Kind::Text("Good morning, everybody".to_owned())),
+    };
     let proof = Proof { credential: ana().credential.encode(), signature: ana().sign_hash(&[0x92; 32]) };
     let answerer = Answerer { key: [0x93; 32], signature: [0x94; 64] };
     let push = Push { envelopes: vec![Bytes(vec![0x95; 8]), Bytes(vec![0x96; 8])], more: true };
@@ -254,7 +266,7 @@ fn messages() -> Vec<Vector> {
             greeting(Some(proof), Some(Head { epoch: CHILD, number: 10, since: 480_000 }), None),
         ),
         message("prove", Message::Prove([0x99; 16])),
-        message("want", Message::Want(vec![SessionId([0x9a; 32])])),
+        message("want", Message::Want(Want { names: vec![SessionId([0x9a; 32])], more: true })),
         message("push", Message::Push(push)),
         message("have", Message::Have(ids())),
         message("after", Message::After(PARENT)),
@@ -269,6 +281,12 @@ fn messages() -> Vec<Vector> {
         message("join-refused-name-taken", Message::JoinRefused(JoinRefusal::NameTaken)),
         message("got", Message::Got(ids())),
         message("compare", Message::Compare),
+        message("head", Message::Head(Head { epoch: CHILD, number: 10, since: 480_000 })),
+        message("controls", Message::Controls(vec![Control::Ticket(signed_ticket(Operation::Leave))])),
+        message("missing", Message::Missing(span())),
+        message("absent", Message::Absent(span())),
+        message("cannot", Message::Cannot(ids())),
+        message("handed", Message::Handed(vec![handed])),
     ]
 }
 

@@ -1,0 +1,176 @@
+//! Messages of one sender that come before earlier ones: the gap is asked for before it is skipped (PROTOCOL M4).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::Group;
+use super::cx::Cx;
+use super::log::Order;
+use super::receive::Origin;
+use crate::error::{Error, Refusal, Why};
+use crate::id::{EnvelopeId, EpochId, LinkId};
+use crate::limits::RATCHET_WINDOW;
+use crate::step::Outcome;
+use crate::time::Time;
+use crate::wire::envelope::Envelope;
+use crate::wire::message::{Message, Span};
+
+/// How long a message waits for those before it: the time of an answer on a slow line. Opening it first costs nothing
+/// but keys that are kept for them.
+const GAP_MAX: Duration = Duration::from_secs(2);
+
+/// A sender in one epoch.
+pub(crate) type Sender = (EpochId, u32);
+
+/// Where a message stands among those of its sender, by the word inside its outer seal.
+#[derive(Clone, Copy)]
+pub(crate) struct Spot {
+    pub(crate) sender: Sender,
+    pub(crate) count: u32,
+    /// How many just before it will never come.
+    pub(crate) burnt: u32,
+}
+
+impl Spot {
+    /// The count up to which everything before it should be here.
+    const fn first(&self) -> u32 {
+        self.count.saturating_sub(self.burnt)
+    }
+}
+
+/// The messages of one sender that wait.
+#[derive(Default)]
+pub(crate) struct Gap {
+    waiting: BTreeMap<u32, (EnvelopeId, u32)>,
+    /// Until when; for ever if they are beyond the window of the ratchet.
+    until: Option<Time>,
+}
+
+impl Gap {
+    /// The wall clock went back.
+    pub(crate) fn clock_went_back(&mut self, now: Time) {
+        self.until = self.until.map(|until| until.min(now + GAP_MAX));
+    }
+}
+
+impl Group {
+    /// Has a message wait if others of its sender are missing before it and somebody can be asked for them.
+    pub(crate) fn wait_for_gap(
+        &mut self,
+        cx: &mut Cx<'_>,
+        spot: Spot,
+        envelope: &Envelope,
+        origin: Origin,
+    ) -> Option<Outcome> {
+        let next = self.epochs.next_count(&spot.sender);
+        let author = self.epochs.get(&spot.sender.0).and_then(|epoch| epoch.roster.at(spot.sender.1));
+        if spot.first() <= next || author.is_none_or(|author| author.member == self.me.member()) {
+            return None;
+        }
+        let peer = self.peer_to_ask(&spot.sender, origin.link)?;
+        if !self.log.has(&envelope.id()) {
+            if !self.log.has_room(origin.member) {
+                return Some(Outcome::Refused(Refusal::OverBudget));
+            }
+            self.log.keep_unknown(cx, self.net, envelope, origin.member);
+        }
+        let gap = self.gaps.entry(spot.sender).or_default();
+        gap.until.get_or_insert(cx.now.wall + GAP_MAX);
+        let before = gap.waiting.range(..spot.count).next_back().map(|(count, _)| count.saturating_add(1));
+        gap.waiting.insert(spot.count, (envelope.id(), spot.burnt));
+        let from = before.unwrap_or(next).max(next);
+        if from < spot.first() {
+            let (epoch, leaf) = spot.sender;
+            self.say(cx, peer, &Message::Missing(Span { epoch, leaf, from, to: spot.first() }));
+        }
+        Some(Outcome::Parked(Why::Gap))
+    }
+
+    /// Who may have what is missing: whoever brought the later one, its author, or anybody.
+    fn peer_to_ask(&self, (epoch, leaf): &Sender, from: Option<LinkId>) -> Option<LinkId> {
+        let full = self.full_links();
+        let author = || self.link_to(&self.epochs.get(epoch)?.roster.at(*leaf)?.member);
+        from.filter(|from| full.contains(from)).or_else(author).or_else(|| full.first().copied())
+    }
+
+    /// A message is beyond the window of the ratchet: it waits until one of its sender was opened.
+    pub(crate) fn wait_for_window(&mut self, cx: &mut Cx<'_>, spot: Spot, id: EnvelopeId) {
+        if !self.gaps.contains_key(&spot.sender) {
+            self.ask_around(cx);
+        }
+        self.gaps.entry(spot.sender).or_default().waiting.insert(spot.count, (id, spot.burnt));
+    }
+
+    /// Something of a sender was opened: so is what follows it.
+    pub(crate) fn close_gap(&mut self, cx: &mut Cx<'_>, sender: Sender) -> Result<(), Error> {
+        while let Some(gap) = self.gaps.get(&sender) {
+            let Some((count, (_, burnt))) = gap.waiting.first_key_value() else { break };
+            let follows = count.saturating_sub(*burnt) <= self.epochs.next_count(&sender);
+            if !(follows || gap.until.is_none()) || !self.open_waiting(cx, sender, *count)? {
+                return Ok(());
+            }
+        }
+        self.gaps.remove(&sender);
+        Ok(())
+    }
+
+    /// Opens one that waits. Whether it needs to wait no longer.
+    fn open_waiting(&mut self, cx: &mut Cx<'_>, sender: Sender, count: u32) -> Result<bool, Error> {
+        let waiting = self.gaps.get_mut(&sender).and_then(|gap| gap.waiting.remove(&count));
+        if let Some((id, _)) = waiting
+            && let Some(envelope) = self.log.read(cx, self.net, &id)?
+        {
+            let outcome = self.open(cx, id, &envelope, Origin::default())?;
+            return Ok(!matches!(outcome, Outcome::Parked(Why::Gap)));
+        }
+        Ok(true)
+    }
+
+    /// Opens what waits for messages below a count, without them.
+    fn skip_gap(&mut self, cx: &mut Cx<'_>, sender: Sender, to: u32) -> Result<(), Error> {
+        let skips =
+            |(count, (_, burnt)): (&u32, &(EnvelopeId, u32))| (count.saturating_sub(*burnt) <= to).then_some(*count);
+        while let Some(count) = self.gaps.get(&sender).and_then(|gap| gap.waiting.first_key_value()).and_then(skips) {
+            if !self.open_waiting(cx, sender, count)? {
+                return Ok(());
+            }
+        }
+        self.close_gap(cx, sender)
+    }
+
+    /// Opens what has waited long enough.
+    pub(crate) fn skip_gaps(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
+        let due = |gap: &Gap| gap.until.is_some_and(|until| until <= cx.now.wall);
+        let due: Vec<Sender> = self.gaps.iter().filter(|(_, gap)| due(gap)).map(|(sender, _)| *sender).collect();
+        for sender in due {
+            if let Some(gap) = self.gaps.get_mut(&sender) {
+                gap.until = None;
+            }
+            self.skip_gap(cx, sender, u32::MAX)?;
+        }
+        Ok(())
+    }
+
+    /// When [`Self::skip_gaps`] has something to do.
+    pub(crate) fn gaps_deadline(&self) -> Option<Time> {
+        self.gaps.values().filter_map(|gap| gap.until).min()
+    }
+
+    /// A peer lacks messages of a sender: it gets those that are here.
+    pub(crate) fn on_missing(&mut self, cx: &mut Cx<'_>, id: LinkId, span: Span) -> Result<(), Error> {
+        let Some(number) = self.epochs.get(&span.epoch).map(|epoch| epoch.number) else { return Ok(()) };
+        let (from, to) = (Order::said(number, span.leaf, span.from), Order::said(number, span.leaf, span.to));
+        let window = usize::try_from(RATCHET_WINDOW).unwrap_or(usize::MAX);
+        let held: Vec<EnvelopeId> = self.log.between(from, to).take(window).collect();
+        if held.is_empty() {
+            self.say(cx, id, &Message::Absent(span));
+            return Ok(());
+        }
+        self.enqueue(cx, id, held)
+    }
+
+    /// A peer has none of what is missing.
+    pub(crate) fn on_absent(&mut self, cx: &mut Cx<'_>, span: Span) -> Result<(), Error> {
+        self.skip_gap(cx, (span.epoch, span.leaf), span.to)
+    }
+}

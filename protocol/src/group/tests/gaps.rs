@@ -1,0 +1,98 @@
+//! Messages that come before earlier ones of their sender: what is missing is asked for, and not for ever.
+
+use crate::error::Why;
+use crate::step::{Input, Outcome};
+use crate::wire;
+use crate::wire::content::Numbered;
+
+use super::commits::TAKEN;
+use super::content::{body, words};
+use super::room::{ANA, BEN, CHI, Room};
+
+const PARKED: Outcome = Outcome::Parked(Why::Gap);
+
+/// Ana says something; nobody hears of it yet. `burnt` keys before it were never used.
+fn said(room: &mut Room, text: &str, burnt: u32) -> Vec<u8> {
+    room.pass(1);
+    let ana = room.see(ANA, |group| group.me.key());
+    let content = words(room, ana, text);
+    let sealed = room.inside(ANA, |group, cx| {
+        let signed = group.me.sign(group.id, &content);
+        let head = group.facts.head;
+        group.epochs.count_sent(cx, group.net, &head, burnt);
+        let (key, bytes) = body(group, cx, &signed, None);
+        let numbered: Numbered = wire::decode(&bytes, bytes.len()).unwrap();
+        let bytes = wire::encode(&Numbered { burnt, ..numbered });
+        let generation = group.newest().unwrap().clone();
+        group.seal_envelope(cx, &key, &generation, &bytes).unwrap().into_bytes()
+    });
+    sealed.0
+}
+
+/// PROTOCOL M4: Ben hears the third word first, from Chi, and asks her for what is before it.
+#[test]
+fn what_is_missing_is_asked_for_before_what_follows_is_opened() {
+    let mut room = Room::of(3);
+    let said = ["first", "second", "third"].map(|text| said(&mut room, text, 0));
+    for bytes in &said {
+        assert_eq!(room.hear(CHI, bytes.clone()), TAKEN);
+    }
+    let (net, link) = (room.net(BEN), room.link(BEN, CHI));
+    let [_, _, third] = said;
+    assert_eq!(room.give(BEN, Input::Gossip { net, link: Some(link), bytes: third }), PARKED);
+    assert!(room.texts(BEN).is_empty());
+    room.settle();
+    assert_eq!(room.texts(BEN), ["first", "second", "third"]);
+    assert_eq!(room.told(BEN), ["first", "second", "third"]);
+}
+
+/// PROTOCOL M4: nobody has it any more, and one of whom it is asked does not answer.
+#[test]
+fn what_nobody_has_is_not_waited_for() {
+    for deaf in [None, Some(ANA)] {
+        let mut room = Room::of(2);
+        let (_, second) = (said(&mut room, "first", 0), said(&mut room, "second", 0));
+        room.deaf = deaf;
+        assert_eq!(room.hear(BEN, second), PARKED);
+        room.settle();
+        assert_eq!(room.texts(BEN).is_empty(), deaf.is_some());
+        room.pass(1_900);
+        assert_eq!(room.texts(BEN).is_empty(), deaf.is_some());
+        room.pass(200);
+        assert_eq!(room.texts(BEN), ["second"]);
+    }
+}
+
+/// PROTOCOL G3, M4: keys that were burnt have no messages.
+#[test]
+fn what_was_burnt_is_not_asked_for() {
+    let mut room = Room::of(2);
+    let (first, second) = (said(&mut room, "first", 0), said(&mut room, "second", 64));
+    assert_eq!(room.hear(BEN, first), TAKEN);
+    assert_eq!(room.hear(BEN, second), TAKEN);
+    assert_eq!(room.texts(BEN), ["first", "second"]);
+}
+
+/// PROTOCOL M4: nobody is there to ask.
+#[test]
+fn nobody_waits_for_a_word_that_nobody_can_be_asked_for() {
+    let mut room = Room::of(2);
+    let (_, second) = (said(&mut room, "first", 0), said(&mut room, "second", 0));
+    room.lose(ANA);
+    assert_eq!(room.gossip(BEN, second), TAKEN);
+    assert_eq!(room.texts(BEN), ["second"]);
+}
+
+/// PROTOCOL M4, M5: the power goes while a word waits.
+#[test]
+fn what_waits_when_the_power_goes_is_opened_afterwards() {
+    let mut room = Room::of(2);
+    let (_, second) = (said(&mut room, "first", 0), said(&mut room, "second", 0));
+    room.deaf = Some(ANA);
+    assert_eq!(room.hear(BEN, second), PARKED);
+    room.restart(BEN);
+    assert!(room.texts(BEN).is_empty());
+    room.lose(ANA);
+    room.pass(10);
+    assert_eq!(room.texts(BEN), ["second"]);
+}
