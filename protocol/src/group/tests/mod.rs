@@ -4,4 +4,5 @@ mod catch_up;
 mod commits;
 mod content;
 mod control;
+mod reach;
 mod room;
