@@ -94,3 +94,20 @@ fn who_hears_of_an_address_from_others_dials_it_although_somebody_claims_it() {
         assert!(dials(&mut stage, CHI, &place), "Chi never dials Ben, claimed {claimed}");
     }
 }
+
+/// The disk cannot be read for a moment, just when the network of Ben's join begins to listen.
+#[test]
+fn a_join_whose_network_began_to_listen_while_the_disk_could_not_be_read_goes_on() {
+    let (mut stage, group) = Stage::group([0; 3], &[CHI]);
+    let (one, two) = (stage.invite(group, 86_400), stage.invite(group, 86_400));
+    let join = |invite| Input::Command(Command::Join { invite, display_name: "Ben".into() });
+    stage.give(BEN, join(one)).unwrap();
+    stage.person(BEN).disk.trouble(Trouble { after: 0, times: 100, failed: 0 });
+    stage.give(BEN, join(two)).unwrap_err();
+    stage.settle_through();
+    stage.person(BEN).disk.heal();
+    for _ in 0..3 {
+        stage.pass(60_000);
+    }
+    assert_eq!(stage.names(ANA), ["Ana", "Ben", "Chi"]);
+}
