@@ -41,6 +41,8 @@ const SLEEP_MAX: Duration = Duration::from_secs(30);
 const JOIN_PATIENCE: Duration = Duration::from_secs(120);
 /// How long the faces are not told that the node is ready while a network has yet to listen.
 const READY_PATIENCE: Duration = Duration::from_secs(5);
+/// How long an answer waits for a store that failed to open again, and say what survived.
+const SETTLE_PATIENCE: Duration = Duration::from_secs(30);
 /// After how long a store that failed is tried again.
 const REOPEN_AFTER: Duration = Duration::from_secs(5);
 
@@ -159,6 +161,16 @@ struct Waiting {
     until: Instant,
 }
 
+/// A round whose commit failed, until the store opens and says whether it survived.
+struct Unsettled {
+    round: Round,
+    error: NodeError,
+    /// What the store had become before it.
+    before: u64,
+    survived: Option<bool>,
+    until: Instant,
+}
+
 struct Core {
     /// Opens the store, at the start and after each failure.
     open_store: OpenStore,
@@ -168,6 +180,7 @@ struct Core {
     state: State,
     /// What the store last was found to have lost, in this run of the node.
     lost: OpenReport,
+    unsettled: Option<Unsettled>,
     /// Faces that wait for a join.
     joins: BTreeMap<NetId, Vec<(ReplyTo, Instant)>>,
     /// Requests that cannot be answered before a network listens.
@@ -189,6 +202,7 @@ impl Core {
             feed,
             state: State::Locked,
             lost: OpenReport::default(),
+            unsettled: None,
             joins: BTreeMap::new(),
             founders: BTreeMap::new(),
             waiting: Vec::new(),
@@ -258,8 +272,9 @@ impl Core {
         let join = self.joins.values().flatten().map(|(_, until)| *until).min();
         let founder = self.founders.values().map(|(_, _, until)| *until).min();
         let waiting = self.waiting.iter().map(|waiting| waiting.until).min();
+        let unsettled = self.unsettled.as_ref().map(|unsettled| unsettled.until);
         let sleep = now + SLEEP_MAX;
-        [due, join, founder, waiting, Some(sleep)].into_iter().flatten().min().unwrap_or(sleep)
+        [due, join, founder, waiting, unsettled, Some(sleep)].into_iter().flatten().min().unwrap_or(sleep)
     }
 
     async fn round(&mut self, work: Vec<Work>) {
@@ -405,15 +420,22 @@ impl Core {
         let passphrase = open.passphrase.clone();
         drop(open);
         self.nets.stop_all().await;
+        let until = Instant::now() + SETTLE_PATIENCE;
+        self.unsettled = Some(Unsettled { round, error: *error, before, survived: None, until });
         self.reopen(passphrase).await;
-        let survived = matches!(&self.state, State::Open(open) if open.found > before);
-        if !survived {
-            let error = ApiError::from(*error);
-            self.forget_waiting(&error);
-            round.fail(&error);
-        } else if let State::Open(open) = &self.state {
+    }
+
+    /// Answers what was asked in the round whose commit failed: only the store knows whether that survived, so that
+    /// nobody is told to do again what is done.
+    fn settle(&mut self) {
+        let Some(Unsettled { round, error, survived, .. }) = self.unsettled.take() else { return };
+        if let (State::Open(open), Some(true)) = (&self.state, survived) {
             let events = round.survive(&open.client, &self.feed);
             self.answer_joins(events);
+        } else {
+            let error = ApiError::from(error);
+            self.forget_waiting(&error);
+            round.fail(&error);
         }
     }
 
@@ -445,6 +467,10 @@ impl Core {
     async fn unlock(&mut self, passphrase: Zeroizing<String>) -> Result<(), NodeError> {
         let (open, mut round) = tokio::task::block_in_place(|| Open::new(&self.open_store, passphrase))?;
         let mut open = Box::new(open);
+        if let Some(unsettled) = &mut self.unsettled {
+            // What is written from now on is none of it.
+            unsettled.survived.get_or_insert(open.found > unsettled.before);
+        }
         let report = open.store.report();
         if !report.is_clean() {
             tracing::warn!(
@@ -460,6 +486,7 @@ impl Core {
         round.publish(&mut self.nets, &open.client, &self.feed).await;
         self.state = State::Open(open);
         drop(self.feed.send(Notice::Unlocked {}));
+        self.settle();
         Ok(())
     }
 
@@ -482,6 +509,7 @@ impl Core {
 
     /// Writes what is left, then takes the keys out of memory.
     fn put_away(&mut self) {
+        self.settle();
         if let State::Open(open) = std::mem::replace(&mut self.state, State::Locked)
             && tokio::task::block_in_place(|| open.close()).is_err()
         {
@@ -511,6 +539,9 @@ impl Core {
     /// was not done; nobody answered the join, which goes on.
     fn end_patience(&mut self) {
         let now = Instant::now();
+        if self.unsettled.as_ref().is_some_and(|unsettled| unsettled.until <= now) {
+            self.settle();
+        }
         let late: Vec<NetId> =
             self.founders.iter().filter(|(_, (_, _, until))| *until <= now).map(|(net, _)| *net).collect();
         for net in late {

@@ -47,6 +47,8 @@ pub struct Client {
     blamed: Option<NetId>,
     /// The rooms as a step that failed left them, while the rows cannot be read: nothing is done until they can.
     stale: Option<Rooms>,
+    /// Where networks began to listen while the rows could not be read: nobody says it twice.
+    listening: BTreeMap<NetId, Input>,
 }
 
 /// How long to wait before rows that cannot be read are tried again.
@@ -104,6 +106,7 @@ impl Client {
             now: Now { wall, stamp: wall, sweep: wall, follows: None },
             blamed: None,
             stale: None,
+            listening: BTreeMap::new(),
         };
         client.load()?;
         client.clock = Clock::from_row(client.device.clock.clone());
@@ -200,7 +203,21 @@ impl Client {
         }
         let gone = if let Input::Disconnected { link } = &input { Some(*link) } else { None };
         let asked = matches!(input, Input::Command(_));
-        let mut done = self.step(now, |rooms, links, cx| route(rooms, links, cx, input));
+        if let Input::Listening { net, .. } = &input {
+            self.listening.insert(*net, input.clone());
+        }
+        let listening = std::mem::take(&mut self.listening);
+        let mut done = self.step(now, |rooms, links, cx| {
+            let listens = matches!(input, Input::Listening { .. });
+            let mut outcome = Outcome::Applied(Reply::Done);
+            for input in listening.values() {
+                outcome = route(rooms, links, cx, input.clone())?;
+            }
+            if listens { Ok(outcome) } else { route(rooms, links, cx, input) }
+        });
+        if !matches!(done, Ok(_) | Err(Error::Broken)) {
+            self.listening = listening;
+        }
         // Bytes from a peer, and time, never make an error: the group that they broke is set aside.
         while let (Err(Error::Broken), Some(net), false) = (&done, self.blamed.take(), asked) {
             done = self.set_aside(net, now);

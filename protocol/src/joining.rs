@@ -305,7 +305,8 @@ impl Joining {
     /// for the answer as long as a Welcome is kept: whoever gave up would be a member that nobody ever hears of.
     pub(crate) fn on_deadline(&mut self, cx: &mut Cx<'_>) -> Option<Refusal> {
         let answer = self.asked.map_or(Time::ZERO, |asked| asked + READER_KEPT);
-        if self.invite.expires().max(answer) <= cx.now.stamp {
+        // A clock that leaps for a moment ends no join: the mark must have come so far, too.
+        if self.invite.expires().max(answer) <= cx.now.stamp.min(cx.now.sweep) {
             return Some(Refusal::InviteExpired);
         }
         self.links.retain(|link, visit| {

@@ -248,10 +248,10 @@ fn join(rooms: &mut Rooms, cx: &mut Cx<'_>, invite: &str, name: &str) -> Result<
         }
     }
     let replaced = rooms.iter().find(|(_, room)| matches!(room, Room::Joining(joining) if joining.is_like(&invite)));
-    if let Some(net) = replaced.map(|(net, _)| *net)
-        && let Some(Room::Joining(joining)) = rooms.remove(&net)
-    {
+    if let Some((net, Room::Joining(joining))) = replaced.map(|(net, room)| (*net, room)) {
+        // It stays in its place until nothing can fail any more, and keeps what lives in memory only.
         joining.wipe(cx)?;
+        rooms.remove(&net);
     }
     let net = new_net(rooms, cx)?;
     if groups_of(rooms).any(|group| group.talks() && group.is_committed(&invite.commitment)) {

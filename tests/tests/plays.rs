@@ -7,6 +7,8 @@
 mod absences;
 #[path = "plays/clocks.rs"]
 mod clocks;
+#[path = "plays/comebacks.rs"]
+mod comebacks;
 #[path = "plays/deaths.rs"]
 mod deaths;
 #[path = "plays/doors.rs"]

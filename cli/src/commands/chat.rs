@@ -55,6 +55,8 @@ pub(super) fn run(context: &Context, args: &ChatArgs) -> Result<()> {
     while going || !chat.said.is_empty() {
         going &= match hears.recv_timeout(chat.pause()) {
             Ok(Heard::Notice(notice)) => chat.show(&notice).map(|()| true)?,
+            // Whoever has closed the chat types for somebody else.
+            Ok(Heard::Typed(_)) if !going => true,
             Ok(Heard::Typed(line)) => {
                 chat.window.line_ended();
                 chat.typed(&line)?

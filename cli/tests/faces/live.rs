@@ -130,6 +130,13 @@ fn chat_tells_what_became_of_the_last_line_before_it_ends() {
 }
 
 #[test]
+fn what_is_typed_after_the_end_of_a_chat_is_not_sent() {
+    let fake = Fake::start();
+    let ran = crate::fake::run(&fake.directory, &["chat", "Circle"], "fine, thanks\n/quit\nmy four words\n");
+    assert_eq!((ran.code, fake.last("send")["text"].as_str()), (0, Some("fine, thanks")));
+}
+
+#[test]
 fn chat_tells_once_that_another_device_has_a_message() {
     let fake = Fake::start();
     let mut window = Window::open(&fake, &["chat", "Circle"]);

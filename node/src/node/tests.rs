@@ -116,14 +116,29 @@ async fn a_store_that_does_not_open_is_tried_again_and_says_why_until_then() {
     let mut wire = talking().await;
     wire.people[ANA].refuse_openings(2);
     wire.people[ANA].disk.fail_commit_after(0, BeforeDurable);
-    let lost = wire.ask_and_carry(ANA, "send", &json!({ "group": "Circle", "text": "lost" })).await;
-    assert_eq!(lost.expect_err("an error").kind.name(), "storage_failed");
+    let mut lost = wire.begin(ANA, "send", &json!({ "group": "Circle", "text": "lost" })).await;
     for _ in 0..2 {
+        assert!(lost.try_recv().is_err(), "only the store knows whether it survived");
         let status = wire.ask_and_carry(ANA, "status", &json!({})).await;
         assert_eq!(status.expect_err("why").kind.name(), "disk_full");
         wire.people[ANA].time_to_try_again();
         wire.turn(ANA).await;
     }
+    assert_eq!(lost.try_recv().expect("an answer").expect_err("an error").kind.name(), "storage_failed");
     wire.carry().await;
     talks_on(&mut wire, &["hello Ben", "hello Ana"]).await;
+}
+
+/// The batch survived the error, and the store does not open at once: whoever asked must not be told that it failed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_survived_is_not_refused_because_the_store_opens_late() {
+    let mut wire = talking().await;
+    wire.people[ANA].refuse_openings(1);
+    wire.people[ANA].disk.fail_commit_after(0, AfterDurable);
+    let mut answer = wire.begin(ANA, "send", &json!({ "group": "Circle", "text": "survived" })).await;
+    wire.people[ANA].time_to_try_again();
+    wire.turn(ANA).await;
+    assert_eq!(answer.try_recv().expect("an answer").expect("it is kept")["state"], "kept");
+    wire.carry().await;
+    talks_on(&mut wire, &["hello Ben", "hello Ana", "survived"]).await;
 }

@@ -29,8 +29,10 @@ const RETRY_LAST: Duration = Duration::from_secs(60);
 const EACH_MAX: usize = crate::wire::message::OWN_ADDRESSES_MAX;
 
 struct Known {
-    /// Whose it is, by their own word, or by hearsay if nobody has said so. Nobody can take it from another.
+    /// Whose it is, by their own word or by hearsay. Nobody can take it from another.
     members: BTreeSet<MemberId>,
+    /// Those of them who have said so themselves.
+    sure: BTreeSet<MemberId>,
     next: Time,
     wait: Duration,
 }
@@ -42,6 +44,8 @@ struct AddressRow {
     address: String,
     #[n(1)]
     members: Vec<MemberId>,
+    #[n(2)]
+    sure: Option<Vec<MemberId>>,
 }
 
 /// The addresses of one group.
@@ -56,38 +60,75 @@ impl Reach {
     /// Takes a row met while opening.
     pub(crate) fn restore(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let row: AddressRow = journal::parse(bytes)?;
-        let members = row.members.into_iter().collect();
-        self.known.insert(Address(row.address), Known { members, next: Time::ZERO, wait: RETRY_FIRST });
+        let members: BTreeSet<_> = row.members.into_iter().collect();
+        let sure = row.sure.map_or_else(|| members.clone(), |sure| sure.into_iter().collect());
+        self.known.insert(Address(row.address), Known { members, sure, next: Time::ZERO, wait: RETRY_FIRST });
         Ok(())
     }
 
-    /// Learns an address by hearsay, to be dialled soon: what is known to be somebody's is nobody else's then.
+    /// Learns an address by hearsay, or from the own person, to be dialled soon. It takes no place from what a member
+    /// said itself, and what was heard and has not led anywhere makes room for it.
     pub(crate) fn learn(&mut self, cx: &mut Cx<'_>, net: NetId, address: Address, member: Option<MemberId>) -> bool {
         let known = self.known.get(&address);
-        let taken = known.is_some_and(|known| !known.members.is_empty() || member.is_none());
-        !taken && self.add(cx, net, address, member)
-    }
-
-    fn add(&mut self, cx: &mut Cx<'_>, net: NetId, address: Address, member: Option<MemberId>) -> bool {
-        let fits = !address.0.is_empty() && address.0.len() <= ADDRESS_BYTES_MAX;
-        let of = |member: &MemberId| self.known.values().filter(|known| known.members.contains(member)).count();
-        let known = self.known.get(&address);
-        // Nobody has more than a few.
-        if !fits || member.is_some_and(|member| of(&member) >= EACH_MAX) {
+        if known.is_some_and(|known| member.is_none_or(|member| known.members.contains(&member))) {
             return false;
         }
-        let mut members = known.map(|known| known.members.clone()).unwrap_or_default();
-        members.extend(member);
-        if known.is_none() && self.known.len() >= ADDRESSES_MAX {
-            let Some(worst) = self.known.iter().max_by_key(|(_, known)| known.wait).map(|(worst, _)| worst.clone())
+        if let Some(member) = member
+            && self.count(&member) >= EACH_MAX
+        {
+            let Some(vain) = self.in_vain(|known| known.members.contains(&member) && !known.sure.contains(&member))
             else {
                 return false;
             };
+            self.disown(cx, net, &vain, &member);
+        }
+        self.add(cx, net, address, member, false)
+    }
+
+    /// How many addresses a member has.
+    fn count(&self, member: &MemberId) -> usize {
+        self.known.values().filter(|known| known.members.contains(member)).count()
+    }
+
+    /// Of some addresses, the one that was tried in vain for the longest.
+    fn in_vain(&self, of: impl Fn(&Known) -> bool) -> Option<Address> {
+        let tried = self.known.iter().filter(|(_, known)| known.wait > RETRY_FIRST && of(known));
+        tried.max_by_key(|(_, known)| known.wait).map(|(address, _)| address.clone())
+    }
+
+    fn add(&mut self, cx: &mut Cx<'_>, net: NetId, address: Address, member: Option<MemberId>, sure: bool) -> bool {
+        let fits = !address.0.is_empty() && address.0.len() <= ADDRESS_BYTES_MAX;
+        // Nobody has more than a few.
+        if !fits || member.is_some_and(|member| self.count(&member) >= EACH_MAX) {
+            return false;
+        }
+        if !self.known.contains_key(&address) && self.known.len() >= ADDRESSES_MAX {
+            // What was only heard goes first; and what is only heard drives out nothing else.
+            let heard = self.in_vain(Known::is_heard);
+            let longest = || self.known.iter().max_by_key(|(_, known)| known.wait).map(|(address, _)| address.clone());
+            let worst = if sure || member.is_none() { heard.or_else(longest) } else { heard };
+            let Some(worst) = worst else { return false };
             self.forget(cx, net, &worst);
         }
-        keep(cx, net, &address, &members);
-        self.known.insert(address, Known { members, next: cx.now.wall, wait: RETRY_FIRST });
+        let fresh = Known { members: BTreeSet::new(), sure: BTreeSet::new(), next: cx.now.wall, wait: RETRY_FIRST };
+        let known = self.known.entry(address.clone()).or_insert(fresh);
+        known.members.extend(member);
+        known.sure.extend(member.filter(|_| sure));
+        (known.next, known.wait) = (cx.now.wall, RETRY_FIRST);
+        keep(cx, net, &address, known);
         true
+    }
+
+    /// An address is a member's no longer.
+    fn disown(&mut self, cx: &mut Cx<'_>, net: NetId, address: &Address, member: &MemberId) {
+        let Some(known) = self.known.get_mut(address) else { return };
+        known.members.remove(member);
+        known.sure.remove(member);
+        if known.members.is_empty() {
+            self.forget(cx, net, address);
+        } else {
+            keep(cx, net, address, known);
+        }
     }
 
     /// A member says where it listens: its other addresses are history.
@@ -100,19 +141,16 @@ impl Reach {
             .map(|(address, _)| address.clone())
             .collect();
         for address in stale {
-            let Some(known) = self.known.get_mut(&address) else { continue };
-            known.members.remove(&member);
-            if known.members.is_empty() {
-                self.forget(cx, net, &address);
-            } else {
-                keep(cx, net, &address, &known.members);
-            }
+            self.disown(cx, net, &address, &member);
         }
         let mut new = false;
         for address in addresses {
-            match self.known.get(&address) {
-                Some(known) if known.members.contains(&member) => keep(cx, net, &address, &known.members),
-                _ => new |= self.add(cx, net, address, Some(member)),
+            match self.known.get_mut(&address) {
+                Some(known) if known.members.contains(&member) => {
+                    known.sure.insert(member);
+                    keep(cx, net, &address, known);
+                }
+                _ => new |= self.add(cx, net, address, Some(member), true),
             }
         }
         new
@@ -186,6 +224,11 @@ impl Reach {
 }
 
 impl Known {
+    /// Whether nobody has said of themselves that they are there, nor the own person.
+    fn is_heard(&self) -> bool {
+        self.sure.is_empty() && !self.members.is_empty()
+    }
+
     /// Whether somebody may be there who is not linked.
     fn is_elsewhere(&self, linked: &BTreeSet<MemberId>) -> bool {
         self.members.is_empty() || self.members.iter().any(|member| !linked.contains(member))
@@ -193,8 +236,9 @@ impl Known {
 }
 
 /// What was heard of again lives on.
-fn keep(cx: &mut Cx<'_>, net: NetId, address: &Address, members: &BTreeSet<MemberId>) {
-    let row = AddressRow { address: address.0.clone(), members: members.iter().copied().collect() };
+fn keep(cx: &mut Cx<'_>, net: NetId, address: &Address, known: &Known) {
+    let all = |members: &BTreeSet<MemberId>| members.iter().copied().collect();
+    let row = AddressRow { address: address.0.clone(), members: all(&known.members), sure: Some(all(&known.sure)) };
     cx.tx.write(address_key(net, address), &row, Some(cx.now.later() + GENERATION_KEPT));
 }
 

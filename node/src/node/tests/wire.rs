@@ -244,7 +244,8 @@ impl Wire {
         answer.try_recv().expect("an answer in the end")
     }
 
-    async fn begin(&mut self, who: usize, method: &str, params: &Value) -> Answering {
+    /// Asks a core; the answer may come later.
+    pub(super) async fn begin(&mut self, who: usize, method: &str, params: &Value) -> Answering {
         let request = serde_json::from_value(json!({ "method": method, "params": params })).expect("a request");
         let (reply, answer) = oneshot::channel();
         let person = &mut self.people[who];

@@ -8,5 +8,6 @@ mod disk;
 mod gaps;
 mod handed;
 mod hostile;
+mod reach;
 mod rogue;
 mod room;
