@@ -14,6 +14,8 @@ pub struct Clock {
     now_ms: u64,
     skews_ms: Vec<i64>,
     marks: Vec<Time>,
+    /// When each clock last showed anything but the passing of time.
+    moved_ms: Vec<u64>,
     /// The widest step by which any clock was ever set.
     step: Duration,
     apart: bool,
@@ -27,6 +29,7 @@ impl Clock {
             now_ms: BEGIN_MS,
             skews_ms: vec![0; nodes],
             marks: vec![Time::ZERO; nodes],
+            moved_ms: vec![BEGIN_MS; nodes],
             step: CLOCK_OFF,
             apart: false,
         }
@@ -52,6 +55,7 @@ impl Clock {
     /// Everything sleeps for a while, and wakes up to find that time has passed.
     pub fn leap(&mut self, ms: u64) {
         self.now_ms = self.now_ms.saturating_add(ms);
+        self.moved_ms.fill(self.now_ms);
     }
 
     /// Sets how far a node's clock is ahead.
@@ -60,6 +64,9 @@ impl Clock {
         self.step = self.step.max(step);
         if let Some(skew) = self.skews_ms.get_mut(node) {
             *skew = ahead_ms;
+        }
+        if let Some(moved) = self.moved_ms.get_mut(node) {
+            *moved = self.now_ms;
         }
         let (least, most) = (self.skews_ms.iter().min(), self.skews_ms.iter().max());
         let span = least.zip(most).map_or(0, |(least, most)| most.abs_diff(*least));
@@ -73,6 +80,12 @@ impl Clock {
             *mark = now.max(*mark);
         }
         now
+    }
+
+    /// Since which true time a node's clock has shown nothing but the passing of time.
+    #[must_use]
+    pub fn steady_since(&self, node: usize) -> u64 {
+        self.moved_ms.get(node).copied().unwrap_or_default()
     }
 
     /// The latest that a node's clock has ever shown.

@@ -116,6 +116,28 @@ impl Disk {
         self.state().durable.values().any(|value| found(&value.bytes))
     }
 
+    /// Everything in the plain that begins with some bytes and ends with a byte.
+    #[must_use]
+    pub fn found(&self, begin: &[u8], end: u8) -> BTreeSet<Vec<u8>> {
+        let mut found = BTreeSet::new();
+        for value in self.state().durable.values() {
+            let mut rest = value.bytes.as_slice();
+            while let Some(at) = rest.iter().position(|byte| Some(byte) == begin.first()) {
+                rest = rest.get(at..).unwrap_or_default();
+                if rest.starts_with(begin) {
+                    found.extend(
+                        rest.iter()
+                            .position(|byte| *byte == end)
+                            .and_then(|last| rest.get(..=last))
+                            .map(<[u8]>::to_vec),
+                    );
+                }
+                rest = rest.get(1..).unwrap_or_default();
+            }
+        }
+        found
+    }
+
     /// Everything that is durable now.
     #[must_use]
     pub fn rows(&self) -> BTreeMap<Key, Value> {
@@ -252,6 +274,20 @@ mod tests {
         assert_eq!(disk.heal(), Some(Trouble { after: 0, times: 0, failed: 1 }));
         disk.trouble(Trouble { after: 0, times: 1, failed: 0 });
         assert_eq!(disk.scan(&mut |_, _| ()), Err(ReadError));
+    }
+
+    #[test]
+    fn what_stands_on_it_is_found_by_its_beginning_and_its_end() {
+        let disk = Disk::default();
+        for (name, bytes) in [(1, &b"ssaid-1.said-2.sa"[..]), (2, b"said-3"), (3, b"\0said-4. ")] {
+            let rows =
+                BTreeMap::from([(Key::new(Table::Line, NetId(name), &[]), Some(Value::lasting(bytes.to_vec())))]);
+            disk.stage(WriteBatch { rows, urgent: false });
+        }
+        disk.flush();
+        let found: Vec<_> =
+            disk.found(b"said-", b'.').into_iter().map(|words| String::from_utf8(words).unwrap()).collect();
+        assert_eq!(found, ["said-1.", "said-2.", "said-4."]);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The end of a run: the network is whole, everybody is up, and what must have come about has.
+//! What must have come about at the end of a run, when the network is whole and everybody is up, and what must be gone
+//! at any time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -17,7 +18,12 @@ use crate::world::World;
 const TOO_LATE: Duration = Duration::from_secs(600);
 
 /// How long after a deadline a device that is up may take to sweep.
-const SWEPT_WITHIN: Duration = Duration::from_secs(2);
+const SWEPT_WITHIN_MS: u64 = 2_000;
+
+/// How everything begins that is said in a run.
+pub const WORDS_BEGIN: &str = "said-";
+/// How it ends, but for a filler of spaces.
+const WORDS_END: u8 = b'.';
 
 /// What all members must agree on.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,22 +49,36 @@ pub fn settled(world: &World) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether no disk holds a word of what is past its deadline. Devices have had time to sweep.
-///
-/// # Errors
-/// The first disk that does.
-pub fn erased(world: &World) -> Result<(), String> {
-    for (id, sent) in &world.oracle.sent {
+/// Looks for words past their deadline on the disks of devices that are up and have had time to sweep.
+#[derive(Debug, Default)]
+pub struct Erasure {
+    /// How many messages were dead when a disk was last searched.
+    searched: BTreeMap<usize, usize>,
+}
+
+impl Erasure {
+    /// Searches the disks on which something new must be gone.
+    ///
+    /// # Errors
+    /// The first disk that holds what must be gone.
+    pub fn look(&mut self, world: &World) -> Result<(), String> {
         for node in 0..world.len() {
-            let dead = sent.expires + SWEPT_WITHIN <= world.clock.alive_after(node);
+            let steady = world.steady_since(node).is_some_and(|since| since + SWEPT_WITHIN_MS <= world.clock.now_ms());
+            let Some(disk) = world.disk(node).filter(|_| steady) else { continue };
+            let must = world.clock.alive_after(node);
+            let gone = |sent: &Sent| sent.expires + Duration::from_millis(SWEPT_WITHIN_MS) <= must;
+            let dead: Vec<_> = world.oracle.sent.iter().filter(|(_, sent)| gone(sent)).collect();
+            if self.searched.insert(node, dead.len()) == Some(dead.len()) {
+                continue;
+            }
+            let held = disk.found(WORDS_BEGIN.as_bytes(), WORDS_END);
             // The filler is the same in all messages.
-            let words = sent.text.trim_end();
-            if dead && world.disk(node).is_some_and(|disk| disk.holds(words.as_bytes())) {
+            if let Some((id, _)) = dead.into_iter().find(|(_, sent)| held.contains(sent.text.trim_end().as_bytes())) {
                 return Err(format!("the disk of n{node} still holds the words of {}", short(id.as_bytes())));
             }
         }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Messages that wait for their author's word, and their authors.
@@ -174,4 +194,61 @@ fn member_at(world: &World, circle: &Circle, node: usize) -> Option<(MemberId, b
 
 fn is_inside(world: &World, circle: &Circle, node: usize) -> bool {
     member_at(world, circle, node).is_some_and(|(_, inside)| inside)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::watch::Watch;
+    use kinfold_protocol::id::NetId;
+    use kinfold_protocol::persist::{Key, Table, Value, WriteBatch};
+
+    /// A world of one device that has been up for a while, and a message that everybody must have swept in half a minute.
+    fn world() -> World {
+        let mut world = World::new(1, 1, Watch::default());
+        world.advance(world.clock.now_ms() + 10_000).unwrap();
+        let sent = Sent {
+            group: GroupId::from_bytes([1; 16]),
+            node: 0,
+            author: MemberId::from_bytes([2; 32]),
+            text: format!("{WORDS_BEGIN}1-by-n0-in-0.   "),
+            roster: BTreeSet::new(),
+            expires: world.clock.alive_after(0) + Duration::from_millis(30_000 - SWEPT_WITHIN_MS),
+            dropped: false,
+        };
+        let row = Value::lasting([b"\0", sent.text.as_bytes()].concat());
+        world.oracle.sent.insert(MsgId::from_bytes([3; 32]), sent);
+        let rows = BTreeMap::from([(Key::new(Table::Line, NetId(1), &[]), Some(row))]);
+        world.disk(0).unwrap().stage(WriteBatch { rows, urgent: false });
+        world.disk(0).unwrap().flush();
+        world
+    }
+
+    fn pass(world: &mut World, ms: u64) {
+        world.advance(world.clock.now_ms() + ms).unwrap();
+    }
+
+    #[test]
+    fn it_sees_words_that_were_not_swept_as_soon_as_they_must_be_gone() {
+        let (mut world, mut erasure) = (world(), Erasure::default());
+        pass(&mut world, 29_999);
+        assert_eq!(erasure.look(&world), Ok(()));
+        pass(&mut world, 1);
+        assert!(erasure.look(&world).is_err());
+    }
+
+    #[test]
+    fn who_sleeps_or_is_down_or_has_just_come_up_is_given_time_to_sweep() {
+        let (mut world, mut erasure) = (world(), Erasure::default());
+        world.clock.leap(60_000);
+        assert_eq!(erasure.look(&world), Ok(()));
+        pass(&mut world, 1_000);
+        world.restart_clean(0, 60_000).unwrap();
+        for ms in [1_000, 58_000, 2_999] {
+            pass(&mut world, ms);
+            assert_eq!(erasure.look(&world), Ok(()), "after {ms}");
+        }
+        pass(&mut world, 1_000);
+        assert!(erasure.look(&world).is_err());
+    }
 }

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::dice::Dice;
 use crate::facts::{Ask, Circle, Role};
-use crate::judge;
+use crate::judge::{self, Erasure, WORDS_BEGIN};
 use crate::levers;
 use crate::world::{Doom, World};
 
@@ -32,13 +32,14 @@ pub struct Script {
     dice: Dice,
     said: u64,
     copies: rival::Copies,
+    erasure: Erasure,
 }
 
 impl Script {
     /// The script of a seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self { dice: Dice::new(seed, 3), said: 0, copies: rival::Copies::default() }
+        Self { dice: Dice::new(seed, 3), said: 0, copies: rival::Copies::default(), erasure: Erasure::default() }
     }
 
     /// Plays it to its end.
@@ -76,11 +77,11 @@ impl Script {
         if rival::seen(world) != before {
             return Err("a rival commit moved somebody".to_owned());
         }
-        judge::erased(world)
+        Erasure::default().look(world)
     }
 
     /// Waits until all is well, and stays so.
-    fn settle(&self, world: &mut World) -> Result<(), String> {
+    fn settle(&mut self, world: &mut World) -> Result<(), String> {
         let end = world.clock.now_ms() + SETTLE_MS_MAX;
         let mut stays = 0;
         loop {
@@ -100,8 +101,9 @@ impl Script {
         }
     }
 
-    fn wait(&self, world: &mut World, ms: u64) -> Result<(), String> {
-        world.advance(world.clock.now_ms() + ms)
+    fn wait(&mut self, world: &mut World, ms: u64) -> Result<(), String> {
+        world.advance(world.clock.now_ms() + ms)?;
+        self.erasure.look(world)
     }
 
     fn act(&mut self, world: &mut World) -> Result<(), String> {
@@ -161,7 +163,7 @@ impl Script {
         self.said += 1;
         let filler = usize::try_from(self.dice.below(300)).unwrap_or(0);
         // Found again by its words, should any of it stay on a disk.
-        let text = format!("said-{}-by-n{node}-in-{circle}.{}", self.said, " ".repeat(filler));
+        let text = format!("{WORDS_BEGIN}{}-by-n{node}-in-{circle}.{}", self.said, " ".repeat(filler));
         let expires = self.dice.chance(300).then(|| Duration::from_secs(self.dice.between(5, 3_600)));
         let ask = Ask::Send { circle, text: text.clone(), expires };
         world.ask(node, ask, Command::Send { group, text: Zeroizing::new(text), expires });

@@ -65,6 +65,8 @@ struct Node {
     /// Whether that is in the inbox already.
     due: bool,
     starts: Start,
+    /// When it last came up.
+    up_ms: u64,
     doom: Option<Doom>,
     /// What is wrong with the reads of its next steps.
     trouble: Option<Trouble>,
@@ -126,6 +128,13 @@ impl World {
     #[must_use]
     pub fn disk(&self, node: usize) -> Option<&Disk> {
         self.nodes.get(node).map(|node| &node.disk)
+    }
+
+    /// Since which true time a node has been up and seen nothing but the passing of time, if it is up.
+    #[must_use]
+    pub fn steady_since(&self, node: usize) -> Option<u64> {
+        let up_ms = self.nodes.get(node).filter(|node| node.client.is_some())?.up_ms;
+        Some(up_ms.max(self.clock.steady_since(node)))
     }
 
     /// Whether every node is up.
@@ -278,6 +287,7 @@ impl World {
         let node = self.node(ix);
         node.deadline = client.deadline();
         node.wake = Some(now);
+        node.up_ms = now;
         node.client = Some(client);
         Ok(())
     }
