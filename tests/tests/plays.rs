@@ -37,6 +37,8 @@ mod rivals;
 mod states;
 #[path = "plays/system_clock.rs"]
 mod system_clock;
+#[path = "plays/ticks.rs"]
+mod ticks;
 #[path = "plays/vectors.rs"]
 mod vectors;
 #[path = "shared/wrong_clock.rs"]

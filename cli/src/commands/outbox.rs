@@ -12,7 +12,10 @@ pub(super) fn run(context: &Context, args: OutboxArgs) -> Result<()> {
     match args.verb {
         Some(OutboxVerb::Drop { id }) => {
             let done: Done = context.remote()?.call(&Request::OutboxDrop { id })?;
-            context.out.done(&done, "Dropped; nobody will get that message.")
+            context.out.done(
+                &done,
+                "Taken back: it goes to nobody from here. Should somebody have it already, `kinfold follow` says so.",
+            )
         }
         Some(OutboxVerb::Send { id }) => {
             let done: Done = context.remote()?.call(&Request::OutboxSend { id })?;

@@ -233,7 +233,8 @@ impl Group {
             self.welcomes.remove(&member);
             cx.tx.delete(Key::new(Table::Welcome, self.net, &[member.as_bytes()]));
         }
-        self.unseal_unheld(cx, step.verdict.loses_someone())?;
+        self.vain_claims.clear();
+        self.unseal_unheld(cx, step.verdict.loses_someone(), step.at)?;
         self.refresh_topics(cx);
         self.weigh_all(cx)?;
         self.seal_intents(cx)?;

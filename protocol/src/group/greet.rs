@@ -151,6 +151,7 @@ impl Group {
     pub(crate) fn give_up_on(&mut self, cx: &mut Cx<'_>, id: LinkId) -> Result<(), Error> {
         if let Some(link) = self.links.get_mut(&id) {
             link.catches_up = None;
+            self.vain_claims.extend(link.member);
         }
         self.follow(cx);
         self.seal_intents(cx)

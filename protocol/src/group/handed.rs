@@ -67,8 +67,12 @@ impl Group {
             let Some(seat) = epoch.roster.seat(&content.author.member()) else { continue };
             let (order, name) = (Order::said(epoch.number, seat.leaf, 0), seat.credential.name.clone());
             if let Some(envelope) = self.log.read(cx, self.net, &envelope)?.filter(|held| self.log.waits(&held.id())) {
+                let author = content.author.member();
                 self.take_content(cx, &envelope, order, (signed, content), name)?;
                 taken = true;
+                if let Some(author) = self.link_to(&author) {
+                    self.have_soon(cx, author, envelope.id());
+                }
             }
         }
         // Not everything fits into one answer.

@@ -110,6 +110,23 @@ impl Drop for LineRow {
     }
 }
 
+/// Up to where lines were read, in the order of arrival.
+#[derive(Default, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+struct ReadMark {
+    #[n(0)]
+    upto: u64,
+    /// What was below it and could not be seen: from far ahead, or hidden by a wrong clock.
+    #[n(1)]
+    unseen: BTreeSet<u64>,
+}
+
+impl ReadMark {
+    fn has(&self, arrival: u64) -> bool {
+        arrival <= self.upto && !self.unseen.contains(&arrival)
+    }
+}
+
 /// The history of one group, as an index over its rows.
 #[derive(Default)]
 pub(crate) struct History {
@@ -117,7 +134,7 @@ pub(crate) struct History {
     places: BTreeMap<MsgId, Place>,
     expiries: BTreeSet<(Time, MsgId)>,
     arrivals: u64,
-    read: u64,
+    read: ReadMark,
     /// Up to which place lines have been shown: those beyond were written far ahead of the clock (PROTOCOL D3).
     horizon: Option<Time>,
 }
@@ -134,7 +151,7 @@ impl History {
     /// Takes the read mark met while opening.
     pub(crate) fn restore_read(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.read = journal::parse(bytes)?;
-        self.arrivals = self.arrivals.max(self.read);
+        self.arrivals = self.arrivals.max(self.read.upto);
         Ok(())
     }
 
@@ -190,7 +207,7 @@ impl History {
     /// Whether a line is below the read mark.
     pub(crate) fn is_read(&self, id: &MsgId) -> bool {
         let facts = self.places.get(id).and_then(|place| self.lines.get(place));
-        facts.is_some_and(|facts| facts.arrival <= self.read)
+        facts.is_some_and(|facts| self.read.has(facts.arrival))
     }
 
     /// Takes a line over from an earlier time in the group; in the order of arrival, so that the read mark still holds.
@@ -286,15 +303,19 @@ impl History {
     /// What others said that is not yet marked as read; that somebody came or went is no message.
     pub(crate) fn unread(&self, now: Time) -> usize {
         let said = |facts: &Facts| !facts.own && facts.expires.is_some();
-        let unread =
-            |(place, facts): &(&Place, &Facts)| said(facts) && facts.arrival > self.read && visible(place, facts, now);
+        let unread = |(place, facts): &(&Place, &Facts)| {
+            said(facts) && !self.read.has(facts.arrival) && visible(place, facts, now)
+        };
         self.lines.iter().filter(unread).count()
     }
 
-    /// Marks everything here as read.
+    /// Marks everything that can be seen as read.
     pub(crate) fn mark_read(&mut self, cx: &mut Cx<'_>, net: NetId) {
-        if self.read != self.arrivals {
-            self.read = self.arrivals;
+        let hidden = self.lines.iter().filter(|(place, facts)| !visible(place, facts, cx.now.stamp));
+        let unseen = hidden.map(|(_, facts)| facts.arrival).filter(|arrival| !self.read.has(*arrival)).collect();
+        let mark = ReadMark { upto: self.arrivals, unseen };
+        if mark != self.read {
+            self.read = mark;
             cx.tx.write(read_key(net), &self.read, None);
         }
     }

@@ -177,7 +177,9 @@ impl Group {
             self.open_session(cx, id)?;
         }
         // Who opened the link learns from the comparison what the other holds; its author learns from the answer.
-        for (_, envelope) in self.outbox.iter().filter(|(_, entry)| !entry.held).filter_map(|(_, entry)| entry.sealed) {
+        for (_, envelope) in
+            self.outbox.iter().filter(|(_, entry)| !entry.is_held()).filter_map(|(_, entry)| entry.sealed())
+        {
             self.spread.begin(envelope, cx.now.wall);
         }
         if let Some(member) = member.filter(|member| !told.contains(member)) {

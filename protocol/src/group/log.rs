@@ -170,6 +170,11 @@ impl Log {
         self.items.get(id).is_some_and(|item| item.held)
     }
 
+    /// Whether its bytes are here, and were opened.
+    pub(crate) fn has_read(&self, id: &EnvelopeId) -> bool {
+        self.items.get(id).is_some_and(|item| item.held && item.order != Order::UNKNOWN)
+    }
+
     /// Whether something said was met before, in whatever envelope (PROTOCOL D3).
     pub(crate) fn has_message(&self, id: &MsgId, now: Time) -> bool {
         self.messages.get(id).is_some_and(|until| *until > now)
@@ -229,9 +234,10 @@ impl Log {
     pub(crate) fn withdraw(&mut self, cx: &mut Cx<'_>, net: NetId, id: &EnvelopeId) {
         let Some(item) = self.items.get(id) else { return };
         let gone = Item { hour: item.hour, end: item.end, held: false, order: item.order, msg: None };
+        let said = item.msg.and_then(|msg| Some((msg, *self.messages.get(&msg)?)));
         cx.tx.delete(envelope_key(net, id));
         self.settle(id);
-        self.write_seen(cx, net, *id, gone, None);
+        self.write_seen(cx, net, *id, gone, said);
     }
 
     fn write_seen(&mut self, cx: &mut Cx<'_>, net: NetId, id: EnvelopeId, item: Item, msg: Option<(MsgId, Time)>) {

@@ -105,6 +105,8 @@ pub(crate) struct Group {
     gaps: BTreeMap<Sender, Gap>,
     /// Whether what waited when the group was read from its rows must be looked at again.
     look_again: bool,
+    /// Who has claimed a later head than ours and did not lead us there, since our head last moved.
+    vain_claims: BTreeSet<MemberId>,
     /// Whether generations must be burnt before the next send (PROTOCOL G3).
     burn_due: bool,
 }
@@ -232,7 +234,9 @@ impl Group {
             self.history.adopt(cx, self.net, id, row, before.history.is_read(&id));
             if let Some(entry) = before.outbox.get(&id) {
                 // Signed by who this person was then, it can only be kept.
-                let kept = outbox::Entry { sealed: None, waiting: false, ..entry.clone() };
+                let mut kept = entry.clone();
+                kept.waiting = false;
+                kept.unseal();
                 self.outbox.set(cx, self.net, id, kept);
             }
         }
@@ -266,6 +270,7 @@ impl Group {
             topics: Vec::new(),
             gaps: BTreeMap::new(),
             look_again: false,
+            vain_claims: BTreeSet::new(),
             burn_due: false,
         }
     }
@@ -289,6 +294,7 @@ impl Group {
             link.closes = Some(Time::ZERO);
         }
         self.spread = before.spread;
+        self.vain_claims = before.vain_claims;
         self.receipts.last = before.receipts.last;
         self.history.inherit(&before.history);
         self.listening = before.listening;

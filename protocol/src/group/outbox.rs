@@ -12,6 +12,9 @@ use crate::persist::{Key, Table};
 use crate::step::MessageState;
 use crate::time::Time;
 
+/// Envelopes of one message that are remembered: one for each removal while nobody could be reached.
+const SEALS_MAX: usize = 16;
+
 /// One own message.
 #[derive(Clone, Encode, Decode)]
 #[cbor(map)]
@@ -19,12 +22,15 @@ pub(crate) struct Entry {
     /// The head when it was accepted: whoever is there now and was not then gets it only by the author's word.
     #[n(0)]
     pub(crate) accepted_in: EpochId,
-    /// Where it was sealed, and as which envelope.
+    /// Where it was sealed, and as which envelopes, the latest last: any of them may have reached somebody.
     #[n(1)]
-    pub(crate) sealed: Option<(EpochId, EnvelopeId)>,
-    /// Whether another member is known to hold it.
+    seals: Vec<(EpochId, EnvelopeId)>,
+    /// Whether the latest still stands, and it need not be sealed anew.
+    #[n(8)]
+    stands: bool,
+    /// Which members are known to hold it in an envelope that they could open.
     #[n(2)]
-    pub(crate) held: bool,
+    pub(crate) held: Vec<MemberId>,
     /// Who has said that they opened it.
     #[n(3)]
     pub(crate) received: Vec<MemberId>,
@@ -37,15 +43,62 @@ pub(crate) struct Entry {
     /// When it will be gone.
     #[n(6)]
     pub(crate) expires: Time,
+    /// Whether its author took it back. The author hears of it if it turns out that somebody has it.
+    #[n(7)]
+    pub(crate) dropped: bool,
 }
 
 impl Entry {
+    /// One that was just accepted.
+    pub(crate) const fn new(accepted_in: EpochId, expires: Time) -> Self {
+        Self {
+            accepted_in,
+            seals: Vec::new(),
+            stands: false,
+            held: Vec::new(),
+            received: Vec::new(),
+            audience: 0,
+            waiting: false,
+            expires,
+            dropped: false,
+        }
+    }
+
+    /// Where it is sealed, and as which envelope.
+    pub(crate) fn sealed(&self) -> Option<(EpochId, EnvelopeId)> {
+        self.seals.last().copied().filter(|_| self.stands)
+    }
+
+    /// It was sealed.
+    pub(crate) fn seal(&mut self, epoch: EpochId, envelope: EnvelopeId) {
+        let surplus = self.seals.len().saturating_sub(SEALS_MAX - 1);
+        self.seals.drain(..surplus);
+        self.seals.push((epoch, envelope));
+        self.stands = true;
+    }
+
+    /// It must not leave in any envelope so far.
+    pub(crate) const fn unseal(&mut self) {
+        self.stands = false;
+    }
+
+    /// The epochs that it was ever sealed in, or that of one envelope.
+    pub(crate) fn epochs(&self, envelope: Option<EnvelopeId>) -> impl Iterator<Item = EpochId> + '_ {
+        let of = move |(_, sealed): &&(EpochId, EnvelopeId)| envelope.is_none_or(|envelope| envelope == *sealed);
+        self.seals.iter().filter(of).map(|(epoch, _)| *epoch)
+    }
+
+    /// Whether another member has it.
+    pub(crate) const fn is_held(&self) -> bool {
+        !self.held.is_empty() || !self.received.is_empty()
+    }
+
     /// What the author is told. Facts only (P7).
     pub(crate) fn state(&self) -> MessageState {
         if !self.received.is_empty() {
             let of = usize::try_from(self.audience).unwrap_or(usize::MAX);
             MessageState::Received { by: self.received.len(), of }
-        } else if self.held {
+        } else if self.is_held() {
             MessageState::Held
         } else if self.waiting {
             MessageState::Waiting
@@ -71,9 +124,7 @@ impl Outbox {
     }
 
     fn index(&mut self, id: MsgId, entry: Entry) {
-        if let Some((_, envelope)) = entry.sealed {
-            self.envelopes.insert(envelope, id);
-        }
+        self.envelopes.extend(entry.seals.iter().map(|(_, envelope)| (*envelope, id)));
         self.entries.insert(id, entry);
     }
 
@@ -86,8 +137,8 @@ impl Outbox {
     /// Takes an entry away.
     pub(crate) fn remove(&mut self, cx: &mut Cx<'_>, net: NetId, id: &MsgId) -> Option<Entry> {
         let entry = self.entries.remove(id)?;
-        if let Some((_, envelope)) = entry.sealed {
-            self.envelopes.remove(&envelope);
+        for (_, envelope) in &entry.seals {
+            self.envelopes.remove(envelope);
         }
         cx.tx.delete(outbox_key(net, id));
         Some(entry)
@@ -111,15 +162,6 @@ impl Outbox {
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
-    }
-
-    /// Withdraws an entry's envelope: it must be sealed anew before anything leaves.
-    pub(crate) fn unseal(&mut self, cx: &mut Cx<'_>, net: NetId, id: &MsgId) -> Option<EnvelopeId> {
-        let mut entry = self.entries.get(id)?.clone();
-        let (_, envelope) = entry.sealed.take()?;
-        self.envelopes.remove(&envelope);
-        self.set(cx, net, *id, entry);
-        Some(envelope)
     }
 }
 

@@ -119,7 +119,6 @@ impl Group {
     ) -> Result<Outcome, Error> {
         let Some(spot) = spot else { return self.open(cx, id, envelope, origin) };
         if let Some(outcome) = self.wait_for_gap(cx, spot, envelope, origin) {
-            self.owe_have(cx, id, &spot.sender);
             return Ok(outcome);
         }
         let outcome = self.open(cx, id, envelope, origin)?;
@@ -239,7 +238,8 @@ impl Group {
             Seal::Commit(parent) => self.open_commit(cx, envelope, &parent, from),
             Seal::Content(epoch) => {
                 let outcome = self.open_content(cx, envelope, &epoch, from)?;
-                if matches!(outcome, Outcome::Applied(_) | Outcome::Parked(_))
+                // What only waits here is not yet held for its author: it may never open.
+                if matches!(outcome, Outcome::Applied(_) | Outcome::Parked(Why::Ahead))
                     && let Ok(numbered) = self.numbered(&epoch, envelope)
                 {
                     self.owe_have(cx, id, &(epoch, numbered.leaf));

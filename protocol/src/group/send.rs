@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 use super::Group;
 use super::cx::Cx;
 use super::history::{LineRow, RowKind, to_line};
+use super::link::Link;
 use super::outbox::Entry;
 use crate::error::Error;
 use crate::id::{EnvelopeId, EpochId, MemberId, MsgId};
@@ -65,15 +66,7 @@ impl Group {
         };
         let line = to_line(id, &row, MessageState::Kept);
         self.history.insert(cx, self.net, id, row);
-        let entry = Entry {
-            accepted_in: self.facts.head,
-            sealed: None,
-            held: false,
-            received: Vec::new(),
-            audience: 0,
-            waiting: false,
-            expires: content.deadline,
-        };
+        let entry = Entry::new(self.facts.head, content.deadline);
         self.outbox.set(cx, self.net, id, entry);
         if self.may_seal() {
             self.seal_message(cx, id)?;
@@ -98,10 +91,11 @@ impl Group {
     }
 
     /// Whether somebody is there to seal for, and nobody who is there seems to know of a later head: under one that was
-    /// left long ago, nobody could open it any more.
+    /// left long ago, nobody could open it any more. Who has claimed one in vain is not waited for again.
     fn may_seal(&self) -> bool {
         let mut full = self.links.values().filter(|link| link.full).peekable();
-        full.peek().is_some() && full.all(|link| link.catches_up.is_none())
+        let vain = |link: &Link| link.member.is_some_and(|member| self.vain_claims.contains(&member));
+        full.peek().is_some() && full.all(|link| link.catches_up.is_none() || vain(link))
     }
 
     /// Seals every message that was never sealed, unless its author must be asked first.
@@ -112,7 +106,8 @@ impl Group {
         let mut intents: Vec<(MsgId, Time)> = self
             .outbox
             .iter()
-            .filter(|(_, entry)| entry.sealed.is_none() && !entry.waiting && entry.expires > cx.now.sweep)
+            .filter(|(_, entry)| entry.sealed().is_none() && !entry.is_held() && !entry.waiting && !entry.dropped)
+            .filter(|(_, entry)| entry.expires > cx.now.sweep)
             .filter(|(id, _)| self.is_mine(id))
             .map(|(id, entry)| (*id, entry.expires))
             .collect();
@@ -159,38 +154,55 @@ impl Group {
         self.seal_intents(cx)
     }
 
-    /// Drops a message that nobody else is known to hold.
+    /// Drops a message that nobody else is known to hold. If somebody has it all the same, its author will hear so.
     pub(crate) fn drop_message(&mut self, cx: &mut Cx<'_>, id: MsgId) -> Result<(), Error> {
-        let entry = self.outbox.get(&id).filter(|entry| !entry.held && entry.received.is_empty());
-        entry.ok_or(Error::UnknownMessage)?;
-        if let Some((_, envelope)) = self.outbox.remove(cx, self.net, &id).and_then(|entry| entry.sealed) {
+        let entry = self.outbox.get(&id).filter(|entry| !entry.is_held() && !entry.dropped);
+        let mut entry = entry.ok_or(Error::UnknownMessage)?.clone();
+        if let Some((_, envelope)) = entry.sealed() {
             self.log.withdraw(cx, self.net, &envelope);
             self.spread.stop(&envelope);
         }
+        entry.unseal();
+        (entry.dropped, entry.waiting) = (true, false);
+        self.outbox.set(cx, self.net, id, entry);
         self.history.drop_line(cx, self.net, &id);
         cx.tx.urgent();
         cx.tell(Event::Gone { group: self.id, ids: vec![id] });
         Ok(())
     }
 
-    /// The head has moved: what was sealed before and reached nobody is sealed anew, under the same id, when somebody is
-    /// out, or when nobody is new; and when it is so old that the others have dropped what opens it. Otherwise the
-    /// sealed bytes go out as they are, and a newcomer does not get them (PROTOCOL D1).
-    pub(crate) fn unseal_unheld(&mut self, cx: &mut Cx<'_>, someone_left: bool) -> Result<(), Error> {
-        let head = self.roster()?;
+    /// The head has moved by a commit of some moment. What was sealed before and is held by nobody who is still here is
+    /// sealed anew, under the same id, when somebody is out, or when nobody is new; and when it or the commit is so old
+    /// that the others have dropped what opens it. Otherwise the sealed bytes go out as they are, and a newcomer does
+    /// not get them (PROTOCOL D1).
+    pub(crate) fn unseal_unheld(&mut self, cx: &mut Cx<'_>, someone_left: bool, at: Time) -> Result<(), Error> {
+        let head = self.roster()?.clone();
+        let long_ago = |hour: u32| hour.saturating_add(RESEALED_AFTER) <= cx.now.stamp.hour();
         let stale = |entry: &Entry| {
-            let (epoch, envelope) = entry.sealed.filter(|(epoch, _)| *epoch != self.facts.head)?;
+            let Some((epoch, envelope)) = entry.sealed().filter(|(epoch, _)| *epoch != self.facts.head) else {
+                return false;
+            };
             let same = self.epochs.get(&epoch).is_some_and(|then| head.without(&then.roster).next().is_none());
-            let old =
-                self.log.hour(&envelope).is_none_or(|hour| hour.saturating_add(RESEALED_AFTER) <= cx.now.stamp.hour());
-            Some(someone_left || same || old)
+            let old = long_ago(at.hour()) || self.log.hour(&envelope).is_none_or(long_ago);
+            someone_left || same || old
         };
-        let stale = |entry: &Entry| !entry.held && stale(entry) == Some(true);
-        let stale: Vec<MsgId> = self.outbox.iter().filter(|(_, entry)| stale(entry)).map(|(id, _)| *id).collect();
-        for id in stale {
-            if let Some(envelope) = self.outbox.unseal(cx, self.net, &id) {
+        let here = |entry: &Entry| entry.held.iter().chain(&entry.received).any(|member| head.has(member));
+        let moved = |entry: &Entry| !here(entry) && (stale(entry) || entry.is_held());
+        let moved: Vec<MsgId> = self.outbox.iter().filter(|(_, entry)| moved(entry)).map(|(id, _)| *id).collect();
+        for id in moved {
+            let Some(mut entry) = self.outbox.get(&id).cloned() else { continue };
+            if let Some((_, envelope)) = entry.sealed() {
                 self.log.withdraw(cx, self.net, &envelope);
                 self.spread.stop(&envelope);
+            }
+            let before = entry.state();
+            entry.unseal();
+            entry.held.clear();
+            entry.received.clear();
+            let state = entry.state();
+            self.outbox.set(cx, self.net, id, entry);
+            if state != before {
+                cx.tell(Event::State { group: self.id, id, state });
             }
         }
         Ok(())
@@ -206,7 +218,7 @@ impl Group {
         let signed = row.signed.clone().ok_or(Error::Broken)?;
         let mut entry = self.outbox.get(&id).ok_or(Error::Broken)?.clone();
         let envelope = self.seal_content(cx, &signed, entry.expires)?;
-        entry.sealed = Some((self.facts.head, envelope));
+        entry.seal(self.facts.head, envelope);
         entry.audience = u32::try_from(self.roster()?.len().saturating_sub(1)).unwrap_or(u32::MAX);
         self.outbox.set(cx, self.net, id, entry);
         self.history.set_envelope(cx, self.net, id, envelope)
@@ -256,29 +268,40 @@ impl Group {
         Ok(BURN)
     }
 
-    /// Another member holds an own message.
-    pub(crate) fn mark_held(&mut self, cx: &mut Cx<'_>, envelope: &EnvelopeId) {
+    /// A member holds an own message in this envelope: a fact if it was one of those it was sealed for.
+    pub(crate) fn mark_held(&mut self, cx: &mut Cx<'_>, envelope: &EnvelopeId, by: MemberId) {
         let Some(id) = self.outbox.by_envelope(envelope) else { return };
-        let Some(mut entry) = self.outbox.get(&id).filter(|entry| !entry.held).cloned() else { return };
-        entry.held = true;
-        let state = entry.state();
-        self.outbox.set(cx, self.net, id, entry);
-        cx.tell(Event::State { group: self.id, id, state });
+        let Some(entry) = self.outbox.get(&id) else { return };
+        if !entry.held.contains(&by) && self.could_open(entry, Some(*envelope), &by) {
+            self.note_fact(cx, id, |entry| entry.held.push(by));
+        }
     }
 
     /// A member says which messages it has opened.
     pub(crate) fn mark_received(&mut self, cx: &mut Cx<'_>, by: MemberId, ids: &[MsgId]) {
         for id in ids {
-            let new = |entry: &&Entry| {
-                let roster = entry.sealed.and_then(|(epoch, _)| self.epochs.get(&epoch)).map(|epoch| &epoch.roster);
-                !entry.received.contains(&by) && roster.is_some_and(|roster| roster.has(&by))
-            };
-            let Some(mut entry) = self.outbox.get(id).filter(new).cloned() else { continue };
-            entry.held = true;
-            entry.received.push(by);
-            let state = entry.state();
-            self.outbox.set(cx, self.net, *id, entry);
-            cx.tell(Event::State { group: self.id, id: *id, state });
+            let Some(entry) = self.outbox.get(id) else { continue };
+            if !entry.received.contains(&by) && self.could_open(entry, None, &by) {
+                self.note_fact(cx, *id, |entry| entry.received.push(by));
+            }
+        }
+    }
+
+    /// Whether a message, or one envelope of it, was sealed for a member.
+    fn could_open(&self, entry: &Entry, envelope: Option<EnvelopeId>, member: &MemberId) -> bool {
+        let mut epochs = entry.epochs(envelope).filter_map(|epoch| self.epochs.get(&epoch));
+        epochs.any(|epoch| epoch.roster.has(member))
+    }
+
+    fn note_fact(&mut self, cx: &mut Cx<'_>, id: MsgId, fact: impl FnOnce(&mut Entry)) {
+        let Some(mut entry) = self.outbox.get(&id).cloned() else { return };
+        let before = entry.state();
+        fact(&mut entry);
+        entry.waiting = false;
+        let state = entry.state();
+        self.outbox.set(cx, self.net, id, entry);
+        if state != before {
+            cx.tell(Event::State { group: self.id, id, state });
         }
     }
 

@@ -123,7 +123,6 @@ impl Group {
                 link.comparing = false;
                 link.blind.clear();
                 link.wants.extend(difference.wants);
-                self.note_held(cx, id, &difference.common)?;
                 self.enqueue(cx, id, difference.lacks)?;
                 self.ask(cx, id);
                 self.say_blind(cx, id);
@@ -222,7 +221,7 @@ impl Group {
         let outcome = self.ingest(cx, Batch { envelopes, from: Some(id), flow })?;
         // What came from the peer is held by the peer; what is durable here by the end of the step is held here.
         self.note_held(cx, id, &ids)?;
-        let held = ids.into_iter().filter(|id| self.log.holds(id)).collect();
+        let held = ids.into_iter().filter(|id| self.log.has_read(id)).collect();
         self.say(cx, id, &Message::Got(held));
         self.ask(cx, id);
         if self.facts.head != before {
@@ -248,8 +247,8 @@ impl Group {
         let member = link.member;
         for envelope in ids {
             self.spread.held(envelope, id);
-            if member.is_some_and(|member| member != self.me.member()) {
-                self.mark_held(cx, envelope);
+            if let Some(member) = member.filter(|member| *member != self.me.member()) {
+                self.mark_held(cx, envelope, member);
             }
         }
         Ok(())

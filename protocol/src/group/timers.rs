@@ -75,7 +75,7 @@ impl Group {
                 self.log.withdraw(cx, self.net, envelope);
                 self.spread.stop(envelope);
             }
-            let unheld = self.outbox.remove(cx, self.net, id).is_some_and(|entry| !entry.held);
+            let unheld = self.outbox.remove(cx, self.net, id).is_some_and(|entry| !entry.is_held() && !entry.dropped);
             if unheld {
                 cx.tell(Event::State { group: self.id, id: *id, state: MessageState::Expired });
             }

@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 use super::Group;
 use super::cx::Cx;
 use super::history::{History, RowKind, to_line};
+use super::outbox::Entry;
 use crate::clock::Now;
 use crate::error::Error;
 use crate::id::MemberId;
@@ -42,7 +43,7 @@ impl Group {
         let mut lines = Vec::new();
         for place in shown {
             let Some(row) = History::row(cx, self.net, &place.id)? else { continue };
-            let state = self.outbox.get(&place.id).map_or(MessageState::Held, super::outbox::Entry::state);
+            let state = self.outbox.get(&place.id).map_or(MessageState::Held, Entry::state);
             lines.push(to_line(place.id, &row, state));
         }
         lines.reverse();
@@ -69,7 +70,8 @@ impl Group {
     /// Own messages that nobody else is known to hold.
     pub(crate) fn outbox(&self, cx: &Cx<'_>) -> Result<Vec<OutboxView>, Error> {
         let mut views = Vec::new();
-        for (id, entry) in self.outbox.iter().filter(|(_, entry)| !entry.held && entry.expires > cx.now.stamp) {
+        let unheld = |entry: &Entry| !entry.is_held() && !entry.dropped && entry.expires > cx.now.stamp;
+        for (id, entry) in self.outbox.iter().filter(|(_, entry)| unheld(entry)) {
             let Some(row) = History::row(cx, self.net, id)? else { continue };
             let RowKind::Text(text) = &row.kind else { continue };
             views.push(OutboxView {

@@ -31,7 +31,7 @@ pub(crate) struct Session {
 pub(crate) enum Step {
     /// Send this and wait.
     Next(Round),
-    /// The opener knows all: what the peer lacks, what we lack, and what both hold.
+    /// The opener knows all: what the peer lacks, and what we lack.
     Done(Difference),
 }
 
@@ -41,8 +41,6 @@ pub(crate) struct Difference {
     pub(crate) lacks: Vec<EnvelopeId>,
     /// Theirs that we lack, under the session's names.
     pub(crate) wants: Vec<SessionId>,
-    /// What both hold, or held.
-    pub(crate) common: Vec<EnvelopeId>,
 }
 
 impl Session {
@@ -119,9 +117,7 @@ impl Session {
         self.lacks.sort_unstable();
         self.wants.sort_unstable();
         let lacks = std::mem::take(&mut self.lacks);
-        let missing: std::collections::BTreeSet<_> = lacks.iter().collect();
-        let common = self.names.values().filter(|id| !missing.contains(id)).copied().collect();
-        Ok(Step::Done(Difference { lacks, wants: std::mem::take(&mut self.wants), common }))
+        Ok(Step::Done(Difference { lacks, wants: std::mem::take(&mut self.wants) }))
     }
 
     const fn round(&self, bytes: Vec<u8>) -> Round {
@@ -169,7 +165,6 @@ mod tests {
                 set.into_iter().map(envelope).filter(|(hour, _)| *hour >= since).map(|(_, id)| id).collect()
             };
             prop_assert_eq!(difference.lacks.into_iter().collect::<BTreeSet<_>>(), seen(&ours - &theirs));
-            prop_assert_eq!(difference.common.into_iter().collect::<BTreeSet<_>>(), seen(&ours & &theirs));
             let wanted: BTreeSet<_> = difference.wants.iter().map(|name| ben.envelope(name).unwrap()).collect();
             prop_assert_eq!(wanted, seen(&theirs - &ours));
         }

@@ -211,3 +211,22 @@ fn no_hour_keeps_an_id_for_ever() {
     assert_eq!(room.hear(ANA, bytes), Outcome::Refused(Refusal::WrongLane));
     assert_eq!(logged(room.disk(ANA)), before);
 }
+
+/// Ben's changed program greets again and again, and claims each time to stand on a head that nobody else knows.
+#[test]
+fn nobody_is_silenced_by_a_member_who_claims_a_later_head() {
+    for lies in [false, true] {
+        let mut room = Room::of(3);
+        let rows = room.disk(BEN).copy();
+        room.lose(BEN);
+        let number = if lies { u64::MAX } else { rows.group().head().unwrap().number };
+        let _first = Rogue::link_at(&mut room, &rows, ANA, number);
+        let (group, text) = (room.see(ANA, |group| group.id), Zeroizing::new("are you there?".to_owned()));
+        room.ask(ANA, Command::Send { group, text, expires: None });
+        for _ in 0..15 {
+            room.pass(4_000);
+            let _next = Rogue::link_at(&mut room, &rows, ANA, number);
+        }
+        assert_eq!(room.texts(CHI), ["are you there?"], "a minute later, {lies}");
+    }
+}

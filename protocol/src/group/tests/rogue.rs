@@ -24,6 +24,12 @@ pub(super) struct Rogue {
 impl Rogue {
     /// Links with a device and greets as the member whose rows these are.
     pub(super) fn link(room: &mut Room, rows: &Disk, victim: usize) -> Self {
+        let number = rows.group().head().unwrap().number;
+        Self::link_at(room, rows, victim, number)
+    }
+
+    /// The same, and claims to stand on a head with this number.
+    pub(super) fn link_at(room: &mut Room, rows: &Disk, victim: usize, number: u64) -> Self {
         let me = rows.group();
         let mut ours = vec![200; 32];
         room.rng.fill_bytes(&mut ours[1..]);
@@ -43,7 +49,7 @@ impl Rogue {
                 Heard::Sealed(_) => {
                     let binding = rogue.talk.binding("member", true).unwrap();
                     let proof = Proof { credential: me.me.credential.encode(), signature: me.me.sign_hash(&binding) };
-                    let head = Head { epoch: me.facts.head, number: me.head().unwrap().number, since: 0 };
+                    let head = Head { epoch: me.facts.head, number, since: 0 };
                     let greeting = Greeting {
                         clock: room.now,
                         member: Some(proof),
