@@ -182,6 +182,11 @@ impl Clock {
         (self.correction().abs_diff(before) > milliseconds(TOLD)).then_some(self.row.offset)
     }
 
+    /// A member is out: its clock does not count when the next one is heard.
+    pub(crate) fn forget(&mut self, net: NetId, member: MemberId) {
+        self.peers.remove(&(net, member));
+    }
+
     /// The median over the peers' clocks, and over the own one unless the own one contradicts what this device has
     /// lived through. Between two equally good ones the nearer to the own clock.
     fn median(&self, own_counts: bool) -> i64 {

@@ -230,6 +230,7 @@ impl Group {
         let gone = step.verdict.left.iter().chain(step.verdict.removed.iter().map(|(member, _)| member));
         for member in gone.copied().collect::<Vec<_>>() {
             self.reach.forget_member(cx, self.net, member);
+            cx.clock.forget(self.net, member);
             self.welcomes.remove(&member);
             cx.tx.delete(Key::new(Table::Welcome, self.net, &[member.as_bytes()]));
         }

@@ -90,8 +90,9 @@ impl Group {
             }
             self.settle_welcome(cx, member);
         }
-        self.weigh(cx, id)?;
+        // First of all: nothing is sealed while the peer knows of a later head.
         self.ask_after(cx, id);
+        self.weigh(cx, id)?;
         // Our own greeting may have left before the latest commit: whoever is behind need not know it.
         if head.number < self.head()?.number {
             self.on_after(cx, id, &head.epoch)?;

@@ -219,3 +219,28 @@ fn what_history_hides_the_outbox_hides_too() {
         stage.person(ANA).client.outbox(group, now).unwrap().iter().map(|view| view.text.to_string()).collect();
     assert_eq!(shown, Vec::<String>::new());
 }
+
+/// Three of Ana's guests are three hours fast, and outvote her; then they are taken out, and somebody comes whose clock
+/// is as right as hers.
+#[test]
+fn the_clocks_of_those_who_are_out_do_not_count() {
+    let fast = 3 * HOUR_MS;
+    let mut stage = Stage::empty(&[0, fast, fast, fast, 0]);
+    let group = stage.found(&[1, 2, 3]);
+    let sent = |stage: &mut Stage| {
+        let id = stage.say(ANA, "what time is it");
+        let line = stage.lines(ANA).into_iter().find(|line| line.id == id).unwrap();
+        line.sent.since(stage.truth())
+    };
+    assert!(sent(&mut stage) > Duration::from_secs(2 * 3_600));
+    for who in [1, 2, 3] {
+        let member = stage.member(who);
+        stage.ask(ANA, Command::Remove { group, member });
+    }
+    stage.pass(10_000);
+    stage.join(group, 4);
+    stage.pass(60_000);
+    assert_eq!(stage.view(ANA).connected, 1);
+    assert!(sent(&mut stage) < Duration::from_secs(600));
+    assert_eq!(stage.texts(4), ["what time is it"]);
+}

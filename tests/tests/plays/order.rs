@@ -139,6 +139,19 @@ fn what_was_said_alone_waits_for_its_author_when_somebody_joins() {
     assert!(!stage.person(ANA).disk.holds(b"for nobody"));
 }
 
+/// PROTOCOL D1: Ben learns that Chi has joined when he meets Ana again.
+#[test]
+fn what_was_said_alone_waits_although_its_author_does_not_know_yet_who_has_joined() {
+    let (mut stage, group) = Stage::group([0; 3], &[BEN]);
+    stage.offline(BEN);
+    let id = stage.say(BEN, "for Ana");
+    stage.join(group, CHI);
+    stage.offline(CHI);
+    stage.online(BEN);
+    assert_eq!(stage.state(BEN, id), Some(MessageState::Waiting));
+    assert!(stage.texts(ANA).is_empty());
+}
+
 /// Whether a person's disk holds an envelope.
 fn holds(stage: &mut Stage, who: usize, envelope: &[u8]) -> bool {
     stage.person(who).disk.rows().values().any(|row| row.bytes.as_slice() == envelope)
