@@ -1,0 +1,123 @@
+//! The store is unlocked, locked, or fails and is opened again.
+
+use std::collections::BTreeSet;
+
+use kinfold_protocol::id::NetId;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use zeroize::Zeroizing;
+
+use super::open::Open;
+use super::{Core, REOPEN_AFTER, SETTLE_PATIENCE, State, Unsettled};
+use crate::answer::json;
+use crate::control::lines::Notice;
+use crate::control::show::LOST_WORDS;
+use crate::control::{ApiError, NodeError, rows};
+use crate::execute::{ReplyTo, Round};
+use crate::net::FromNet;
+
+impl Core {
+    /// The store failed: memory is dropped and built again from what the disk holds (PROTOCOL G2).
+    pub(super) async fn recover(&mut self, round: Round, error: &NodeError, before: u64) {
+        tracing::warn!(code = "storage_failed", "the store is opened again");
+        let State::Open(open) = std::mem::replace(&mut self.state, State::Locked) else { return };
+        let passphrase = open.passphrase.clone();
+        drop(open);
+        self.nets.stop_all().await;
+        let until = Instant::now() + SETTLE_PATIENCE;
+        self.unsettled = Some(Unsettled { round, error: *error, before, survived: None, until });
+        self.reopen(passphrase).await;
+    }
+
+    /// Answers what was asked in the round whose commit failed: only the store knows whether that survived, so that
+    /// nobody is told to do again what is done.
+    pub(super) fn settle(&mut self) {
+        let Some(Unsettled { round, error, survived, .. }) = self.unsettled.take() else { return };
+        if let (State::Open(open), Some(true)) = (&self.state, survived) {
+            let events = round.survive(&open.client, &self.feed);
+            self.answer_joins(events);
+        } else {
+            let error = ApiError::from(error);
+            self.forget_waiting(&error);
+            round.fail(&error);
+        }
+    }
+
+    /// Faces that wait for what was begun in the round that was lost are told so; others go on waiting.
+    pub(super) fn forget_waiting(&mut self, error: &ApiError) {
+        let kept: BTreeSet<NetId> = match &self.state {
+            State::Open(open) => {
+                let groups = open.client.groups().into_iter().map(|view| view.net);
+                groups.chain(open.client.joins()).collect()
+            }
+            State::Failed { .. } | State::Locked => BTreeSet::new(),
+        };
+        for (_, (reply, ..)) in self.founders.extract_if(.., |net, _| !kept.contains(net)) {
+            drop(reply.send(Err(error.clone())));
+        }
+        for (reply, _) in self.joins.extract_if(.., |net, _| !kept.contains(net)).flat_map(|(_, waiting)| waiting) {
+            drop(reply.send(Err(error.clone())));
+        }
+    }
+
+    pub(super) async fn reopen(&mut self, passphrase: Zeroizing<String>) {
+        if let Err(error) = self.unlock(passphrase.clone()).await {
+            let again = Instant::now() + REOPEN_AFTER;
+            self.state = State::Failed { passphrase, error, again };
+        }
+    }
+
+    /// Opens the vault and starts the networks.
+    pub(super) async fn unlock(&mut self, passphrase: Zeroizing<String>) -> Result<(), NodeError> {
+        let (open, mut round) = tokio::task::block_in_place(|| Open::new(&self.open_store, passphrase))?;
+        let mut open = Box::new(open);
+        if let Some(unsettled) = &mut self.unsettled {
+            // What is written from now on is none of it.
+            unsettled.survived.get_or_insert(open.found > unsettled.before);
+        }
+        let report = open.store.report();
+        if !report.is_clean() {
+            tracing::warn!(
+                code = "store_report",
+                commits = report.commits_lost,
+                rows = report.rows_missing,
+                values = report.values_unreadable,
+                message = LOST_WORDS,
+            );
+            self.lost = report;
+        }
+        round.persist(open.store.as_mut(), &mut open.client)?;
+        round.publish(&mut self.nets, &open.client, &self.feed).await;
+        self.state = State::Open(open);
+        drop(self.feed.send(Notice::Unlocked {}));
+        self.settle();
+        Ok(())
+    }
+
+    pub(super) async fn lock_now(&mut self, reply: ReplyTo) {
+        self.nets.stop_all().await;
+        self.put_away();
+        drop(self.feed.send(Notice::Locked {}));
+        drop(reply.send(json(&rows::Done {})));
+    }
+
+    /// Ends everything, the networks first.
+    pub(super) async fn lock(&mut self, inbox: &mut mpsc::Receiver<FromNet>) {
+        let drain = async { while inbox.recv().await.is_some() {} };
+        tokio::select! {
+            () = self.nets.close_all() => {}
+            () = drain => {}
+        }
+        self.put_away();
+    }
+
+    /// Writes what is left, then takes the keys out of memory.
+    pub(super) fn put_away(&mut self) {
+        self.settle();
+        if let State::Open(open) = std::mem::replace(&mut self.state, State::Locked)
+            && tokio::task::block_in_place(|| open.close()).is_err()
+        {
+            tracing::warn!(code = "unclean_close", "the store was not closed cleanly");
+        }
+    }
+}
