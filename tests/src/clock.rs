@@ -94,13 +94,15 @@ impl Clock {
         self.marks.get(node).copied().unwrap_or_default()
     }
 
-    /// From when on a node may hold something for dead: the latest that its clock has ever shown, or any node's, once
+    /// From when on a node may hold something for dead: the latest that its clock has ever shown, or any node's would, once
     /// clocks have been so far apart that nodes correct their own by those of their peers (PROTOCOL D4). A clock
     /// that is wrong, corrected, and then set to another wrong time, misleads its node and its peers by that step
     /// until they hear of each other again.
     #[must_use]
     pub fn dead_before(&self, node: usize) -> Time {
-        let all = self.marks.iter().copied().max().unwrap_or_default();
+        // Also of those that have not looked at their clocks since everything slept.
+        let shown = self.skews_ms.iter().map(|skew| Time::from_ms(self.now_ms).shifted(*skew));
+        let all = shown.chain(self.marks.iter().copied()).max().unwrap_or_default();
         if self.apart { all + self.step } else { self.mark(node) }
     }
 
