@@ -238,6 +238,10 @@ impl Group {
             Seal::Commit(parent) => self.open_commit(cx, envelope, &parent, from),
             Seal::Content(epoch) => {
                 let outcome = self.open_content(cx, envelope, &epoch, from)?;
+                // What waited and is nobody's is not kept, nor passed on.
+                if outcome == Outcome::Refused(Refusal::BadSeal) && self.log.waits(&id) {
+                    self.log.forget(cx, self.net, &id);
+                }
                 // What only waits here is not yet held for its author: it may never open.
                 if matches!(outcome, Outcome::Applied(_) | Outcome::Parked(Why::Ahead))
                     && let Ok(numbered) = self.numbered(&epoch, envelope)
