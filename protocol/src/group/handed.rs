@@ -10,6 +10,7 @@ use super::log::Order;
 use crate::error::Error;
 use crate::id::{EnvelopeId, EpochId, LinkId};
 use crate::limits::PUSH_BYTES_MAX;
+use crate::step::Outcome;
 use crate::wire::content::Content;
 use crate::wire::message::{Handed, IDS_MAX, Message};
 
@@ -68,9 +69,11 @@ impl Group {
             let (order, name) = (Order::said(epoch.number, seat.leaf, 0), seat.credential.name.clone());
             if let Some(envelope) = self.log.read(cx, self.net, &envelope)?.filter(|held| self.log.waits(&held.id())) {
                 let author = content.author.member();
-                self.take_content(cx, &envelope, order, (signed, content), name)?;
+                let outcome = self.take_content(cx, &envelope, order, (signed, content), name)?;
                 taken = true;
-                if let Some(author) = self.link_to(&author) {
+                // Of what was past its time, or was dropped unseen before, nobody is told that it is here.
+                let held = matches!(outcome, Outcome::Applied(_) | Outcome::Parked(_));
+                if let Some(author) = self.link_to(&author).filter(|_| held) {
                     self.have_soon(cx, author, envelope.id());
                 }
             }

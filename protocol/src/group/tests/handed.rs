@@ -2,9 +2,10 @@
 
 use zeroize::Zeroizing;
 
-use crate::id::EpochId;
+use crate::id::{EnvelopeId, EpochId, LinkId};
 use crate::identity::Identity;
 use crate::step::{Command, Outcome, Transmit};
+use crate::wire::content::Content;
 use crate::wire::envelope::Envelope;
 use crate::wire::message::Handed;
 
@@ -70,4 +71,37 @@ fn only_what_was_asked_for_and_signed_by_a_member_is_taken() {
     }
     assert!(hand(&mut room, good.clone(), false).is_empty(), "not asked for");
     assert_eq!(hand(&mut room, good, true), ["hello"]);
+}
+
+/// PROTOCOL D5: what is past its time when it is handed over shows nothing, and its author is not told that it is here.
+#[test]
+fn what_is_handed_over_too_late_is_not_held() {
+    let (mut room, link, envelope) = waiting();
+    let ana = room.see(ANA, |group| group.me.key());
+    let content = words(&mut room, ana, "hello");
+    let late = Content { deadline: room.now.shifted(-1_000), pos: room.now.shifted(-10_000), ..content };
+    let signed = room.see(ANA, |group| group.me.sign(group.id, &late));
+    let epoch = room.see(BEN, |group| group.facts.head);
+    let haves = room.inside(BEN, |group, cx| {
+        group.links.get_mut(&link).unwrap().blind.extend([envelope]);
+        group.on_handed(cx, link, vec![Handed { envelope, epoch, signed }]).unwrap();
+        group.links[&link].haves.len()
+    });
+    assert!(room.texts(BEN).is_empty());
+    assert_eq!(haves.0, 0);
+}
+
+/// Ben holds an envelope of Ana's that he cannot open; and the link between them.
+fn waiting() -> (Room, LinkId, EnvelopeId) {
+    let mut room = Room::of(2);
+    let ana = room.see(ANA, |group| group.me.key());
+    let content = words(&mut room, ana, "hello");
+    let signed = room.see(ANA, |group| group.me.sign(group.id, &content));
+    let link = room.link(ANA, BEN);
+    room.deaf = Some(BEN);
+    room.inside(ANA, |group, cx| group.set_retention(cx, std::time::Duration::from_secs(86_400)).unwrap());
+    let held = seal(&mut room, ANA, &signed, None);
+    let envelope = Envelope::parse(held.clone()).unwrap().id();
+    assert!(matches!(room.hear(BEN, held), Outcome::Parked(_)));
+    (room, link, envelope)
 }
