@@ -187,7 +187,7 @@ impl Group {
             someone_left || same || old
         };
         let here = |entry: &Entry| entry.held.iter().chain(&entry.received).any(|member| head.has(member));
-        let moved = |entry: &Entry| !here(entry) && (stale(entry) || entry.is_held());
+        let moved = |entry: &Entry| !entry.dropped && !here(entry) && (stale(entry) || entry.is_held());
         let moved: Vec<MsgId> = self.outbox.iter().filter(|(_, entry)| moved(entry)).map(|(id, _)| *id).collect();
         for id in moved {
             let Some(mut entry) = self.outbox.get(&id).cloned() else { continue };
