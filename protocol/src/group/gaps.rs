@@ -48,6 +48,11 @@ pub(crate) struct Gap {
 }
 
 impl Gap {
+    /// What will be opened in time without anybody's help.
+    pub(crate) fn soon(&self) -> impl Iterator<Item = EnvelopeId> + '_ {
+        self.waiting.keys().map(|(_, id)| *id).filter(|_| self.until.is_some())
+    }
+
     /// The wall clock went back.
     pub(crate) fn clock_went_back(&mut self, now: Time) {
         self.until = self.until.map(|until| until.min(now + GAP_MAX));

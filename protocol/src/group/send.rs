@@ -277,6 +277,13 @@ impl Group {
         }
     }
 
+    /// A member hands back an own message whose sealing was lost here: it holds what it shows.
+    pub(crate) fn mark_handed_back(&mut self, cx: &mut Cx<'_>, id: MsgId, by: MemberId) {
+        if self.outbox.get(&id).is_some_and(|entry| !entry.held.contains(&by)) {
+            self.note_fact(cx, id, |entry| entry.held.push(by));
+        }
+    }
+
     /// A member says which messages it has opened.
     pub(crate) fn mark_received(&mut self, cx: &mut Cx<'_>, by: MemberId, ids: &[MsgId]) {
         for id in ids {
