@@ -41,12 +41,18 @@ impl Spot {
 /// The messages of one sender that wait.
 #[derive(Default)]
 pub(crate) struct Gap {
-    waiting: BTreeMap<u32, (EnvelopeId, u32)>,
+    /// By count and envelope, for anybody can seal one that claims a place: how many before it will never come.
+    waiting: BTreeMap<(u32, EnvelopeId), u32>,
     /// Until when; for ever if they are beyond the window of the ratchet.
     until: Option<Time>,
 }
 
 impl Gap {
+    /// What will be opened in time without anybody's help.
+    pub(crate) fn soon(&self) -> impl Iterator<Item = EnvelopeId> + '_ {
+        self.waiting.keys().map(|(_, id)| *id).filter(|_| self.until.is_some())
+    }
+
     /// The wall clock went back.
     pub(crate) fn clock_went_back(&mut self, now: Time) {
         self.until = self.until.map(|until| until.min(now + GAP_MAX));
@@ -76,8 +82,9 @@ impl Group {
         }
         let gap = self.gaps.entry(spot.sender).or_default();
         gap.until.get_or_insert(cx.now.wall + GAP_MAX);
-        let before = gap.waiting.range(..spot.count).next_back().map(|(count, _)| count.saturating_add(1));
-        gap.waiting.insert(spot.count, (envelope.id(), spot.burnt));
+        let place = (spot.count, EnvelopeId::from_bytes([0; 32]));
+        let before = gap.waiting.range(..place).next_back().map(|((count, _), _)| count.saturating_add(1));
+        gap.waiting.insert((spot.count, envelope.id()), spot.burnt);
         let from = before.unwrap_or(next).max(next);
         if from < spot.first() {
             let (epoch, leaf) = spot.sender;
@@ -98,15 +105,15 @@ impl Group {
         if !self.gaps.contains_key(&spot.sender) {
             self.ask_around(cx);
         }
-        self.gaps.entry(spot.sender).or_default().waiting.insert(spot.count, (id, spot.burnt));
+        self.gaps.entry(spot.sender).or_default().waiting.insert((spot.count, id), spot.burnt);
     }
 
     /// Something of a sender was opened: so is what follows it.
     pub(crate) fn close_gap(&mut self, cx: &mut Cx<'_>, sender: Sender) -> Result<(), Error> {
         while let Some(gap) = self.gaps.get(&sender) {
-            let Some((count, (_, burnt))) = gap.waiting.first_key_value() else { break };
-            let follows = count.saturating_sub(*burnt) <= self.epochs.next_count(&sender);
-            if !(follows || gap.until.is_none()) || !self.open_waiting(cx, sender, *count)? {
+            let Some((place, burnt)) = gap.waiting.first_key_value() else { break };
+            let follows = place.0.saturating_sub(*burnt) <= self.epochs.next_count(&sender);
+            if !(follows || gap.until.is_none()) || !self.open_waiting(cx, sender, *place)? {
                 return Ok(());
             }
         }
@@ -115,23 +122,21 @@ impl Group {
     }
 
     /// Opens one that waits. Whether it needs to wait no longer.
-    fn open_waiting(&mut self, cx: &mut Cx<'_>, sender: Sender, count: u32) -> Result<bool, Error> {
-        let waiting = self.gaps.get_mut(&sender).and_then(|gap| gap.waiting.remove(&count));
-        if let Some((id, _)) = waiting
-            && let Some(envelope) = self.log.read(cx, self.net, &id)?
-        {
-            let outcome = self.open(cx, id, &envelope, Origin::default())?;
-            return Ok(!matches!(outcome, Outcome::Parked(Why::Gap)));
+    fn open_waiting(&mut self, cx: &mut Cx<'_>, sender: Sender, place: (u32, EnvelopeId)) -> Result<bool, Error> {
+        if let Some(gap) = self.gaps.get_mut(&sender) {
+            gap.waiting.remove(&place);
         }
-        Ok(true)
+        let Some(envelope) = self.log.read(cx, self.net, &place.1)? else { return Ok(true) };
+        let outcome = self.open(cx, place.1, &envelope, Origin::default())?;
+        Ok(!matches!(outcome, Outcome::Parked(Why::Gap)))
     }
 
     /// Opens what waits for messages below a count, without them.
     fn skip_gap(&mut self, cx: &mut Cx<'_>, sender: Sender, to: u32) -> Result<(), Error> {
         let skips =
-            |(count, (_, burnt)): (&u32, &(EnvelopeId, u32))| (count.saturating_sub(*burnt) <= to).then_some(*count);
-        while let Some(count) = self.gaps.get(&sender).and_then(|gap| gap.waiting.first_key_value()).and_then(skips) {
-            if !self.open_waiting(cx, sender, count)? {
+            |(place, burnt): (&(u32, EnvelopeId), &u32)| (place.0.saturating_sub(*burnt) <= to).then_some(*place);
+        while let Some(place) = self.gaps.get(&sender).and_then(|gap| gap.waiting.first_key_value()).and_then(skips) {
+            if !self.open_waiting(cx, sender, place)? {
                 return Ok(());
             }
         }

@@ -43,6 +43,7 @@ impl Group {
                 let credential = self.me.credential.encode();
                 greeting.member = Some(Proof { credential, signature: self.me.sign_hash(&binding) });
                 greeting.head = Some(head);
+                link.greeted_from = Some(head.epoch);
                 greeting.newest = rank == newest;
             }
         }
@@ -81,8 +82,13 @@ impl Group {
         link.head = Some(head);
         link.catch_up |= !greeting.newest;
         link.proved = link.proved.max(Some(rank));
-        let address = link.address.clone();
+        let (address, greeted_from) = (link.address.clone(), link.greeted_from);
         if self.roster()?.has(&member) {
+            // Between the two greetings nobody could tell the peer of a move: it would wait for heads to agree.
+            if greeted_from != Some(self.facts.head) {
+                let own_head = self.own_head()?;
+                self.say(cx, id, &Message::Head(own_head));
+            }
             cx.heard_clock(self.net, member, greeting.clock);
             self.begin_no_later_than(cx, greeting.clock.min(cx.now.stamp));
             if let Some(address) = address {

@@ -19,6 +19,8 @@ pub(crate) struct Link {
     pub(crate) admission: Option<Admission>,
     /// The member at the other end, by its signature over the channel.
     pub(crate) member: Option<MemberId>,
+    /// Where we stood when we greeted.
+    pub(crate) greeted_from: Option<EpochId>,
     /// Where the peer stood when it last said so.
     pub(crate) head: Option<Head>,
     /// The newest generation that the peer has proved to hold.
@@ -71,6 +73,7 @@ impl Link {
             talk,
             admission: None,
             member: None,
+            greeted_from: None,
             head: None,
             proved: None,
             unread_proof: None,

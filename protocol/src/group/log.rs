@@ -240,6 +240,17 @@ impl Log {
         self.write_seen(cx, net, *id, gone, said);
     }
 
+    /// Forgets an envelope that turned out to be nobody's, as if it had never come.
+    pub(crate) fn forget(&mut self, cx: &mut Cx<'_>, net: NetId, id: &EnvelopeId) {
+        if let Some(item) = self.items.remove(id) {
+            self.orders.remove(&(item.order, *id));
+            self.ends.remove(&(item.end, *id));
+        }
+        self.settle(id);
+        cx.tx.delete(envelope_key(net, id));
+        cx.tx.delete(seen_key(net, id));
+    }
+
     fn write_seen(&mut self, cx: &mut Cx<'_>, net: NetId, id: EnvelopeId, item: Item, msg: Option<(MsgId, Time)>) {
         let msg_until = msg.map_or(Time::ZERO, |(_, until)| until);
         let row = SeenRow { hour: item.hour, end: item.end, order: item.order, msg: msg.map(|(id, _)| id), msg_until };

@@ -144,6 +144,15 @@ impl Outbox {
         Some(entry)
     }
 
+    /// Forgets what is past its time. What was taken back has no line any more whose end would end it.
+    pub(crate) fn sweep(&mut self, cx: &mut Cx<'_>, net: NetId) {
+        let past = |entry: &Entry| entry.dropped && entry.expires <= cx.now.sweep;
+        let gone: Vec<MsgId> = self.entries.iter().filter(|(_, entry)| past(entry)).map(|(id, _)| *id).collect();
+        for id in gone {
+            self.remove(cx, net, &id);
+        }
+    }
+
     /// One entry.
     pub(crate) fn get(&self, id: &MsgId) -> Option<&Entry> {
         self.entries.get(id)

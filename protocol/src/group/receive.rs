@@ -238,6 +238,10 @@ impl Group {
             Seal::Commit(parent) => self.open_commit(cx, envelope, &parent, from),
             Seal::Content(epoch) => {
                 let outcome = self.open_content(cx, envelope, &epoch, from)?;
+                // What waited and is nobody's is not kept, nor passed on.
+                if outcome == Outcome::Refused(Refusal::BadSeal) && self.log.waits(&id) {
+                    self.log.forget(cx, self.net, &id);
+                }
                 // What only waits here is not yet held for its author: it may never open.
                 if matches!(outcome, Outcome::Applied(_) | Outcome::Parked(Why::Ahead))
                     && let Ok(numbered) = self.numbered(&epoch, envelope)
@@ -328,7 +332,9 @@ impl Group {
         let seen = (id, content.deadline + TOMBSTONE_KEPT);
         let lasts = content.deadline <= content.pos + RETENTION_MAX && content.pos <= cx.now.stamp + RETENTION_MAX;
         let live = content.deadline > cx.now.sweep;
-        let known = self.history.has(&id) || self.log.has_message(&id, cx.now.sweep);
+        // What its author took back has no line, and comes back as none.
+        let own = self.outbox.get(&id).is_some();
+        let known = own || self.history.has(&id) || self.log.has_message(&id, cx.now.sweep);
         let dies = (live && lasts).then_some(content.deadline);
         self.log.keep_opened(cx, self.net, envelope, order, dies, Some(seen));
         if !lasts {
@@ -359,7 +365,9 @@ impl Group {
                     signed: Some(signed),
                     envelope: Some(envelope.id()),
                 };
-                self.receipt_soon(cx, id);
+                if !row.own {
+                    self.receipt_soon(cx, id);
+                }
                 self.show(cx, id, row);
                 let ahead = content.pos > cx.now.stamp + AHEAD_MAX;
                 Ok(if ahead { Outcome::Parked(Why::Ahead) } else { Outcome::Applied(Reply::Done) })

@@ -187,7 +187,7 @@ impl Group {
             someone_left || same || old
         };
         let here = |entry: &Entry| entry.held.iter().chain(&entry.received).any(|member| head.has(member));
-        let moved = |entry: &Entry| !here(entry) && (stale(entry) || entry.is_held());
+        let moved = |entry: &Entry| !entry.dropped && !here(entry) && (stale(entry) || entry.is_held());
         let moved: Vec<MsgId> = self.outbox.iter().filter(|(_, entry)| moved(entry)).map(|(id, _)| *id).collect();
         for id in moved {
             let Some(mut entry) = self.outbox.get(&id).cloned() else { continue };
@@ -273,6 +273,13 @@ impl Group {
         let Some(id) = self.outbox.by_envelope(envelope) else { return };
         let Some(entry) = self.outbox.get(&id) else { return };
         if !entry.held.contains(&by) && self.could_open(entry, Some(*envelope), &by) {
+            self.note_fact(cx, id, |entry| entry.held.push(by));
+        }
+    }
+
+    /// A member hands back an own message whose sealing was lost here: it holds what it shows.
+    pub(crate) fn mark_handed_back(&mut self, cx: &mut Cx<'_>, id: MsgId, by: MemberId) {
+        if self.outbox.get(&id).is_some_and(|entry| !entry.held.contains(&by)) {
             self.note_fact(cx, id, |entry| entry.held.push(by));
         }
     }

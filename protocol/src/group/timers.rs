@@ -84,6 +84,7 @@ impl Group {
             let ids = gone.into_iter().map(|(id, _)| id).collect();
             cx.tell(Event::Gone { group: self.id, ids });
         }
+        self.outbox.sweep(cx, self.net);
         self.log.sweep(cx, self.net);
         self.epochs.sweep(cx, self.net, self.id)?;
         self.commits.sweep(cx, self.net);

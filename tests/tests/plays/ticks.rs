@@ -202,3 +202,27 @@ fn who_takes_a_message_back_that_was_read_hears_of_it() {
     assert!(stage.texts(BEN).is_empty());
     assert!(dropped && told, "taken back, and Ana goes on reading it");
 }
+
+/// Ben took back what Chi, as it turned out, had read. Then Chi goes: Ben is not told that it is kept for the others.
+#[test]
+fn what_was_taken_back_is_not_kept_again_when_its_reader_goes() {
+    let (mut stage, group) = Stage::three();
+    stage.offline(ANA);
+    let id = stage.say(BEN, "a slip");
+    stage.lose(BEN);
+    assert_eq!((stage.texts(CHI).len(), stage.state(BEN, id)), (1, Some(MessageState::Kept)));
+    assert!(stage.give(BEN, Input::Command(Command::Drop { group, id })).is_ok());
+    stage.online(BEN);
+    stage.offline(CHI);
+    stage.online(ANA);
+    let told = |stage: &mut Stage| {
+        let of = |event: &Event| if let Event::State { id, state, .. } = event { Some((*id, *state)) } else { None };
+        stage.person(BEN).events.iter().filter_map(of).filter(|(of, _)| *of == id).map(|(_, state)| state).last()
+    };
+    let received = told(&mut stage);
+    assert!(matches!(received, Some(MessageState::Received { .. })), "{received:?}");
+    let chi = stage.member(CHI);
+    stage.ask(ANA, Command::Remove { group, member: chi });
+    stage.pass(60_000);
+    assert_eq!(told(&mut stage), received);
+}

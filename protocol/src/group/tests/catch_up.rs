@@ -1,12 +1,13 @@
 //! A link to a peer that has not seen the latest removal: what comes on it is control, and judged like everything else.
 
 use crate::error::Refusal;
+use crate::group::Group;
 use crate::group::sync::Bundle;
 use crate::id::LinkId;
-use crate::step::{Input, Outcome, Transmit};
+use crate::step::{Command, Input, Outcome, Transmit};
 
 use super::commits::{Bad, REFUSED, TAKEN, forge};
-use super::room::{ANA, CHI, DAN, EVE, Room};
+use super::room::{ANA, BEN, CHI, DAN, EVE, Room};
 use super::{content, control};
 
 /// Dan was away when Eve was taken out. He is linked to Chi again, and hears nothing of what she answers.
@@ -97,4 +98,26 @@ fn a_link_in_catch_up_is_full_only_when_the_heads_agree() {
     }
     assert!(full > 0 && room.see(CHI, |group| group.links.get(&link).unwrap().full));
     assert!(room.stands(CHI).head == room.stands(DAN).head);
+}
+
+/// PROTOCOL M2: Dan slept over a removal. Ana takes Ben out after she has greeted Dan, and before she knows who he is.
+#[test]
+fn a_link_is_full_although_the_head_moved_between_two_greetings() {
+    let mut room = Room::of(5);
+    room.lose(DAN);
+    room.lose(EVE);
+    room.remove(EVE);
+    let link = room.connect(DAN, ANA);
+    let greets =
+        |group: &Group| group.links.get(&link).is_some_and(|link| link.admission.is_some() && link.member.is_none());
+    while !room.see(ANA, greets) {
+        assert!(room.step());
+    }
+    let member = room.see(BEN, |group| group.me.member());
+    room.give(ANA, Input::Command(Command::Remove { group: room.group, member }));
+    room.pass(30_000);
+    assert!(room.stands(DAN).head == room.stands(ANA).head);
+    for who in [ANA, DAN] {
+        assert!(room.see(who, |group| group.links.get(&link).is_some_and(|link| link.full)), "{who}");
+    }
 }

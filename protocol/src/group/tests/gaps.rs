@@ -96,3 +96,28 @@ fn what_waits_when_the_power_goes_is_opened_afterwards() {
     room.pass(10);
     assert_eq!(room.texts(BEN), ["second"]);
 }
+
+/// PROTOCOL M4: anybody in the group can seal an envelope that says to be Ana's third; it does not take the place of
+/// hers, and does not wait for ever.
+#[test]
+fn what_waits_is_not_driven_out_by_what_claims_its_place() {
+    let mut room = Room::of(3);
+    let said = ["first", "second", "third"].map(|text| said(&mut room, text, 0));
+    let (net, link) = (room.net(BEN), room.link(BEN, CHI));
+    room.deaf = Some(CHI);
+    let hear = |room: &mut Room, bytes| room.give(BEN, Input::Gossip { net, link: Some(link), bytes });
+    let ana = room.see(ANA, |group| group.me.member());
+    let (forged, _) = room.inside(CHI, |group, cx| {
+        let leaf = group.roster().unwrap().seat(&ana).unwrap().leaf;
+        let key = group.head().unwrap().keys.as_ref().unwrap().content.clone();
+        let bytes = wire::encode(&Numbered { leaf, count: 2, burnt: 0, mls: vec![7; 200] });
+        let generation = group.newest().unwrap().clone();
+        group.seal_envelope(cx, &key, &generation, &bytes).unwrap().into_bytes()
+    });
+    let [_, _, third] = said;
+    assert_eq!(hear(&mut room, third), PARKED);
+    assert_eq!(hear(&mut room, forged), PARKED);
+    room.pass(2_100);
+    assert_eq!(room.texts(BEN), ["third"]);
+    assert!(room.see(BEN, |group| group.log.unknown().is_empty()), "what is nobody's is not kept");
+}

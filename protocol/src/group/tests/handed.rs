@@ -1,14 +1,20 @@
 //! What a member cannot open is handed to it by others: to whom it was meant for, as it was signed, and when asked.
 
+use std::collections::BTreeSet;
+
 use zeroize::Zeroizing;
 
-use crate::id::EpochId;
+use crate::group::history::History;
+use crate::group::outbox::Entry;
+use crate::id::{EnvelopeId, EpochId, LinkId};
 use crate::identity::Identity;
-use crate::step::{Command, Outcome, Transmit};
-use crate::wire::envelope::Envelope;
+use crate::step::{Command, Outcome, Reply, Transmit};
+use crate::wire::content::Content;
+use crate::wire::envelope::{Envelope, EnvelopeKey, LifetimeClass};
 use crate::wire::message::Handed;
 
 use super::content::{seal, words};
+use super::rogue::Outside;
 use super::room::{ANA, BEN, CHI, Room};
 
 /// PROTOCOL D2: Chi came in after it was said.
@@ -70,4 +76,113 @@ fn only_what_was_asked_for_and_signed_by_a_member_is_taken() {
     }
     assert!(hand(&mut room, good.clone(), false).is_empty(), "not asked for");
     assert_eq!(hand(&mut room, good, true), ["hello"]);
+}
+
+/// PROTOCOL D5: what is past its time when it is handed over shows nothing, and its author is not told that it is here.
+#[test]
+fn what_is_handed_over_too_late_is_not_held() {
+    let (mut room, link, envelope) = waiting();
+    let ana = room.see(ANA, |group| group.me.key());
+    let content = words(&mut room, ana, "hello");
+    let late = Content { deadline: room.now.shifted(-1_000), pos: room.now.shifted(-10_000), ..content };
+    let signed = room.see(ANA, |group| group.me.sign(group.id, &late));
+    let epoch = room.see(BEN, |group| group.facts.head);
+    let haves = room.inside(BEN, |group, cx| {
+        group.links.get_mut(&link).unwrap().blind.extend([envelope]);
+        group.on_handed(cx, link, vec![Handed { envelope, epoch, signed }]).unwrap();
+        group.links[&link].haves.len()
+    });
+    assert!(room.texts(BEN).is_empty());
+    assert_eq!(haves.0, 0);
+}
+
+/// Ben holds an envelope of Ana's that he cannot open; and the link between them.
+fn waiting() -> (Room, LinkId, EnvelopeId) {
+    let mut room = Room::of(2);
+    let ana = room.see(ANA, |group| group.me.key());
+    let content = words(&mut room, ana, "hello");
+    let signed = room.see(ANA, |group| group.me.sign(group.id, &content));
+    let link = room.link(ANA, BEN);
+    room.deaf = Some(BEN);
+    room.inside(ANA, |group, cx| group.set_retention(cx, std::time::Duration::from_secs(86_400)).unwrap());
+    let held = seal(&mut room, ANA, &signed, None);
+    let envelope = Envelope::parse(held.clone()).unwrap().id();
+    assert!(matches!(room.hear(BEN, held), Outcome::Parked(_)));
+    (room, link, envelope)
+}
+
+/// PROTOCOL D2: more waits than fits into one question, and nobody can show most of it.
+#[test]
+fn what_waits_is_asked_for_in_the_end_however_much_it_is() {
+    let mut room = Room::of(2);
+    let outside = Outside::of(&room.disk(ANA).copy(), room.now.hour(), LifetimeClass::Week);
+    for n in 0..1_500_u32 {
+        let bytes = outside.seal(&mut room, &EnvelopeKey::new(&[3; 32]), &n.to_be_bytes());
+        room.hear(BEN, bytes);
+    }
+    let link = room.link(ANA, BEN);
+    let mut asked = BTreeSet::new();
+    for _ in 0..40 {
+        asked.extend(
+            room.inside(BEN, |group, cx| {
+                group.links.get_mut(&link).unwrap().blind.clear();
+                group.say_blind(cx, link);
+                group.links[&link].blind.clone()
+            })
+            .0,
+        );
+    }
+    assert_eq!(asked.len(), 1_500);
+}
+
+/// PROTOCOL M4, D2: what waits for what was said before it is not asked for as if it could not be opened.
+#[test]
+fn what_waits_for_a_gap_is_not_asked_for() {
+    let mut room = Room::of(2);
+    let ana = room.see(ANA, |group| group.me.key());
+    let [_, second] = ["first", "second"].map(|text| {
+        let content = words(&mut room, ana, text);
+        let signed = room.see(ANA, |group| group.me.sign(group.id, &content));
+        seal(&mut room, ANA, &signed, None)
+    });
+    let link = room.link(ANA, BEN);
+    room.deaf = Some(ANA);
+    assert!(matches!(room.hear(BEN, second), Outcome::Parked(_)));
+    let asked = room.inside(BEN, |group, cx| {
+        group.say_blind(cx, link);
+        group.links[&link].blind.len()
+    });
+    assert_eq!(asked.0, 0);
+}
+
+/// PROTOCOL D1, D2: Ana's disk lost that her words were sealed. Ben, who hands them back, has them.
+#[test]
+fn an_author_who_is_handed_its_own_words_back_knows_that_they_are_held() {
+    let mut room = Room::of(2);
+    let (group, text) = (room.see(ANA, |group| group.id), Zeroizing::new("hello".to_owned()));
+    room.deaf = Some(ANA);
+    let from = room.published.len();
+    let Reply::Message { id, .. } = room.ask(ANA, Command::Send { group, text, expires: None }) else { panic!() };
+    assert_eq!(room.texts(BEN), ["hello"]);
+    let said = room.published[from].clone();
+    let envelope = Envelope::parse(said.clone()).unwrap().id();
+    room.inside(ANA, |group, cx| {
+        group.log.forget(cx, group.net, &envelope);
+        let entry = group.outbox.remove(cx, group.net, &id).unwrap();
+        group.outbox.set(cx, group.net, id, Entry::new(group.facts.head, entry.expires));
+    });
+    room.deaf = None;
+    room.hear(ANA, said);
+    let link = room.link(ANA, BEN);
+    let handed = room.inside(BEN, |group, cx| {
+        let signed = History::row(cx, group.net, &id).unwrap().unwrap().signed.clone().unwrap();
+        Handed { envelope, epoch: group.facts.head, signed }
+    });
+    room.inside(ANA, |group, cx| {
+        group.links.get_mut(&link).unwrap().blind.insert(envelope);
+        group.on_handed(cx, link, vec![handed.0]).unwrap();
+    });
+    assert_eq!(room.texts(ANA), ["hello"]);
+    assert!(room.see(ANA, |group| group.outbox.get(&id).unwrap().is_held()));
+    assert!(room.see(ANA, |group| group.receipts.ids.is_empty()));
 }

@@ -8,6 +8,7 @@ mod disk;
 mod gaps;
 mod handed;
 mod hostile;
+mod outbox;
 mod reach;
 mod rogue;
 mod room;
