@@ -15,6 +15,7 @@
 
 pub(crate) mod admit;
 pub(crate) mod advance;
+mod begin;
 mod commits;
 mod controls;
 pub(crate) mod cx;
@@ -24,6 +25,7 @@ mod greet;
 mod handed;
 mod history;
 mod invites;
+mod judging;
 mod link;
 mod links;
 mod load;
@@ -42,12 +44,13 @@ use std::time::Duration;
 
 use minicbor::{Decode, Encode};
 
+pub(crate) use self::begin::Arrival;
 use self::commits::Commits;
 use self::controls::Controls;
 pub(crate) use self::cx::Cx;
 use self::epochs::{Epoch, Epochs};
 use self::gaps::{Gap, Sender};
-use self::history::{History, LineRow, RowKind};
+use self::history::History;
 use self::invites::Invites;
 use self::link::Link;
 pub(crate) use self::load::{LoadedRow, Loader};
@@ -61,15 +64,12 @@ use crate::identity::{Identity, IdentityRow};
 use crate::limits::{GENERATION_KEPT, READER_KEPT};
 use crate::meet::GENERATIONS_MAX;
 use crate::meet::generation::{Generation, Rank};
-use crate::mls::{Signer, State};
 use crate::persist::{Key, Table};
 use crate::policy::extension::Extension;
 use crate::policy::roster::Roster;
 use crate::step::{Address, Event, Standing, Transmit};
 use crate::time::Time;
-use crate::wire::control::Policy;
-use crate::wire::envelope::Envelope;
-use crate::wire::message::{CommitWire, GenerationWire};
+use crate::wire::message::GenerationWire;
 
 /// How long the topics of a generation are listened to after the next one began, so that its last commit still runs.
 const TOPICS_KEPT: Duration = Duration::from_secs(600);
@@ -161,91 +161,6 @@ enum StandingRow {
 }
 
 impl Group {
-    /// A group with this device's person as its only member.
-    pub(crate) fn create(
-        cx: &mut Cx<'_>,
-        net: NetId,
-        name: &str,
-        display_name: &str,
-        retention: Duration,
-    ) -> Result<Self, Error> {
-        let me = Identity::new(display_name, cx.rng);
-        let id = GroupId::from_bytes(cx.random());
-        let policy = Policy { name: name.to_owned(), retention: retention.as_secs() };
-        let extension = Extension::new(me.member(), policy);
-        let signer = Signer::new(&me.device_secret());
-        let state = State::create(cx.mls, &signer, &me.credential.encode(), id.as_bytes(), &extension.encode())
-            .map_err(|_| Error::Broken)?;
-        let generation = first_generation(cx, &state)?;
-        Self::begin(cx, net, id, me, state, vec![generation], cx.now.stamp)
-    }
-
-    /// A group that this device stands at the beginning of: founded, or joined.
-    pub(crate) fn begin(
-        cx: &mut Cx<'_>,
-        net: NetId,
-        id: GroupId,
-        me: Identity,
-        state: State,
-        generations: Vec<Generation>,
-        at: Time,
-    ) -> Result<Self, Error> {
-        let newest = generations.iter().map(Generation::rank).max().ok_or(Error::Broken)?;
-        let mut epochs = Epochs::default();
-        let head = epochs.add(cx, net, state, None, newest)?;
-        let since = at.hour().saturating_sub(SINCE_SLACK);
-        let facts = Facts { head, joined: at, since, port: None, standing: StandingRow::Active };
-        let mut group = Self::empty(net, id, me, facts);
-        group.epochs = epochs;
-        for generation in generations {
-            group.add_generation(cx, generation);
-        }
-        cx.tx.write(Key::new(Table::Group, net, &[b"identity"]), &Own::of(&group), None);
-        group.write_facts(cx);
-        Ok(group)
-    }
-
-    /// What a newcomer begins with beside its state.
-    pub(crate) fn arrive(&mut self, cx: &mut Cx<'_>, arrival: Arrival) -> Result<(), Error> {
-        for (address, member) in arrival.reach {
-            if member != Some(self.me.member()) {
-                self.reach.learn(cx, self.net, address, member);
-            }
-        }
-        for CommitWire { parent, commit, child, envelope } in arrival.commits {
-            if Envelope::parse(envelope.0.clone()).is_ok() {
-                self.commits.keep(cx, self.net, parent, (commit, child), &envelope.0);
-            }
-        }
-        let name = self.me.credential.name.clone();
-        let line = LineRow::of_change(arrival.at, self.me.member(), name.clone(), RowKind::Joined(name), true);
-        self.show(cx, advance::line_id(&arrival.commit, 0), line);
-        self.refresh_topics(cx);
-        if let Some((port, listening)) = arrival.listening {
-            self.on_listening(cx, port, listening)?;
-        }
-        Ok(())
-    }
-
-    /// Takes over what this device had of the group before it was removed, and takes the rest away.
-    pub(crate) fn succeed(&mut self, cx: &mut Cx<'_>, mut before: Self) -> Result<(), Error> {
-        for id in before.history.by_arrival() {
-            let Some(row) = History::row(cx, before.net, &id)? else { continue };
-            self.history.adopt(cx, self.net, id, row, before.history.is_read(&id));
-            if let Some(entry) = before.outbox.get(&id) {
-                // Signed by who this person was then, it can only be kept.
-                let mut kept = entry.clone();
-                kept.waiting = false;
-                kept.unseal();
-                self.outbox.set(cx, self.net, id, kept);
-            }
-        }
-        for (member, key) in std::mem::take(&mut before.verified) {
-            self.set_verified(cx, member, key);
-        }
-        before.wipe(cx)
-    }
-
     fn empty(net: NetId, id: GroupId, me: Identity, facts: Facts) -> Self {
         Self {
             net,
@@ -430,19 +345,6 @@ impl Group {
     }
 }
 
-/// What a join hands over to its group.
-pub(crate) struct Arrival {
-    /// The commit that let this person in, and when.
-    pub(crate) commit: crate::id::CommitId,
-    pub(crate) at: Time,
-    /// Where members can be reached.
-    pub(crate) reach: Vec<(Address, Option<MemberId>)>,
-    /// Commits to keep for those who were away.
-    pub(crate) commits: Vec<CommitWire>,
-    /// Where the network of the join listens already.
-    pub(crate) listening: Option<(u16, Vec<Address>)>,
-}
-
 /// The row of an own membership.
 #[derive(Encode, Decode)]
 #[cbor(map)]
@@ -457,11 +359,6 @@ impl Own {
     fn of(group: &Group) -> Self {
         Self { group: group.id, identity: group.me.to_row() }
     }
-}
-
-fn first_generation(cx: &Cx<'_>, state: &State) -> Result<Generation, Error> {
-    let secret = state.export(cx.mls, "kinfold net", &[]).map_err(|_| Error::Broken)?;
-    Ok(Generation::new(secret, state.number(), cx.now.stamp))
 }
 
 fn generation_from_row(bytes: &[u8]) -> Result<Generation, Error> {

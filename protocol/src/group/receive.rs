@@ -12,12 +12,9 @@ use crate::id::{EnvelopeId, EpochId, LinkId, MemberId, MsgId};
 use crate::limits::{AHEAD_MAX, ENVELOPE_BYTES_MAX, RETENTION_MAX, TOMBSTONE_KEPT};
 use crate::meet::generation::Rank;
 use crate::mls::MlsError;
-use crate::policy::judge::{self, Parent};
 use crate::step::{Event, MessageState, Outcome, Reply};
 use crate::wire;
-use crate::wire::commit::{Commit, CommitBinding};
 use crate::wire::content::{Content, Kind, Numbered, msg_id};
-use crate::wire::control::Control;
 use crate::wire::envelope::Envelope;
 use crate::wire::signed::Signed;
 
@@ -394,76 +391,5 @@ impl Group {
         }
         self.history.surfaced(cx.now.stamp);
         Ok(())
-    }
-
-    fn open_control(&mut self, cx: &mut Cx<'_>, envelope: &Envelope, rank: &Rank) -> Result<Outcome, Error> {
-        let key = self.generations.get(rank).ok_or(Error::Broken)?.control_key();
-        let Ok(body) = envelope.open(&key) else { return Ok(Outcome::Refused(Refusal::BadSeal)) };
-        let Ok(control) = wire::decode::<Control>(&body, Control::BYTES_MAX) else {
-            return Ok(Outcome::Refused(Refusal::Malformed));
-        };
-        if !self.is_members(&control) {
-            return Ok(Outcome::Refused(Refusal::NotAMember));
-        }
-        let end = super::log::end_of(envelope);
-        self.log.keep_opened(cx, self.net, envelope, Order::CONTROL, Some(end), None);
-        self.take_control(cx, control)?;
-        Ok(Outcome::Applied(Reply::Done))
-    }
-
-    fn open_commit(
-        &mut self,
-        cx: &mut Cx<'_>,
-        envelope: &Envelope,
-        parent: &EpochId,
-        from: Option<MemberId>,
-    ) -> Result<Outcome, Error> {
-        let keys = self.epochs.get(parent).and_then(|epoch| epoch.keys.clone()).ok_or(Error::Broken)?;
-        let Ok(body) = envelope.open(&keys.commit) else { return Ok(Outcome::Refused(Refusal::BadSeal)) };
-        let Ok((commit, id)) = Commit::parse(&body) else { return Ok(Outcome::Refused(Refusal::Malformed)) };
-        if commit.group != self.id || commit.parent != *parent {
-            return Ok(Outcome::Refused(Refusal::Malformed));
-        }
-        if *parent != self.facts.head && self.commits.on(parent) == Some(id) {
-            let end = super::log::end_of(envelope);
-            let number = self.epochs.get(parent).ok_or(Error::Broken)?.number;
-            self.log.keep_opened(cx, self.net, envelope, Order::commit(number), Some(end), None);
-            return Ok(Outcome::Duplicate);
-        }
-        // What changes nothing here is kept on the account of a member who brings it, and of nobody else's.
-        let newer = commit.version.max(self.extension()?.version_min) > crate::limits::PROTOCOL_VERSION;
-        if newer || *parent != self.facts.head {
-            // What is looked at again stays where it is, and on the account that it is on.
-            if !self.log.has(&envelope.id()) {
-                let outsider = from.is_some_and(|from| self.roster().is_ok_and(|roster| !roster.has(&from)));
-                if outsider || !self.log.has_room(from) {
-                    return Ok(Outcome::Refused(Refusal::OverBudget));
-                }
-                self.log.keep_unknown(cx, self.net, envelope, from);
-            }
-            return Ok(Outcome::Parked(if newer { Why::NewerProtocol } else { Why::Rival }));
-        }
-        let staged = self.epochs.with(cx, self.net, self.id, parent, |state, mls| state.stage(mls, &commit.mls))?;
-        let Ok(staged) = staged else { return Ok(Outcome::Refused(Refusal::InvalidCommit)) };
-        let Ok(binding) = CommitBinding::check(&staged.view.aad, *parent, &commit.tickets) else {
-            return Ok(Outcome::Refused(Refusal::InvalidCommit));
-        };
-        let Ok(verdict) = judge::judge(self.parent(parent)?, &staged.view, &commit.tickets) else {
-            return Ok(Outcome::Refused(Refusal::InvalidCommit));
-        };
-        if staged.view.removes_self {
-            self.go(cx, id, &binding, &verdict)?;
-            return Ok(Outcome::Applied(Reply::Done));
-        }
-        let child = self.epochs.with(cx, self.net, self.id, parent, |state, mls| state.apply(mls, staged))?;
-        let Ok(child) = child else { return Ok(Outcome::Refused(Refusal::InvalidCommit)) };
-        self.advance(cx, super::advance::Advance { child, commit: id, envelope, at: binding.at, verdict: &verdict })?;
-        Ok(Outcome::Applied(Reply::Done))
-    }
-
-    /// A state as the judge sees it.
-    pub(crate) fn parent(&self, id: &EpochId) -> Result<Parent<'_>, Error> {
-        let epoch = self.epochs.get(id).ok_or(Error::Broken)?;
-        Ok(Parent { group: self.id, number: epoch.number, roster: &epoch.roster, extension: &epoch.extension })
     }
 }
