@@ -119,6 +119,7 @@ impl Group {
         if let Some(link) = self.links.get_mut(&id) {
             link.head = Some(head);
         }
+        self.compare_again(cx, id);
         self.follow(cx);
         self.weigh(cx, id)
     }

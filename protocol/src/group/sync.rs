@@ -81,6 +81,13 @@ impl Group {
         }
     }
 
+    /// A peer has moved: it may have ignored a comparison of ours that came before it knew us.
+    pub(crate) fn compare_again(&mut self, cx: &Cx<'_>, id: LinkId) {
+        if let Some(link) = self.links.get_mut(&id).filter(|link| link.full && link.comparing) {
+            link.sync_due = link.sync_due.map(|due| due.min(cx.now.wall + COMPARE_AFTER));
+        }
+    }
+
     /// A gap was seen: compare with whoever is linked, without waiting for the next turn.
     pub(crate) fn ask_around(&mut self, cx: &mut Cx<'_>) {
         for id in self.full_links() {

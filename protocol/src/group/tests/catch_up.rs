@@ -121,3 +121,21 @@ fn a_link_is_full_although_the_head_moved_between_two_greetings() {
         assert!(room.see(who, |group| group.links.get(&link).is_some_and(|link| link.full)), "{who}");
     }
 }
+
+/// PROTOCOL M2, M4: Ben came in while Chi was away. Of the two it is he who begins to compare, and she knows nothing of
+/// him yet; what she missed reaches her all the same, and not ten minutes later.
+#[test]
+fn a_comparison_that_came_too_early_is_begun_again() {
+    let mut room = Room::open(3, 1);
+    room.join(CHI);
+    room.lose(CHI);
+    room.join(BEN);
+    let text = zeroize::Zeroizing::new("hello".to_owned());
+    room.ask(ANA, Command::Send { group: room.group, text, expires: None });
+    assert_eq!(room.texts(BEN), ["hello"]);
+    room.lose(ANA);
+    let link = room.connect(BEN, CHI);
+    room.pass(10_000);
+    assert!(room.see(CHI, |group| group.links.get(&link).is_some_and(|link| link.full)));
+    assert_eq!(room.texts(CHI), ["hello"]);
+}
