@@ -146,6 +146,27 @@ impl Group {
         }
     }
 
+    /// The device may have slept while a message waited for others: it is opened as long as that can be.
+    pub(crate) fn open_before_keys_die(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
+        if self.epochs.deadline().is_none_or(|at| at > cx.now.sweep) {
+            return Ok(());
+        }
+        self.gaps.clear();
+        let mut ready = BTreeMap::new();
+        for id in self.log.unknown() {
+            if let Some(envelope) = self.log.read(cx, self.net, &id)? {
+                let Placed { order, spot } = self.placed(&self.seal_of(&envelope), &envelope);
+                if spot.is_some() {
+                    ready.insert((order, id), envelope);
+                }
+            }
+        }
+        for ((_, id), envelope) in ready {
+            self.open(cx, id, &envelope, Origin::default())?;
+        }
+        Ok(())
+    }
+
     /// Whether an envelope may come in at all, and where along the chain it stands.
     fn place(&self, cx: &Cx<'_>, envelope: &Envelope, flow: Flow, from: Option<MemberId>) -> Result<Placed, Refusal> {
         let day = envelope.hour() / 24;

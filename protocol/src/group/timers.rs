@@ -86,6 +86,7 @@ impl Group {
         }
         self.outbox.sweep(cx, self.net);
         self.log.sweep(cx, self.net);
+        self.open_before_keys_die(cx)?;
         self.epochs.sweep(cx, self.net, self.id)?;
         self.commits.sweep(cx, self.net);
         self.controls.sweep(cx, self.net);

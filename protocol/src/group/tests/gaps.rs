@@ -1,9 +1,11 @@
 //! Messages that come before earlier ones of their sender: what is missing is asked for, and not for ever.
 
+use std::time::Duration;
+
 use crate::error::Why;
 use crate::step::{Input, Outcome};
 use crate::wire;
-use crate::wire::content::Numbered;
+use crate::wire::content::{Content, Numbered};
 
 use super::commits::TAKEN;
 use super::content::{body, words};
@@ -16,6 +18,7 @@ fn said(room: &mut Room, text: &str, burnt: u32) -> Vec<u8> {
     room.pass(1);
     let ana = room.see(ANA, |group| group.me.key());
     let content = words(room, ana, text);
+    let content = Content { deadline: content.pos + Duration::from_secs(7 * 86_400), ..content };
     let sealed = room.inside(ANA, |group, cx| {
         let signed = group.me.sign(group.id, &content);
         let head = group.facts.head;
@@ -120,4 +123,24 @@ fn what_waits_is_not_driven_out_by_what_claims_its_place() {
     room.pass(2_100);
     assert_eq!(room.texts(BEN), ["third"]);
     assert!(room.see(BEN, |group| group.log.unknown().is_empty()), "what is nobody's is not kept");
+}
+
+/// PROTOCOL M4, E: Ben's device falls asleep for four days while a word waits for the one before it.
+#[test]
+fn what_waits_while_the_device_sleeps_is_opened_before_its_keys_die() {
+    for restarts in [false, true] {
+        let mut room = Room::of(2);
+        let (_, second) = (said(&mut room, "first", 0), said(&mut room, "second", 0));
+        room.change_rules();
+        room.deaf = Some(ANA);
+        assert_eq!(room.hear(BEN, second), PARKED);
+        room.drop_frames_to(BEN);
+        room.lose(ANA);
+        room.skip_hours(80);
+        if restarts {
+            room.restart(BEN);
+        }
+        room.pass(10);
+        assert_eq!(room.texts(BEN), ["second"], "{restarts}");
+    }
 }
