@@ -217,7 +217,7 @@ fn what_was_taken_back_is_not_kept_again_when_its_reader_goes() {
     stage.online(ANA);
     let told = |stage: &mut Stage| {
         let of = |event: &Event| if let Event::State { id, state, .. } = event { Some((*id, *state)) } else { None };
-        stage.person(BEN).events.iter().filter_map(of).filter(|(of, _)| *of == id).map(|(_, state)| state).last()
+        stage.person(BEN).events.iter().filter_map(of).filter(|(of, _)| *of == id).map(|(_, state)| state).next_back()
     };
     let received = told(&mut stage);
     assert!(matches!(received, Some(MessageState::Received { .. })), "{received:?}");
