@@ -80,6 +80,33 @@ fn every_hello_tells_the_tickets_and_the_latest_votes_for_97_days() {
     assert!(keeps(&mut room, BEN).is_empty());
 }
 
+/// PROTOCOL O5, M6: what is passed on when it is about to end does not begin anew.
+#[test]
+fn a_vote_that_goes_to_and_fro_ends_after_97_days() {
+    let mut room = Room::of(3);
+    for who in [ANA, BEN, CHI] {
+        room.lose(who);
+    }
+    let vote = room.see(ANA, |group| latest(group, 1));
+    room.inside(BEN, |group, cx| group.take_control(cx, vote).unwrap());
+    let pass = |room: &mut Room, days: u64| {
+        for _ in 0..days {
+            room.skip_hours(24);
+            room.give(BEN, Input::Deadline);
+            room.give(CHI, Input::Deadline);
+        }
+    };
+    pass(&mut room, 96);
+    room.connect(BEN, CHI);
+    room.settle();
+    room.lose(CHI);
+    pass(&mut room, 2);
+    assert_eq!(room.see(BEN, |group| group.controls.iter().count()), 0);
+    room.connect(BEN, CHI);
+    room.settle();
+    assert_eq!(room.see(BEN, |group| group.controls.iter().count()), 0);
+}
+
 /// A vote of a group's person.
 fn latest(group: &crate::group::Group, counter: u64) -> Control {
     let (epoch, commit) = (group.facts.head, CommitId::from_bytes([3; 32]));

@@ -186,3 +186,28 @@ fn an_author_who_is_handed_its_own_words_back_knows_that_they_are_held() {
     assert!(room.see(ANA, |group| group.outbox.get(&id).unwrap().is_held()));
     assert!(room.see(ANA, |group| group.receipts.ids.is_empty()));
 }
+
+/// PROTOCOL D2: Ana's words are sealed in a state that Ben will reach in a moment. Chi, who claims to stand where Ben
+/// stands, answers for them with words of her own.
+#[test]
+fn nobody_can_hand_over_other_words_in_place_of_those_that_wait() {
+    let mut room = Room::of(3);
+    let (ana, chi) = (room.see(ANA, |group| group.me.key()), room.see(CHI, |group| group.me.key()));
+    let content = words(&mut room, ana, "hello");
+    let signed = room.see(ANA, |group| group.me.sign(group.id, &content));
+    let (link, epoch) = (room.link(CHI, BEN), room.see(BEN, |group| group.facts.head));
+    room.deaf = Some(BEN);
+    room.inside(ANA, |group, cx| group.set_retention(cx, std::time::Duration::from_secs(86_400)).unwrap());
+    let held = seal(&mut room, ANA, &signed, None);
+    let envelope = Envelope::parse(held.clone()).unwrap().id();
+    assert!(matches!(room.hear(BEN, held), Outcome::Parked(_)));
+    let other = words(&mut room, chi, "something else");
+    let signed = room.see(CHI, |group| group.me.sign(group.id, &other));
+    room.inside(BEN, |group, cx| {
+        group.links.get_mut(&link).unwrap().blind.insert(envelope);
+        group.on_handed(cx, link, vec![Handed { envelope, epoch, signed }]).unwrap();
+    });
+    let (commit, _) = room.inside(ANA, |group, cx| group.commits.after(cx, group.net, &epoch).unwrap().unwrap().0);
+    room.hear(BEN, commit);
+    assert!(room.texts(BEN).contains(&"hello".to_owned()), "{:?}", room.texts(BEN));
+}
