@@ -5,7 +5,7 @@ use super::history::{LineRow, RowKind};
 use super::{Group, StandingRow};
 use crate::error::Error;
 use crate::id::{CommitId, EpochId, LinkId, MemberId, MsgId};
-use crate::limits::RETENTION_MAX;
+use crate::limits::{CONTROL_KEPT, RETENTION_MAX};
 use crate::meet::generation::Generation;
 use crate::mls::{CommitPlan, Committed, Committer, MlsError, NewLeaf, Signer, StagedView, State};
 use crate::persist::{Key, Table};
@@ -17,6 +17,7 @@ use crate::wire;
 use crate::wire::commit::{Commit, CommitBinding};
 use crate::wire::control::{Control, Link, Operation, Policy, Ticket};
 use crate::wire::envelope::{Envelope, EnvelopeKey, LifetimeClass};
+use crate::wire::message::Told;
 use crate::wire::signed::Signed;
 
 /// The name of the n-th line that a commit makes: the same on every device.
@@ -111,7 +112,8 @@ impl Group {
         let ticket = self.ticket(Operation::Leave, self.me.member())?;
         let control = Control::Ticket(self.me.sign(self.id, &ticket));
         self.send_control(cx, &control)?;
-        self.controls.keep(cx, self.net, control);
+        let until = cx.now.later() + CONTROL_KEPT;
+        self.controls.keep(cx, self.net, Told { control, until });
         self.set_standing(cx, StandingRow::Leaving);
         Ok(false)
     }

@@ -4,8 +4,6 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use minicbor::{Decode, Encode};
-
 use super::Group;
 use super::cx::Cx;
 use crate::error::Error;
@@ -16,7 +14,7 @@ use crate::persist::{Key, Table};
 use crate::policy::judge;
 use crate::time::Time;
 use crate::wire::control::{Control, Operation, Ticket, Vote};
-use crate::wire::message::{CONTROLS_MAX, Message};
+use crate::wire::message::{CONTROLS_MAX, Message, Told};
 use crate::wire::signed::{Body as _, Signed};
 
 /// What one of them is about: a newer one takes the place of an older.
@@ -26,15 +24,6 @@ enum About {
     Ticket(Operation, MemberId, MemberId),
     /// By voter.
     Vote(MemberId),
-}
-
-#[derive(Encode, Decode)]
-#[cbor(map)]
-struct ControlRow {
-    #[n(0)]
-    control: Control,
-    #[n(1)]
-    until: Time,
 }
 
 /// The highest sequence or counter, then the smallest hash, is the newest (PROTOCOL O4).
@@ -55,34 +44,37 @@ pub(crate) struct Controls {
 impl Controls {
     /// Takes a row met while opening.
     pub(crate) fn restore(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        let ControlRow { control, until } = journal::parse(bytes)?;
+        let Told { control, until } = journal::parse(bytes)?;
         let (about, rank) = place(&control).ok_or(Error::Broken)?;
         self.kept.insert(about, Kept { control, rank, until });
         Ok(())
     }
 
     /// Keeps a checked ticket or vote, unless one that is as new is here. Whether it was news.
-    pub(crate) fn keep(&mut self, cx: &mut Cx<'_>, net: NetId, control: Control) -> bool {
+    pub(crate) fn keep(&mut self, cx: &mut Cx<'_>, net: NetId, Told { control, until }: Told) -> bool {
         let Some((about, rank)) = place(&control) else { return false };
+        let until = until.min(cx.now.sweep + CONTROL_KEPT);
         let room = self.kept.contains_key(&about) || self.kept.len() < CONTROLS_MAX;
-        if !room || self.kept.get(&about).is_some_and(|before| before.rank >= rank) {
+        let before = self.kept.get(&about);
+        let news = before.is_none_or(|before| before.rank < rank);
+        let sooner = before.is_some_and(|before| before.rank == rank && until < before.until);
+        if !room || until <= cx.now.sweep || !(news || sooner) {
             return false;
         }
-        let until = cx.now.sweep + CONTROL_KEPT;
-        let row = ControlRow { control, until };
+        let row = Told { control, until };
         cx.tx.write(row_key(net, &about), &row, Some(until));
         self.kept.insert(about, Kept { control: row.control, rank, until });
-        true
+        news
     }
 
-    /// All of them.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Control> {
-        self.kept.values().map(|kept| &kept.control)
+    /// All of them, with their ends.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Control, Time)> {
+        self.kept.values().map(|kept| (&kept.control, kept.until))
     }
 
     /// The tickets.
     pub(crate) fn tickets(&self) -> impl Iterator<Item = &Signed> {
-        self.iter().filter_map(|control| if let Control::Ticket(signed) = control { Some(signed) } else { None })
+        self.iter().filter_map(|(control, _)| if let Control::Ticket(signed) = control { Some(signed) } else { None })
     }
 
     /// Forgets what is too old.
@@ -106,18 +98,18 @@ impl Group {
     /// Tells a member the tickets that could be executed here, and the latest votes.
     pub(crate) fn say_controls(&mut self, cx: &mut Cx<'_>, id: LinkId) -> Result<(), Error> {
         let parent = self.parent(&self.facts.head)?;
-        let good = |control: &&Control| match control {
+        let good = |(control, _): &(&Control, Time)| match control {
             Control::Ticket(signed) => judge::open_ticket(parent, signed).is_ok(),
             Control::Vote(_) | Control::Link(_) => true,
         };
         let (mut frames, mut size) = (vec![Vec::new()], 0_usize);
-        for control in self.controls.iter().filter(good) {
+        for (control, until) in self.controls.iter().filter(good) {
             size = size.saturating_add(Control::BYTES_MAX);
             if size > PUSH_BYTES_MAX {
                 size = 0;
                 frames.push(Vec::new());
             }
-            frames.last_mut().into_iter().for_each(|frame| frame.push(control.clone()));
+            frames.last_mut().into_iter().for_each(|frame| frame.push(Told { control: control.clone(), until }));
         }
         for frame in frames.into_iter().filter(|frame| !frame.is_empty()) {
             self.say(cx, id, &Message::Controls(frame));
@@ -126,10 +118,10 @@ impl Group {
     }
 
     /// A peer tells what it keeps.
-    pub(crate) fn on_controls(&mut self, cx: &mut Cx<'_>, controls: Vec<Control>) -> Result<(), Error> {
-        for control in controls {
-            if self.is_members(&control) {
-                self.take_control(cx, control)?;
+    pub(crate) fn on_controls(&mut self, cx: &mut Cx<'_>, controls: Vec<Told>) -> Result<(), Error> {
+        for told in controls {
+            if self.is_members(&told.control) {
+                self.take_control(cx, told)?;
             }
         }
         Ok(())
@@ -149,18 +141,18 @@ impl Group {
 
     /// Takes what a member signed: a vote is kept for those who weigh it, a leave until it is executed. Other tickets
     /// are executed by whoever issues them.
-    pub(crate) fn take_control(&mut self, cx: &mut Cx<'_>, control: Control) -> Result<(), Error> {
-        match &control {
+    pub(crate) fn take_control(&mut self, cx: &mut Cx<'_>, told: Told) -> Result<(), Error> {
+        match &told.control {
             Control::Ticket(signed) => {
                 // One that is spent or not good here yet may still be good elsewhere: its envelope is carried.
                 let ticket = judge::open_ticket(self.parent(&self.facts.head)?, signed);
                 let leave = ticket.is_ok_and(|ticket| ticket.operation == Operation::Leave);
-                if leave && self.controls.keep(cx, self.net, control) {
+                if leave && self.controls.keep(cx, self.net, told) {
                     self.execute_pending(cx)?;
                 }
             }
             Control::Vote(_) => {
-                self.controls.keep(cx, self.net, control);
+                self.controls.keep(cx, self.net, told);
             }
             Control::Link(_) => {}
         }

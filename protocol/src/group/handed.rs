@@ -1,34 +1,52 @@
 //! What a member cannot open any more, because it came to the state's end too late, reaches it from hand to hand: the
 //! same signed inner bytes, from whoever shows them, to whoever was in the audience (PROTOCOL D2).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::Group;
 use super::cx::Cx;
 use super::gaps::Gap;
 use super::history::History;
-use super::log::Order;
 use crate::error::Error;
-use crate::id::{EnvelopeId, EpochId, LinkId};
+use crate::id::{EnvelopeId, EpochId, LinkId, MemberId, MsgId};
 use crate::limits::PUSH_BYTES_MAX;
-use crate::step::Outcome;
-use crate::wire::content::{Content, msg_id};
+use crate::time::Time;
+use crate::wire::content::{Content, Kind, msg_id};
 use crate::wire::message::{Handed, IDS_MAX, Message};
+
+/// Different words that are taken for one envelope: nothing proves which are its own, and all are their authors'.
+const WORDS_MAX: usize = 4;
+
+/// What was handed over for an envelope that waits. It waits on: nobody can take the place of what is in it.
+pub(crate) struct Hand {
+    epoch: EpochId,
+    said: Vec<MsgId>,
+    from: BTreeSet<MemberId>,
+    /// Whether the author itself has said what is in it.
+    by_author: bool,
+}
+
+impl Hand {
+    /// Whether a member could still tell more.
+    fn asks(&self, member: &MemberId) -> bool {
+        !self.by_author && self.said.len() < WORDS_MAX && !self.from.contains(member)
+    }
+}
 
 impl Group {
     /// Says what waits here and cannot be opened, to a peer who stands where we stand: it may show it.
     pub(crate) fn say_blind(&mut self, cx: &mut Cx<'_>, id: LinkId) {
         let head = self.facts.head;
         let Some(link) = self.links.get_mut(&id).filter(|link| link.full) else { return };
-        if link.head.is_none_or(|theirs| theirs.epoch != head) {
-            return;
-        }
+        let Some(member) = link.member.filter(|_| link.head.is_some_and(|theirs| theirs.epoch == head)) else { return };
         let log = &self.log;
+        self.hands.retain(|id, _| log.waits(id));
         link.blind.retain(|id| log.waits(id));
         let room = IDS_MAX.saturating_sub(link.blind.len());
         let soon: BTreeSet<EnvelopeId> = self.gaps.values().flat_map(Gap::soon).collect();
         let mut waits = log.unknown();
         waits.retain(|id| !link.blind.contains(id) && !soon.contains(id));
+        waits.retain(|id| self.hands.get(id).is_none_or(|hand| hand.asks(&member)));
         if waits.len() > room {
             // Each time from another one on: what nobody can show must not keep the rest from being asked for.
             let from = EnvelopeId::from_bytes(cx.random());
@@ -47,19 +65,19 @@ impl Group {
     pub(crate) fn on_cannot(&mut self, cx: &mut Cx<'_>, id: LinkId, ids: &[EnvelopeId]) -> Result<(), Error> {
         let Some(member) = self.links.get(&id).and_then(|link| link.member) else { return Ok(()) };
         let audience = self.epochs.iter().filter(|(_, epoch)| epoch.roster.has(&member));
-        let audience: BTreeMap<u64, EpochId> = audience.map(|(id, epoch)| (epoch.number, *id)).collect();
+        let audience: BTreeSet<EpochId> = audience.map(|(id, _)| *id).collect();
         let (mut handed, mut size) = (Vec::new(), 0_usize);
-        for envelope in ids {
-            let epoch = self.log.order(envelope).and_then(|order| audience.get(&order.number));
-            let (Some(epoch), Some(message)) = (epoch, self.log.message(envelope)) else { continue };
-            let Some(row) = History::row(cx, self.net, &message)? else { continue };
+        for (envelope, epoch, message) in ids.iter().flat_map(|envelope| self.said_in(envelope)) {
+            let Some(row) = History::row(cx, self.net, &message)?.filter(|_| audience.contains(&epoch)) else {
+                continue;
+            };
             let live = row.expires.is_some_and(|expires| expires > cx.now.sweep);
             let Some(signed) = row.signed.clone().filter(|_| live) else { continue };
             size = size.saturating_add(signed.body.len());
             if size > PUSH_BYTES_MAX {
                 break;
             }
-            handed.push(Handed { envelope: *envelope, epoch: *epoch, signed });
+            handed.push(Handed { envelope, epoch, signed });
         }
         if !handed.is_empty() {
             self.say(cx, id, &Message::Handed(handed));
@@ -67,33 +85,24 @@ impl Group {
         Ok(())
     }
 
+    /// What is known of an envelope here: where it was sealed, and what it said or is said to have said.
+    fn said_in(&self, envelope: &EnvelopeId) -> Vec<(EnvelopeId, EpochId, MsgId)> {
+        if let (Some(order), Some(message)) = (self.log.order(envelope), self.log.message(envelope)) {
+            let epochs = self.epochs.iter().filter(|(_, epoch)| epoch.number == order.number);
+            return epochs.map(|(epoch, _)| (*envelope, *epoch, message)).collect();
+        }
+        let hand = self.hands.get(envelope);
+        hand.into_iter().flat_map(|hand| hand.said.iter().map(|said| (*envelope, hand.epoch, *said))).collect()
+    }
+
     /// A peer hands over what waits here.
     pub(crate) fn on_handed(&mut self, cx: &mut Cx<'_>, id: LinkId, handed: Vec<Handed>) -> Result<(), Error> {
+        let Some(peer) = self.links.get(&id).and_then(|link| link.member) else { return Ok(()) };
         let mut taken = false;
-        let peer = self.links.get(&id).and_then(|link| link.member);
-        for Handed { envelope, epoch, signed } in handed {
-            let asked = self.links.get_mut(&id).is_some_and(|link| link.blind.remove(&envelope));
-            let Some(epoch) = self.epochs.get(&epoch).filter(|epoch| asked && epoch.roster.has(&self.me.member()))
-            else {
-                continue;
-            };
-            let Ok(content) = signed.open::<Content>(self.id) else { continue };
-            let Some(seat) = epoch.roster.seat(&content.author.member()) else { continue };
-            let in_audience = peer.is_some_and(|peer| epoch.roster.has(&peer));
-            let (order, name) = (Order::said(epoch.number, seat.leaf, 0), seat.credential.name.clone());
-            if let Some(envelope) = self.log.read(cx, self.net, &envelope)?.filter(|held| self.log.waits(&held.id())) {
-                let author = content.author.member();
-                let said = msg_id(&signed);
-                let outcome = self.take_content(cx, &envelope, order, (signed, content), name)?;
-                taken = true;
-                if let Some(peer) = peer.filter(|_| author == self.me.member() && in_audience) {
-                    self.mark_handed_back(cx, said, peer);
-                }
-                // Of what was past its time, or was dropped unseen before, nobody is told that it is here.
-                let held = matches!(outcome, Outcome::Applied(_) | Outcome::Parked(_));
-                if let Some(author) = self.link_to(&author).filter(|_| held) {
-                    self.have_soon(cx, author, envelope.id());
-                }
+        for handed in handed {
+            let asked = self.links.get_mut(&id).is_some_and(|link| link.blind.remove(&handed.envelope));
+            if asked && self.log.waits(&handed.envelope) {
+                taken |= self.take_handed(cx, peer, handed)?;
             }
         }
         // Not everything fits into one answer.
@@ -102,5 +111,44 @@ impl Group {
             self.say_blind(cx, id);
         }
         Ok(())
+    }
+
+    /// Takes words that a member who was in the epoch signed, unless it was out when it said them.
+    fn take_handed(&mut self, cx: &mut Cx<'_>, peer: MemberId, handed: Handed) -> Result<bool, Error> {
+        let Handed { envelope, epoch: id, signed } = handed;
+        let Some(epoch) = self.epochs.get(&id).filter(|epoch| epoch.roster.has(&self.me.member())) else {
+            return Ok(false);
+        };
+        let Ok(content) = signed.open::<Content>(self.id) else { return Ok(false) };
+        let author = content.author.member();
+        let Some(seat) = epoch.roster.seat(&author) else { return Ok(false) };
+        let (name, in_audience) = (seat.credential.name.clone(), epoch.roster.has(&peer));
+        if !matches!(content.kind, Kind::Text(_)) || self.left_before(&author, content.pos)? {
+            return Ok(false);
+        }
+        let said = msg_id(&signed);
+        let hand = Hand { epoch: id, said: Vec::new(), from: BTreeSet::new(), by_author: false };
+        let hand = self.hands.entry(envelope).or_insert(hand);
+        hand.from.insert(peer);
+        hand.by_author |= author == peer;
+        if !hand.said.contains(&said) {
+            hand.said.push(said);
+        }
+        if author == self.me.member() && in_audience {
+            self.mark_handed_back(cx, said, peer);
+        }
+        if !self.knows(cx, &said) {
+            self.take_words(cx, (signed, content), name, None);
+        }
+        Ok(true)
+    }
+
+    /// Whether a member was out at a moment, as far as this device followed.
+    fn left_before(&self, member: &MemberId, at: Time) -> Result<bool, Error> {
+        if self.roster()?.has(member) {
+            return Ok(false);
+        }
+        let was_in = self.epochs.iter().filter(|(_, epoch)| epoch.roster.has(member));
+        Ok(was_in.filter_map(|(_, epoch)| epoch.left).max().is_none_or(|left| left < at))
     }
 }

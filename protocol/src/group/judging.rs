@@ -1,19 +1,23 @@
 //! What would change the group: control and commits as they came, brought before the judge.
 
+use std::time::Duration;
+
 use super::Group;
 use super::advance::Advance;
 use super::cx::Cx;
 use super::log::{Order, end_of};
 use crate::error::{Error, Refusal, Why};
 use crate::id::{EpochId, MemberId};
-use crate::limits::PROTOCOL_VERSION;
+use crate::limits::{CONTROL_KEPT, PROTOCOL_VERSION};
 use crate::meet::generation::Rank;
 use crate::policy::judge::{self, Parent};
 use crate::step::{Outcome, Reply};
+use crate::time::Time;
 use crate::wire;
 use crate::wire::commit::{Commit, CommitBinding};
 use crate::wire::control::Control;
 use crate::wire::envelope::Envelope;
+use crate::wire::message::Told;
 
 impl Group {
     /// A ticket, vote or link in its envelope.
@@ -28,7 +32,8 @@ impl Group {
         }
         let end = end_of(envelope);
         self.log.keep_opened(cx, self.net, envelope, Order::CONTROL, Some(end), None);
-        self.take_control(cx, control)?;
+        let until = Time::ZERO + Duration::from_secs(u64::from(envelope.hour()).saturating_mul(3_600)) + CONTROL_KEPT;
+        self.take_control(cx, Told { control, until })?;
         Ok(Outcome::Applied(Reply::Done))
     }
 

@@ -50,6 +50,7 @@ use self::controls::Controls;
 pub(crate) use self::cx::Cx;
 use self::epochs::{Epoch, Epochs};
 use self::gaps::{Gap, Sender};
+use self::handed::Hand;
 use self::history::History;
 use self::invites::Invites;
 use self::link::Link;
@@ -59,7 +60,7 @@ use self::outbox::Outbox;
 use self::reach::Reach;
 use self::spread::Spread;
 use crate::error::Error;
-use crate::id::{EpochId, GroupId, LinkId, MemberId, MsgId, NetId};
+use crate::id::{EnvelopeId, EpochId, GroupId, LinkId, MemberId, MsgId, NetId};
 use crate::identity::{Identity, IdentityRow};
 use crate::limits::{GENERATION_KEPT, READER_KEPT};
 use crate::meet::GENERATIONS_MAX;
@@ -103,6 +104,8 @@ pub(crate) struct Group {
     topics: Vec<crate::id::Topic>,
     /// Messages that wait for earlier ones of their sender.
     gaps: BTreeMap<Sender, Gap>,
+    /// What was handed over for envelopes that wait, in this run.
+    hands: BTreeMap<EnvelopeId, Hand>,
     /// Whether what waited when the group was read from its rows must be looked at again.
     look_again: bool,
     /// Who has claimed a later head than ours and did not lead us there, since our head last moved.
@@ -184,6 +187,7 @@ impl Group {
             listening: Vec::new(),
             topics: Vec::new(),
             gaps: BTreeMap::new(),
+            hands: BTreeMap::new(),
             look_again: false,
             vain_claims: BTreeSet::new(),
             burn_due: false,

@@ -348,27 +348,37 @@ impl Group {
     ) -> Result<Outcome, Error> {
         let id = msg_id(&signed);
         let seen = (id, content.deadline + TOMBSTONE_KEPT);
-        let lasts = content.deadline <= content.pos + RETENTION_MAX && content.pos <= cx.now.stamp + RETENTION_MAX;
-        let live = content.deadline > cx.now.sweep;
-        // What its author took back has no line, and comes back as none.
-        let own = self.outbox.get(&id).is_some();
-        let known = own || self.history.has(&id) || self.log.has_message(&id, cx.now.sweep);
-        let dies = (live && lasts).then_some(content.deadline);
+        let dies = (lives(cx, &content) == Ok(())).then_some(content.deadline);
+        let known = self.knows(cx, &id);
         self.log.keep_opened(cx, self.net, envelope, order, dies, Some(seen));
-        if !lasts {
-            return Ok(Outcome::Refused(Refusal::Malformed));
-        }
-        if !live {
-            return Ok(Outcome::Refused(Refusal::Expired));
-        }
-        if known {
+        if known && dies.is_some() {
             return Ok(Outcome::Duplicate);
         }
+        Ok(self.take_words(cx, (signed, content), author_name, Some(envelope.id())))
+    }
+
+    /// Whether something said was met before. What its author took back has no line, and comes back as none.
+    pub(crate) fn knows(&self, cx: &Cx<'_>, id: &MsgId) -> bool {
+        self.outbox.get(id).is_some() || self.history.has(id) || self.log.has_message(id, cx.now.sweep)
+    }
+
+    /// Shows what somebody said, or notes what it tells of an own message, unless its time is over.
+    pub(crate) fn take_words(
+        &mut self,
+        cx: &mut Cx<'_>,
+        (signed, content): (Signed, Content),
+        author_name: String,
+        envelope: Option<EnvelopeId>,
+    ) -> Outcome {
+        if let Err(refusal) = lives(cx, &content) {
+            return Outcome::Refused(refusal);
+        }
+        let id = msg_id(&signed);
         let author = content.author.member();
         match content.kind {
             Kind::Receipt(ids) => {
                 self.mark_received(cx, author, &ids);
-                Ok(Outcome::Applied(Reply::Done))
+                Outcome::Applied(Reply::Done)
             }
             Kind::Text(text) => {
                 let row = LineRow {
@@ -381,14 +391,14 @@ impl Group {
                     arrival: 0,
                     late: false,
                     signed: Some(signed),
-                    envelope: Some(envelope.id()),
+                    envelope,
                 };
                 if !row.own {
                     self.receipt_soon(cx, id);
                 }
                 self.show(cx, id, row);
                 let ahead = content.pos > cx.now.stamp + AHEAD_MAX;
-                Ok(if ahead { Outcome::Parked(Why::Ahead) } else { Outcome::Applied(Reply::Done) })
+                if ahead { Outcome::Parked(Why::Ahead) } else { Outcome::Applied(Reply::Done) }
             }
         }
     }
@@ -412,5 +422,15 @@ impl Group {
         }
         self.history.surfaced(cx.now.stamp);
         Ok(())
+    }
+}
+
+/// Whether the time of something said is not over, and has an end.
+fn lives(cx: &Cx<'_>, content: &Content) -> Result<(), Refusal> {
+    let lasts = content.deadline <= content.pos + RETENTION_MAX && content.pos <= cx.now.stamp + RETENTION_MAX;
+    match content.deadline > cx.now.sweep {
+        _ if !lasts => Err(Refusal::Malformed),
+        false => Err(Refusal::Expired),
+        true => Ok(()),
     }
 }

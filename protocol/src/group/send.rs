@@ -103,6 +103,9 @@ impl Group {
         if self.require_active().is_err() || !self.may_seal() {
             return Ok(());
         }
+        if !self.receipts.ids.is_empty() {
+            self.receipts.due.get_or_insert(cx.now.wall + RECEIPT_FIRST);
+        }
         let mut intents: Vec<(MsgId, Time)> = self
             .outbox
             .iter()
@@ -326,7 +329,8 @@ impl Group {
             return Ok(());
         }
         self.receipts.due = None;
-        if self.require_active().is_err() {
+        // Alone, they would be sealed in a state that the others may have left long ago: they wait for somebody.
+        if self.require_active().is_err() || !self.may_seal() {
             return Ok(());
         }
         self.receipts.last = Some(cx.now.wall);

@@ -64,7 +64,7 @@ pub(crate) enum Message {
     Head(#[n(0)] Head),
     /// Tickets that wait to be executed, and everybody's latest vote (PROTOCOL O5, M2).
     #[n(14)]
-    Controls(#[n(0)] Vec<Control>),
+    Controls(#[n(0)] Vec<Told>),
     /// What came of a sender begins after these: have you got them (PROTOCOL M4)?
     #[n(15)]
     Missing(#[n(0)] Span),
@@ -107,6 +107,18 @@ pub(crate) struct Span {
     /// The count after the last.
     #[n(3)]
     pub(crate) to: u32,
+}
+
+/// A ticket or vote that a device keeps.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct Told {
+    /// What it is.
+    #[n(0)]
+    pub(crate) control: Control,
+    /// Until when: it does not begin anew with each who hears of it.
+    #[n(1)]
+    pub(crate) until: Time,
 }
 
 /// The signed inner bytes of a message that a member cannot open any more, from hand to hand.

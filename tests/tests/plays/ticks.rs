@@ -226,3 +226,18 @@ fn what_was_taken_back_is_not_kept_again_when_its_reader_goes() {
     stage.pass(60_000);
     assert_eq!(told(&mut stage), received);
 }
+
+/// Ben has read it and is gone before he can say so. When he is back, the others have left the state it was said in.
+#[test]
+fn a_receipt_waits_for_somebody_who_can_read_it() {
+    let (mut stage, group) = Stage::group([0; 3], &[BEN]);
+    let id = stage.say(ANA, "are you well");
+    stage.offline(BEN);
+    assert_eq!(stage.texts(BEN), ["are you well"]);
+    stage.pass(2_000);
+    stage.ask(ANA, Command::SetRetention { group, retention: Duration::from_secs(6 * 86_400) });
+    hours(&mut stage, 80);
+    stage.online(BEN);
+    hours(&mut stage, 1);
+    assert!(matches!(stage.state(ANA, id), Some(MessageState::Received { by: 1, .. })));
+}

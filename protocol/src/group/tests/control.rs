@@ -3,10 +3,12 @@
 use crate::error::Refusal;
 use crate::id::CommitId;
 use crate::identity::Identity;
+use crate::limits::CONTROL_KEPT;
 use crate::step::{Input, Outcome};
 use crate::wire;
 use crate::wire::control::{Control, Operation, Vote};
 use crate::wire::envelope::Envelope;
+use crate::wire::message::Told;
 
 use super::commits::TAKEN;
 use super::room::{ANA, BEN, CHI, DAN, EVE, Room};
@@ -56,16 +58,27 @@ fn every_hello_tells_the_tickets_and_the_latest_votes_for_97_days() {
     let older = vote(&mut room, None);
     let newer = room.see(ANA, |group| latest(group, 2));
     assert_eq!(room.gossip(BEN, older.into_bytes()), TAKEN);
-    room.inside(BEN, |group, cx| group.take_control(cx, newer.clone()).unwrap());
+    room.inside(BEN, |group, cx| {
+        let until = cx.now.sweep + CONTROL_KEPT;
+        group.take_control(cx, Told { control: newer.clone(), until }).unwrap()
+    });
     // An older vote does not take the place of a newer one.
     let older = room.see(ANA, |group| latest(group, 1));
-    room.inside(BEN, |group, cx| group.take_control(cx, older).unwrap());
+    room.inside(BEN, |group, cx| {
+        let until = cx.now.sweep + CONTROL_KEPT;
+        group.take_control(cx, Told { control: older, until }).unwrap()
+    });
     let leave = room.see(DAN, |group| {
         let ticket = group.ticket(Operation::Leave, group.me.member()).unwrap();
         Control::Ticket(group.me.sign(group.id, &ticket))
     });
-    room.inside(BEN, |group, cx| group.take_control(cx, leave.clone()).unwrap());
-    let keeps = |room: &mut Room, who| room.see(who, |group| group.controls.iter().cloned().collect::<Vec<_>>());
+    room.inside(BEN, |group, cx| {
+        let until = cx.now.sweep + CONTROL_KEPT;
+        group.take_control(cx, Told { control: leave.clone(), until }).unwrap()
+    });
+    let keeps = |room: &mut Room, who| {
+        room.see(who, |group| group.controls.iter().map(|(control, _)| control.clone()).collect::<Vec<_>>())
+    };
     room.restart(BEN);
     for day in 0..96 {
         room.skip_hours(24);
@@ -88,7 +101,10 @@ fn a_vote_that_goes_to_and_fro_ends_after_97_days() {
         room.lose(who);
     }
     let vote = room.see(ANA, |group| latest(group, 1));
-    room.inside(BEN, |group, cx| group.take_control(cx, vote).unwrap());
+    room.inside(BEN, |group, cx| {
+        let until = cx.now.sweep + CONTROL_KEPT;
+        group.take_control(cx, Told { control: vote, until }).unwrap()
+    });
     let pass = |room: &mut Room, days: u64| {
         for _ in 0..days {
             room.skip_hours(24);

@@ -211,3 +211,60 @@ fn nobody_can_hand_over_other_words_in_place_of_those_that_wait() {
     room.hear(BEN, commit);
     assert!(room.texts(BEN).contains(&"hello".to_owned()), "{:?}", room.texts(BEN));
 }
+
+/// An envelope of Ana's that Ben holds and cannot open.
+fn unopened(room: &mut Room) -> EnvelopeId {
+    let ana = room.see(ANA, |group| group.me.key());
+    let content = words(room, ana, "sealed");
+    let signed = room.see(ANA, |group| group.me.sign(group.id, &content));
+    room.deaf = Some(BEN);
+    room.inside(ANA, |group, cx| group.set_retention(cx, std::time::Duration::from_secs(86_400)).unwrap());
+    let held = seal(room, ANA, &signed, None);
+    let id = Envelope::parse(held.clone()).unwrap().id();
+    assert!(matches!(room.hear(BEN, held), Outcome::Parked(_)));
+    id
+}
+
+/// Somebody hands words to Ben for an envelope that he asked for.
+fn hand(room: &mut Room, by: usize, handed: Handed) {
+    let link = room.link(by, BEN);
+    room.inside(BEN, |group, cx| {
+        group.links.get_mut(&link).unwrap().blind.insert(handed.envelope);
+        group.on_handed(cx, link, vec![handed]).unwrap();
+    });
+}
+
+/// PROTOCOL D2: Chi was taken out. What she said before reaches Ben; what she says since does not, whoever hands it over
+/// and whatever epoch it is said to be of.
+#[test]
+fn who_is_out_says_nothing_by_the_hand_of_another() {
+    let mut room = Room::of(3);
+    let (chi, group) = (room.see(CHI, |group| group.me.key()), room.see(ANA, |group| group.id));
+    let epoch = room.see(BEN, |group| group.facts.head);
+    let before = words(&mut room, chi, "before");
+    let before = room.see(CHI, |chi| chi.me.sign(group, &before));
+    let out = room.see(CHI, |group| Identity::from_row(&group.me.to_row()));
+    room.pass(1_000);
+    room.remove(CHI);
+    room.pass(1_000);
+    let after = out.sign(group, &words(&mut room, chi, "after"));
+    let envelope = unopened(&mut room);
+    hand(&mut room, ANA, Handed { envelope, epoch, signed: after });
+    assert!(room.texts(BEN).is_empty());
+    hand(&mut room, ANA, Handed { envelope, epoch, signed: before });
+    assert_eq!(room.texts(BEN), ["before"]);
+}
+
+/// PROTOCOL D2: whoever was handed something hands it on.
+#[test]
+fn what_was_handed_over_is_handed_on() {
+    let mut room = Room::of(3);
+    let (ana, epoch) = (room.see(ANA, |group| group.me.key()), room.see(BEN, |group| group.facts.head));
+    let content = words(&mut room, ana, "hello");
+    let signed = room.see(ANA, |group| group.me.sign(group.id, &content));
+    let envelope = unopened(&mut room);
+    hand(&mut room, ANA, Handed { envelope, epoch, signed });
+    let link = room.link(BEN, CHI);
+    let (_, transmits) = room.inside(BEN, |group, cx| group.on_cannot(cx, link, &[envelope]).unwrap());
+    assert_eq!(transmits.iter().filter(|transmit| matches!(transmit, Transmit::Frame { .. })).count(), 1);
+}

@@ -26,7 +26,7 @@ use crate::wire::envelope::{Envelope, EnvelopeKey, LifetimeClass};
 use crate::wire::invite::{Invite, answerer_hash, commitment, invite_key};
 use crate::wire::message::{
     Answerer, Bundle, Bytes, CommitWire, Greeting, Handed, Head, JoinRefusal, Message, Proof, Push, Reach, SessionId,
-    Span, Want,
+    Span, Told, Want,
 };
 use crate::wire::signed::Signed;
 
@@ -282,7 +282,10 @@ fn messages() -> Vec<Vector> {
         message("got", Message::Got(ids())),
         message("compare", Message::Compare),
         message("head", Message::Head(Head { epoch: CHILD, number: 10, since: 480_000 })),
-        message("controls", Message::Controls(vec![Control::Ticket(signed_ticket(Operation::Leave))])),
+        message(
+            "controls",
+            Message::Controls(vec![Told { control: Control::Ticket(signed_ticket(Operation::Leave)), until: AT }]),
+        ),
         message("missing", Message::Missing(span())),
         message("absent", Message::Absent(span())),
         message("cannot", Message::Cannot(ids())),
