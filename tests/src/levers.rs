@@ -76,11 +76,13 @@ pub const LEAPS: &str = "leaps of time";
 pub const PARKED_RIVAL: &str = "rivals parked";
 /// What nobody there could open yet, and was kept.
 pub const PARKED_UNKNOWN: &str = "unknown parked";
+/// Messages that waited until earlier ones of their sender were asked for.
+pub const PARKED_GAP: &str = "gaps asked for";
 /// Messages that waited for their author's word.
 pub const WAITED: &str = "messages waited";
 
 /// How often each must happen in forty seeds at the least.
-const LEAST: [(&str, u64); 33] = [
+const LEAST: [(&str, u64); 34] = [
     (ACCEPTED, 1_000),
     (BATCHES_LOST, 10),
     (CLEAN, 20),
@@ -101,6 +103,7 @@ const LEAST: [(&str, u64); 33] = [
     (LINKS_UP, 200),
     (LOST, 100),
     (MISTAKES, 40),
+    (PARKED_GAP, 100),
     (PARKED_RIVAL, 20),
     (PARKED_UNKNOWN, 20),
     (PARTITIONS, 20),
