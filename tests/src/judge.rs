@@ -163,9 +163,10 @@ fn delivered(world: &World, id: &MsgId, sent: &Sent) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether a message is past its deadline, or nearly, on any clock that ever was right or wrong.
+/// Whether a message is past its deadline, or nearly, on any clock that ever was right or wrong, or is misled by having
+/// been set.
 fn dies_soon(world: &World, expires: Time) -> bool {
-    (0..world.len()).any(|node| expires < world.clock.mark(node) + TOO_LATE)
+    (0..world.len()).any(|node| expires < world.clock.dead_before(node) + TOO_LATE)
 }
 
 fn seen(world: &World, node: usize, group: GroupId) -> Result<(Common, GroupView), String> {
