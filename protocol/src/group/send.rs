@@ -297,8 +297,12 @@ impl Group {
         }
     }
 
-    /// Whether a message, or one envelope of it, was sealed for a member.
+    /// Whether a message, or one envelope of it, was sealed for somebody who is still a member: what others have does not
+    /// keep it from being sealed anew. Of what was taken back its author hears in any case.
     fn could_open(&self, entry: &Entry, envelope: Option<EnvelopeId>, member: &MemberId) -> bool {
+        if !entry.dropped && !self.roster().is_ok_and(|roster| roster.has(member)) {
+            return false;
+        }
         let mut epochs = entry.epochs(envelope).filter_map(|epoch| self.epochs.get(&epoch));
         epochs.any(|epoch| epoch.roster.has(member))
     }

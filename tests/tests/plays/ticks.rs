@@ -241,3 +241,21 @@ fn a_receipt_waits_for_somebody_who_can_read_it() {
     hours(&mut stage, 1);
     assert!(matches!(stage.state(ANA, id), Some(MessageState::Received { by: 1, .. })));
 }
+
+/// Chi's receipt comes when she is out already. Ben has not heard a word yet.
+#[test]
+fn a_receipt_of_somebody_who_is_out_delivers_nothing() {
+    let (mut stage, group) = Stage::three();
+    stage.offline(BEN);
+    stage.say(ANA, "help");
+    stage.hold = true;
+    stage.pass(1_200);
+    let receipt = stage.published.last().filter(|sent| sent.by == CHI).unwrap().bytes.clone();
+    stage.hold = false;
+    let chi = stage.member(CHI);
+    stage.ask(ANA, Command::Remove { group, member: chi });
+    assert!(matches!(stage.gossip(ANA, &receipt), Outcome::Applied(_)));
+    stage.online(BEN);
+    stage.pass(60_000);
+    assert_eq!(stage.texts(BEN), ["help"]);
+}
