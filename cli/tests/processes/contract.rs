@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::device::{Device, LOOPBACK, PASSPHRASE, place, text};
+use crate::device::{Device, LOOPBACK, PASSPHRASE, place, text, two};
 use crate::wait::until;
 
 const GROUP: &str = "Circle";
@@ -151,10 +151,7 @@ fn a_device_with_two_groups_does_not_start_on_a_fixed_port_and_has_both_on_their
 #[test]
 fn an_address_typed_by_hand_finds_whom_nobody_else_could_and_a_slip_is_refused() {
     let place = place();
-    let [mut ana, mut ben] = ["Ana", "Ben"].map(|name| Device::started(place.path(), name));
-    ana.done(&["group", "create", GROUP, "--name", "Ana"]);
-    ben.join(&ana, GROUP);
-    ben.until_people(GROUP, &["Ana", "Ben"]);
+    let [mut ana, mut ben] = two(place.path(), GROUP);
     ana.down();
     ben.down();
     // Both have moved, and neither knows where the other is.

@@ -3,22 +3,10 @@
 
 use serde_json::{Value, json};
 
-use crate::device::{Device, place, text};
+use crate::device::{Device, place, text, two};
 use crate::wait::until;
 
 const GROUP: &str = "Circle";
-
-/// Ana and Ben in one group, linked; nothing is unread.
-fn two(place: &std::path::Path) -> [Device; 2] {
-    let [ana, ben] = ["Ana", "Ben"].map(|name| Device::started(place, name));
-    ana.done(&["group", "create", GROUP, "--name", "Ana"]);
-    ben.join(&ana, GROUP);
-    for device in [&ana, &ben] {
-        until("a link", || (device.done(&["group", "show", GROUP])["connected"] == 1).then_some(()));
-        device.rows(&["history", GROUP]);
-    }
-    [ana, ben]
-}
 
 /// The only group, as `status` and `group list` show it.
 fn group(device: &Device) -> [Value; 2] {
@@ -28,7 +16,7 @@ fn group(device: &Device) -> [Value; 2] {
 #[test]
 fn what_is_typed_in_one_window_appears_in_the_other_once() {
     let place = place();
-    let [ana, ben] = two(place.path());
+    let [ana, ben] = two(place.path(), GROUP);
     let mut windows = [ana.chat(&[GROUP]), ben.chat(&[GROUP])];
     for (from, words) in [(0, "how are you, Ben"), (1, "better than last week"), (0, "I am glad")] {
         windows[from].type_in(words);
@@ -45,7 +33,7 @@ fn what_is_typed_in_one_window_appears_in_the_other_once() {
 #[test]
 fn status_and_the_list_of_groups_tell_what_is_unread_and_who_is_connected() {
     let place = place();
-    let [mut ana, ben] = two(place.path());
+    let [mut ana, ben] = two(place.path(), GROUP);
     for row in group(&ben) {
         assert_eq!((&row["unread"], &row["connected"], &row["present"]), (&json!(0), &json!(1), &json!(["Ana"])));
     }
@@ -67,7 +55,7 @@ fn status_and_the_list_of_groups_tell_what_is_unread_and_who_is_connected() {
 #[test]
 fn a_safety_code_is_the_same_on_both_sides_and_its_mark_stays_where_it_was_made() {
     let place = place();
-    let [ana, mut ben] = two(place.path());
+    let [ana, mut ben] = two(place.path(), GROUP);
     let code = |device: &Device, whom: &str| device.done(&["verify", GROUP, whom]);
     let (at_ana, at_ben) = (code(&ana, "Ben"), code(&ben, "Ana"));
     assert_eq!(at_ana["safety_code"], at_ben["safety_code"]);
@@ -89,7 +77,7 @@ fn a_safety_code_is_the_same_on_both_sides_and_its_mark_stays_where_it_was_made(
 #[test]
 fn messages_that_somebody_newer_would_read_wait_for_their_authors_word() {
     let place = place();
-    let [mut ana, mut ben] = two(place.path());
+    let [mut ana, mut ben] = two(place.path(), GROUP);
     ana.down();
     until("Ana is seen to be gone", || (group(&ben)[0]["connected"] == 0).then_some(()));
     let [sent, dropped] = ["still true", "no longer true"].map(|words| text(&ben.done(&["send", GROUP, words])["id"]));

@@ -357,3 +357,15 @@ pub(crate) fn place() -> tempfile::TempDir {
     assert_eq!(fs::read_dir(place.path()).expect("reads").count(), 0);
     place
 }
+
+/// Ana and Ben in one group, linked; nothing is unread.
+pub(crate) fn two(place: &Path, group: &str) -> [Device; 2] {
+    let [ana, ben] = ["Ana", "Ben"].map(|name| Device::started(place, name));
+    ana.done(&["group", "create", group, "--name", "Ana"]);
+    ben.join(&ana, group);
+    for device in [&ana, &ben] {
+        until("a link", || (device.done(&["group", "show", group])["connected"] == 1).then_some(()));
+        device.rows(&["history", group]);
+    }
+    [ana, ben]
+}

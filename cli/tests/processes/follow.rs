@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::device::{Device, PASSPHRASE, Window, place, text};
+use crate::device::{Device, PASSPHRASE, Window, place, text, two};
 use crate::wait::until;
 use crate::wrong_clock::{SLOW, WrongClock};
 
@@ -104,10 +104,7 @@ fn every_row_of_a_window_that_follows_has_exactly_the_promised_fields() {
 fn a_window_that_follows_is_told_in_the_promised_fields_that_the_clock_is_off() {
     let place = place();
     let Some(clock) = WrongClock::new(place.path().join("clock"), SLOW.0) else { return };
-    let [mut ana, mut ben] = ["Ana", "Ben"].map(|name| Device::started(place.path(), name));
-    ana.done(&["group", "create", GROUP, "--name", "Ana"]);
-    ben.join(&ana, GROUP);
-    ben.until_people(GROUP, &["Ana", "Ben"]);
+    let [mut ana, mut ben] = two(place.path(), GROUP);
     ana.down();
     ben.down();
     ben.clock = Some(clock);

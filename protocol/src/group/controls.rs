@@ -57,14 +57,13 @@ impl Controls {
         let room = self.kept.contains_key(&about) || self.kept.len() < CONTROLS_MAX;
         let before = self.kept.get(&about);
         let news = before.is_none_or(|before| before.rank < rank);
-        let sooner = before.is_some_and(|before| before.rank == rank && until < before.until);
-        if !room || until <= cx.now.sweep || !(news || sooner) {
+        if !room || !news || until <= cx.now.sweep {
             return false;
         }
         let row = Told { control, until };
         cx.tx.write(row_key(net, &about), &row, Some(until));
         self.kept.insert(about, Kept { control: row.control, rank, until });
-        news
+        true
     }
 
     /// All of them, with their ends.

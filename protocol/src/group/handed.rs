@@ -18,18 +18,17 @@ use crate::wire::message::{Handed, IDS_MAX, Message};
 const WORDS_MAX: usize = 4;
 
 /// What was handed over for an envelope that waits. It waits on: nobody can take the place of what is in it.
+#[derive(Default)]
 pub(crate) struct Hand {
-    epoch: EpochId,
-    said: Vec<MsgId>,
+    /// What it is said to have said, and for whom, by the epoch.
+    said: Vec<(EpochId, MsgId)>,
     from: BTreeSet<MemberId>,
-    /// Whether the author itself has said what is in it.
-    by_author: bool,
 }
 
 impl Hand {
     /// Whether a member could still tell more.
-    fn asks(&self, member: &MemberId) -> bool {
-        !self.by_author && self.said.len() < WORDS_MAX && !self.from.contains(member)
+    pub(crate) fn asks(&self, member: &MemberId) -> bool {
+        self.said.len() < WORDS_MAX && !self.from.contains(member)
     }
 }
 
@@ -47,17 +46,14 @@ impl Group {
         let mut waits = log.unknown();
         waits.retain(|id| !link.blind.contains(id) && !soon.contains(id));
         waits.retain(|id| self.hands.get(id).is_none_or(|hand| hand.asks(&member)));
-        if waits.len() > room {
-            // Each time from another one on: what nobody can show must not keep the rest from being asked for.
-            let from = EnvelopeId::from_bytes(cx.random());
-            let at = waits.partition_point(|id| *id < from);
-            waits.rotate_left(at);
-            waits.truncate(room);
-        }
-        let new = waits;
-        link.blind.extend(new.iter().copied());
-        if !new.is_empty() {
-            self.say(cx, id, &Message::Cannot(new));
+        // Each time from another one on: neither what nobody can show nor what fills an answer keeps the rest from coming.
+        let from = EnvelopeId::from_bytes(cx.random());
+        let at = waits.partition_point(|id| *id < from);
+        waits.rotate_left(at);
+        waits.truncate(room);
+        link.blind.extend(waits.iter().copied());
+        if !waits.is_empty() {
+            self.say(cx, id, &Message::Cannot(waits));
         }
     }
 
@@ -86,22 +82,22 @@ impl Group {
     }
 
     /// What is known of an envelope here: where it was sealed, and what it said or is said to have said.
-    fn said_in(&self, envelope: &EnvelopeId) -> Vec<(EnvelopeId, EpochId, MsgId)> {
+    pub(crate) fn said_in(&self, envelope: &EnvelopeId) -> Vec<(EnvelopeId, EpochId, MsgId)> {
         if let (Some(order), Some(message)) = (self.log.order(envelope), self.log.message(envelope)) {
             let epochs = self.epochs.iter().filter(|(_, epoch)| epoch.number == order.number);
             return epochs.map(|(epoch, _)| (*envelope, *epoch, message)).collect();
         }
         let hand = self.hands.get(envelope);
-        hand.into_iter().flat_map(|hand| hand.said.iter().map(|said| (*envelope, hand.epoch, *said))).collect()
+        hand.into_iter().flat_map(|hand| hand.said.iter().map(|(epoch, said)| (*envelope, *epoch, *said))).collect()
     }
 
     /// A peer hands over what waits here.
     pub(crate) fn on_handed(&mut self, cx: &mut Cx<'_>, id: LinkId, handed: Vec<Handed>) -> Result<(), Error> {
         let Some(peer) = self.links.get(&id).and_then(|link| link.member) else { return Ok(()) };
         let mut taken = false;
-        for handed in handed {
-            let asked = self.links.get_mut(&id).is_some_and(|link| link.blind.remove(&handed.envelope));
-            if asked && self.log.waits(&handed.envelope) {
+        let asked = self.links.get(&id).map(|link| link.blind.clone()).unwrap_or_default();
+        for handed in handed.into_iter().filter(|handed| asked.contains(&handed.envelope)) {
+            if self.log.waits(&handed.envelope) {
                 taken |= self.take_handed(cx, peer, handed)?;
             }
         }
@@ -127,12 +123,13 @@ impl Group {
             return Ok(false);
         }
         let said = msg_id(&signed);
-        let hand = Hand { epoch: id, said: Vec::new(), from: BTreeSet::new(), by_author: false };
-        let hand = self.hands.entry(envelope).or_insert(hand);
+        let hand = self.hands.entry(envelope).or_default();
         hand.from.insert(peer);
-        hand.by_author |= author == peer;
-        if !hand.said.contains(&said) {
-            hand.said.push(said);
+        if !hand.said.contains(&(id, said)) {
+            if hand.said.len() >= WORDS_MAX {
+                return Ok(false);
+            }
+            hand.said.push((id, said));
         }
         if author == self.me.member() && in_audience {
             self.mark_handed_back(cx, said, peer);

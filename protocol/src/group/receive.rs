@@ -297,7 +297,7 @@ impl Group {
         let opened = self.epochs.with(cx, self.net, self.id, epoch, |state, mls| state.decrypt(mls, &numbered.mls))?;
         let (leaf, plain) = match opened {
             Ok(opened) => opened,
-            Err(error @ (MlsError::TooFarAhead | MlsError::Own)) => {
+            Err(error @ (MlsError::TooFarAhead | MlsError::TooFarBehind | MlsError::Own)) => {
                 if !self.log.has(&envelope.id()) {
                     if !self.log.has_room(from) {
                         return Ok(Outcome::Refused(Refusal::OverBudget));
@@ -307,8 +307,11 @@ impl Group {
                 if error == MlsError::Own {
                     return Ok(Outcome::Parked(Why::Own));
                 }
-                let spot = Spot { sender, count: numbered.count, burnt: numbered.burnt };
-                self.wait_for_window(cx, spot, envelope.id());
+                // What is too far behind never opens here: it is asked for from hand to hand.
+                if error == MlsError::TooFarAhead {
+                    let spot = Spot { sender, count: numbered.count, burnt: numbered.burnt };
+                    self.wait_for_window(cx, spot, envelope.id());
+                }
                 return Ok(Outcome::Parked(Why::Gap));
             }
             Err(MlsError::Reused) => {
@@ -316,8 +319,6 @@ impl Group {
                 self.log.keep_opened(cx, self.net, envelope, order, None, None);
                 return Ok(Outcome::Duplicate);
             }
-            // Never opened here, and never to be: nobody is told that it is held.
-            Err(MlsError::TooFarBehind) => return Ok(Outcome::Refused(Refusal::NotForUs)),
             Err(_) => return Ok(Outcome::Refused(Refusal::BadSeal)),
         };
         // From here on the message's key is spent: whatever is decided, the batch is kept (PROTOCOL E).

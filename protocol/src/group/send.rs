@@ -282,7 +282,8 @@ impl Group {
 
     /// A member hands back an own message whose sealing was lost here: it holds what it shows.
     pub(crate) fn mark_handed_back(&mut self, cx: &mut Cx<'_>, id: MsgId, by: MemberId) {
-        if self.outbox.get(&id).is_some_and(|entry| !entry.held.contains(&by)) {
+        let sealed_for = |entry: &Entry| entry.epochs(None).next().is_none() || self.could_open(entry, None, &by);
+        if self.outbox.get(&id).is_some_and(|entry| !entry.held.contains(&by) && sealed_for(entry)) {
             self.note_fact(cx, id, |entry| entry.held.push(by));
         }
     }

@@ -7,6 +7,7 @@ use kinfold_protocol::Client;
 use kinfold_protocol::persist::{Table, WriteBatch};
 use kinfold_protocol::step::{Address, Command, Event, Input, MessageState, Reply, Transmit};
 
+use crate::comebacks::dials;
 use crate::stage::{ANA, BEN, CHI, Stage};
 
 const DAY_MS: i64 = 24 * 3_600_000;
@@ -107,18 +108,7 @@ fn nobody_can_take_anothers_address() {
         stage.give(BEN, Input::Listening { net, port: 1, addresses: vec![place.clone()] }).unwrap();
         stage.settle();
         stage.offline(BEN);
-        let mut dialled = false;
-        for _ in 0..10 {
-            let Some(due) = stage.person(ANA).client.deadline() else { break };
-            let now = stage.clock(ANA);
-            stage.person(ANA).ahead_ms += i64::try_from(due.since(now).as_millis()).unwrap();
-            let now = stage.clock(ANA);
-            let output = stage.person(ANA).client.handle(Input::Deadline, now).unwrap();
-            let to_ben = |transmit: &Transmit| matches!(transmit, Transmit::Dial { address, .. } if *address == place);
-            dialled |= output.transmits.iter().any(to_ben);
-            stage.make_true(ANA, output);
-        }
-        assert!(dialled, "Ana never dials Ben, claimed {claimed}");
+        assert!(dials(&mut stage, ANA, &place), "Ana never dials Ben, claimed {claimed}");
     }
 }
 

@@ -52,8 +52,8 @@ fn a_join_whose_successor_failed_goes_on() {
     assert!(failures > 0);
 }
 
-/// Ana dials everything that is due; says whether that address was among it.
-fn dials(stage: &mut Stage, who: usize, place: &Address) -> bool {
+/// Somebody dials everything that is due; says whether that address was among it.
+pub(crate) fn dials(stage: &mut Stage, who: usize, place: &Address) -> bool {
     let mut dialled = false;
     for _ in 0..60 {
         let Some(due) = stage.person(who).client.deadline() else { break };

@@ -39,8 +39,7 @@ fn seal_and_lose(stage: &mut Stage, text: &str) -> MsgId {
 }
 
 /// Ben's message is sealed and reaches nobody; Dan comes in; Ben meets nobody but Dan, who can never read it.
-#[test]
-fn a_newcomer_who_cannot_read_a_message_makes_no_tick() {
+fn met_by_a_newcomer_only() -> (Stage, MsgId) {
     let (mut stage, group) = four();
     let id = seal_and_lose(&mut stage, "help");
     stage.join(group, DAN);
@@ -49,23 +48,22 @@ fn a_newcomer_who_cannot_read_a_message_makes_no_tick() {
     stage.offline(CHI);
     stage.online(BEN);
     hours(&mut stage, 1);
+    (stage, id)
+}
+
+#[test]
+fn a_newcomer_who_cannot_read_a_message_makes_no_tick() {
+    let (mut stage, id) = met_by_a_newcomer_only();
     assert_eq!(stage.view(BEN).members, 4);
     let state = stage.state(BEN, id);
     assert!(stage.texts(DAN).is_empty());
     assert_eq!(state, Some(MessageState::Kept), "nobody who has it can read it");
 }
 
-/// The same, and the others come back when they have dropped what opens it.
+/// The others come back when they have dropped what opens it.
 #[test]
 fn a_message_that_only_a_newcomer_has_is_sealed_anew_in_time() {
-    let (mut stage, group) = four();
-    let id = seal_and_lose(&mut stage, "help");
-    stage.join(group, DAN);
-    stage.pass(10_000);
-    stage.offline(ANA);
-    stage.offline(CHI);
-    stage.online(BEN);
-    hours(&mut stage, 1);
+    let (mut stage, id) = met_by_a_newcomer_only();
     stage.offline(DAN);
     hours(&mut stage, 80);
     stage.online(ANA);

@@ -268,3 +268,46 @@ fn what_was_handed_over_is_handed_on() {
     let (_, transmits) = room.inside(BEN, |group, cx| group.on_cannot(cx, link, &[envelope]).unwrap());
     assert_eq!(transmits.iter().filter(|transmit| matches!(transmit, Transmit::Frame { .. })).count(), 1);
 }
+
+/// PROTOCOL D2: Chi answers first, with words of her own. The others are asked all the same, both are shown, and each goes
+/// on only to those whom it was meant for.
+#[test]
+fn who_answers_first_neither_silences_the_others_nor_widens_the_audience() {
+    let mut room = Room::of(3);
+    let (ana, chi) = (room.see(ANA, |group| group.me.key()), room.see(CHI, |group| group.me.key()));
+    let first = room.see(BEN, |group| group.facts.head);
+    room.change_rules();
+    let second = room.see(BEN, |group| group.facts.head);
+    let (true_words, other) = (words(&mut room, ana, "hello"), words(&mut room, chi, "something else"));
+    let true_words = room.see(ANA, |group| group.me.sign(group.id, &true_words));
+    let other = room.see(CHI, |group| group.me.sign(group.id, &other));
+    let envelope = unopened(&mut room);
+    hand(&mut room, CHI, Handed { envelope, epoch: second, signed: other });
+    assert!(room.see(BEN, |group| group.hands[&envelope].asks(&ana.member())));
+    hand(&mut room, ANA, Handed { envelope, epoch: first, signed: true_words });
+    let mut texts = room.texts(BEN);
+    texts.sort();
+    assert_eq!(texts, ["hello", "something else"]);
+    let known =
+        room.see(BEN, |group| group.said_in(&envelope).into_iter().map(|(_, epoch, _)| epoch).collect::<Vec<_>>());
+    assert_eq!(known, [second, first]);
+}
+
+/// PROTOCOL D2: whoever knows of two words for one envelope hands over both.
+#[test]
+fn one_answer_may_have_several_words_for_one_envelope() {
+    let mut room = Room::of(2);
+    let (ana, epoch) = (room.see(ANA, |group| group.me.key()), room.see(BEN, |group| group.facts.head));
+    let handed = ["one", "two"].map(|text| {
+        let content = words(&mut room, ana, text);
+        room.see(ANA, |group| group.me.sign(group.id, &content))
+    });
+    let envelope = unopened(&mut room);
+    let link = room.link(ANA, BEN);
+    room.inside(BEN, |group, cx| {
+        group.links.get_mut(&link).unwrap().blind.insert(envelope);
+        let handed = handed.map(|signed| Handed { envelope, epoch, signed });
+        group.on_handed(cx, link, handed.to_vec()).unwrap();
+    });
+    assert_eq!(room.texts(BEN).len(), 2);
+}
