@@ -13,6 +13,9 @@ use super::{RowChanges, StateRows};
 /// Changes by row: the new value, or `None` where the row is gone.
 pub(super) type Journal = BTreeMap<Vec<u8>, Option<Zeroizing<Vec<u8>>>>;
 
+/// By how much a row commonly grows when it is written again: a member's first words in an epoch.
+const GROWTH: usize = 1_024;
+
 /// What a row holds; its name's first byte. Part of the stored format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -136,8 +139,10 @@ impl MlsStore {
         value: &V,
     ) -> Result<(), CodecError> {
         let name = name(label, key)?;
-        let value = codec::encode(value)?;
-        self.inner.borrow_mut().journal.insert(name, Some(value));
+        let mut inner = self.inner.borrow_mut();
+        let before = inner.find(&name).map_or(0, |value| value.len());
+        let value = codec::encode(value, before + GROWTH)?;
+        inner.journal.insert(name, Some(value));
         Ok(())
     }
 
@@ -164,7 +169,7 @@ impl MlsStore {
     /// Adds to a row that is a list; each item is encoded on its own.
     pub(super) fn append<K: Serialize, V: Serialize>(&self, label: Label, key: &K, item: &V) -> Result<(), CodecError> {
         let mut items = self.items(label, key)?;
-        items.push(codec::encode(item)?.to_vec());
+        items.push(codec::encode(item, GROWTH)?.to_vec());
         self.put(label, key, &items)
     }
 
@@ -175,7 +180,7 @@ impl MlsStore {
         key: &K,
         item: &V,
     ) -> Result<(), CodecError> {
-        let item = codec::encode(item)?;
+        let item = codec::encode(item, GROWTH)?;
         let mut items = self.items(label, key)?;
         items.retain(|known| *known != *item);
         self.put(label, key, &items)
@@ -192,6 +197,6 @@ impl MlsStore {
 
 fn name<K: Serialize>(label: Label, key: &K) -> Result<Vec<u8>, CodecError> {
     let mut name = vec![label as u8];
-    name.extend_from_slice(&codec::encode(key)?);
+    name.extend_from_slice(&codec::encode(key, 0)?);
     Ok(name)
 }
