@@ -4,7 +4,7 @@ mod open;
 mod unlock;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use kinfold_protocol::id::NetId;
@@ -24,8 +24,8 @@ use crate::control::{ApiError, Call, NodeError, Request, rows};
 use crate::execute::{Nets, ReplyTo, Round};
 use crate::net::{self, FromNet};
 use crate::paths::DataDir;
+use crate::setup::check_set_up;
 use crate::store::{OpenReport, SealedStore, Store};
-use crate::vault::KdfCost;
 
 /// Inputs of the networks that wait for the core: a few frames of each of many links.
 const INBOX_MAX: usize = 512;
@@ -59,40 +59,13 @@ pub struct Options {
     pub lan: bool,
 }
 
-/// Whether a node was set up in this directory.
-#[must_use]
-pub fn is_set_up(data_dir: &Path) -> bool {
-    DataDir::new(data_dir).keyring().exists()
-}
-
-/// Sets a node up: a directory for its owner alone, and a vault that the passphrase opens.
-///
-/// # Errors
-/// When one was set up there before, or the directory cannot be used.
-pub fn init(data_dir: &Path, passphrase: &str) -> Result<(), NodeError> {
-    if passphrase.is_empty() {
-        return Err(NodeError::EmptyPassphrase);
-    }
-    let dir = DataDir::new(data_dir);
-    if dir.keyring().exists() {
-        return Err(NodeError::AlreadySetUp);
-    }
-    dir.create().map_err(|_| NodeError::NoAccess)?;
-    let cost = KdfCost::calibrated();
-    let store = SealedStore::create(&dir, passphrase.as_bytes(), cost)?;
-    Store::close(Box::new(store))?;
-    Ok(())
-}
-
 /// Runs a node until it is stopped. `ready` is called once, with the addresses of each group, by id.
 ///
 /// # Errors
 /// When the vault, the socket or the network of a group cannot be opened.
 pub async fn run(options: Options, ready: impl FnOnce(Vec<(String, String)>)) -> Result<(), NodeError> {
     let dir = DataDir::new(&options.data_dir);
-    if !is_set_up(dir.root()) {
-        return Err(NodeError::NotSetUp);
-    }
+    check_set_up(dir.root())?;
     let (listen, fixed_port) = net::interfaces(&options.listen).map_err(|_| NodeError::BadListen)?;
     let (to_core, inbox) = mpsc::channel(INBOX_MAX);
     let (feed, _) = broadcast::channel(FEED_MAX);

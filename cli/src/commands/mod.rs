@@ -53,10 +53,13 @@ impl Context {
     /// A connection to the node.
     pub(crate) fn remote(&self) -> Result<Remote> {
         Remote::open(&self.data_dir).map_err(|error| {
-            if error == NodeError::NotRunning.into() && !kinfold_node::is_set_up(&self.data_dir) {
-                Local::NotSetUpYet.into()
-            } else {
-                error
+            if error != NodeError::NotRunning.into() {
+                return error;
+            }
+            match kinfold_node::check_set_up(&self.data_dir) {
+                Err(NodeError::NotSetUp) => Local::NotSetUpYet.into(),
+                Err(error @ (NodeError::NoAccess | NodeError::PathTooLong)) => error.into(),
+                Ok(()) | Err(_) => error,
             }
         })
     }

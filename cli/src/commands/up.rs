@@ -31,9 +31,7 @@ const SILENT: &[&str] = &[
 ];
 
 pub(super) fn run(context: &Context) -> Result<()> {
-    if !kinfold_node::is_set_up(&context.data_dir) {
-        return Err(NodeError::NotSetUp.into());
-    }
+    kinfold_node::check_set_up(&context.data_dir)?;
     // Before anybody is asked for a passphrase.
     if socket::connect(&context.data_dir).is_ok() {
         return Err(NodeError::InUse.into());

@@ -119,7 +119,7 @@ fn a_message_that_was_not_sent_is_said_to_be_so() {
         (
             "full",
             5,
-            "Error: the disk is full; this was not kept, what was accepted before is safe; your message was not sent\n",
+            "Error: the disk is full; your message was not sent, and nothing was lost\n",
         ),
     ] {
         let ran = fake.run(&["send", group, "hello"]);

@@ -10,7 +10,6 @@ use crate::clock;
 use crate::control::NodeError;
 use crate::execute::Round;
 use crate::net::NetError;
-use crate::paths::DataDirError;
 use crate::store::{Store, StoreError};
 
 /// Opens the store with a passphrase: the one on disk, or in tests one that breaks on demand.
@@ -94,25 +93,23 @@ impl From<StoreError> for NodeError {
         tracing::debug!(code = error.code(), "the store said no");
         match error {
             StoreError::AlreadyExists => Self::AlreadySetUp,
-            StoreError::Damaged { .. } | StoreError::KeyringDamaged | StoreError::KeyringMissing => Self::Damaged,
+            StoreError::Damaged { .. } | StoreError::KeyringDamaged => Self::Damaged,
             StoreError::DiskFull => Self::DiskFull,
             StoreError::InUse => Self::InUse,
+            StoreError::KeyringMissing => Self::KeysMissing,
             StoreError::NewerVersion => Self::NewerVersion,
-            StoreError::NotPrivate | StoreError::ReadOnly => Self::NoAccess,
+            StoreError::NoAccess => Self::NoAccess,
+            StoreError::NoMemory => Self::NoMemory,
+            StoreError::NotPrivate => Self::NotPrivate,
+            StoreError::PathTooLong => Self::PathTooLong,
+            StoreError::ReadOnly => Self::ReadOnly,
             StoreError::WrongPassphrase => Self::WrongPassphrase,
             StoreError::Closed
             | StoreError::Io { .. }
             | StoreError::KeyringFull
             | StoreError::NoEntropy
-            | StoreError::NoMemory
             | StoreError::TooLarge => Self::Storage,
         }
-    }
-}
-
-impl From<DataDirError> for NodeError {
-    fn from(_: DataDirError) -> Self {
-        Self::NoAccess
     }
 }
 

@@ -53,16 +53,23 @@ impl SealedStore {
         let io = |err| StoreError::io(KEYRING, err);
         dir.create()?;
         let lock = lock(dir)?;
-        if dir.keyring().exists() {
-            // The database follows the keyring, so a keyring alone is a creation that was cut short.
-            if dir.has_database().map_err(io)? {
-                return Err(StoreError::AlreadyExists);
-            }
-            fs::remove_file(dir.keyring()).map_err(io)?;
+        if dir.keyring().try_exists().map_err(io)? {
+            return Err(StoreError::AlreadyExists);
+        }
+        if dir.has_database().map_err(io)? {
+            // It had a keyring; a new one would only hide that it is missing.
+            return Err(StoreError::KeyringMissing);
+        }
+        let unfinished = dir.unfinished_keyring();
+        if unfinished.try_exists().map_err(io)? {
+            // A creation was cut short.
+            fs::remove_file(&unfinished).map_err(io)?;
         }
         let mut keyring = Keyring::generate()?;
-        let file = create_private_file(&dir.keyring()).map_err(io)?;
+        let file = create_private_file(&unfinished).map_err(io)?;
         let ring = Ring::create(file, &mut keyring, passphrase, cost)?;
+        // It has no older generation yet that a rename could leave behind.
+        fs::rename(&unfinished, dir.keyring()).map_err(io)?;
         sync_dir(dir.root()).map_err(io)?;
         Self::start(dir, Core::start(dir, lock, ring, keyring, barrier)?)
     }
