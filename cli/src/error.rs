@@ -31,10 +31,8 @@ pub(crate) enum Exit {
 }
 
 /// What the disk's errors say of anything that was to be kept, and what they say of a message.
-const OF_A_MESSAGE: [(&str, &str); 2] = [
-    ("nothing new was kept", "your message was not sent"),
-    ("whether this was kept", "whether your message was kept"),
-];
+const OF_A_MESSAGE: [(&str, &str); 2] =
+    [("nothing new was kept", "your message was not sent"), ("whether this was kept", "whether your message was kept")];
 
 /// What a person or a script is told.
 #[derive(Clone, Debug, PartialEq, Eq)]

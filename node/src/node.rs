@@ -42,8 +42,8 @@ const JOIN_PATIENCE: Duration = Duration::from_secs(120);
 /// How long the faces are not told that the node is ready while a network has yet to listen.
 const READY_PATIENCE: Duration = Duration::from_secs(5);
 /// How long an answer waits for a store that failed to open again, and say what survived.
-const SETTLE_PATIENCE: Duration = Duration::from_secs(30);
-/// After how long a store that failed is tried again.
+const SETTLE_PATIENCE: Duration = Duration::from_secs(10);
+/// After how long a store that failed is tried again, and a full disk looked at.
 const REOPEN_AFTER: Duration = Duration::from_secs(5);
 
 /// What a node is started with.
@@ -238,7 +238,10 @@ impl Core {
     fn wake(&self) -> Instant {
         let now = Instant::now();
         let due = match &self.state {
-            State::Open(open) => open.due().map(|due| now + due.since(clock::wall())),
+            State::Open(open) => {
+                let full = open.full.then(|| now + REOPEN_AFTER);
+                open.due().map(|due| now + due.since(clock::wall())).into_iter().chain(full).min()
+            }
             State::Failed { again, .. } => Some(*again),
             State::Locked => None,
         };
@@ -251,6 +254,7 @@ impl Core {
     }
 
     async fn round(&mut self, work: Vec<Work>) {
+        self.watch_room().await;
         let mut round = Round::default();
         if let State::Open(open) = &mut self.state {
             open.on_time(&mut round);
@@ -276,6 +280,10 @@ impl Core {
     }
 
     fn on_net(&mut self, round: &mut Round, from: FromNet) {
+        if matches!(&self.state, State::Open(open) if open.full) {
+            // A network that was stopped still had something to say; it comes again.
+            return;
+        }
         let FromNet { input, verdict } = from;
         match &input {
             Input::Connected { net, link, .. } => self.nets.note_link(*net, *link),
@@ -326,9 +334,6 @@ impl Core {
                 };
                 round.reply(reply, answer);
             }
-            (State::Failed { error, .. }, Request::Status {} | Request::Version {}) => {
-                round.reply(reply, Err((*error).into()));
-            }
             (State::Failed { error, .. }, _) => round.reply(reply, Err((*error).into())),
             (State::Locked, request) => round.reply(reply, answer_locked(&request)),
         }
@@ -337,8 +342,8 @@ impl Core {
     /// Asks the desk; what can only be answered once a network listens waits until then.
     fn ask(&mut self, round: &mut Round, request: Request, reply: ReplyTo, until: Instant) {
         let State::Open(open) = &mut self.state else { return round.reply(reply, Err(NodeError::Locked.into())) };
-        let (now, one_port, lost) = (clock::wall(), self.fixed_port, self.lost);
-        let mut desk = Desk { client: &mut open.client, round, now, one_port, lost };
+        let (now, one_port, lost, full) = (clock::wall(), self.fixed_port, self.lost, open.full);
+        let mut desk = Desk { client: &mut open.client, round, now, one_port, lost, full };
         match desk.answer(request) {
             Ok(Answer::Cancelled(nets, value)) => {
                 for (waiting, _) in nets.iter().filter_map(|net| self.joins.remove(net)).flatten() {
@@ -364,6 +369,9 @@ impl Core {
             round.answer();
             return;
         };
+        if open.full {
+            round.keep_to_itself();
+        }
         let before = open.store.commit_seq();
         let persisted = round.persist(open.store.as_mut(), &mut open.client).and_then(|()| open.tick());
         if let Err(error) = persisted {

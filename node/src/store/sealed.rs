@@ -8,9 +8,10 @@ use kinfold_protocol::persist::{Key, ReadError, Rows, Table, WriteBatch};
 use kinfold_protocol::time::Time;
 use zeroize::Zeroizing;
 
+use super::ballast::{self, Ballast};
 use super::error::{DATABASE, KEYRING};
 use super::sled::{Barrier, disk_barrier};
-use super::{Store, StoreError, ballast};
+use super::{Store, StoreError};
 use crate::paths::{DataDir, create_private_file, sync_dir};
 use crate::vault::KdfCost;
 use crate::vault::keyring::Keyring;
@@ -30,6 +31,7 @@ pub struct SealedStore {
     /// Outlives the core: after an error this is what the next open is compared with.
     commit_seq: u64,
     now: Time,
+    ballast: Ballast,
 }
 
 impl SealedStore {
@@ -100,13 +102,9 @@ impl SealedStore {
     }
 
     fn start(dir: &DataDir, (core, report): (Core, OpenReport)) -> Result<Self, StoreError> {
-        match ballast::hold(&dir.ballast()).map_err(ballast_error) {
-            // Without it only the next full disk is harder to leave.
-            Ok(()) | Err(StoreError::DiskFull) => {}
-            Err(err) => return Err(err),
-        }
+        let ballast = Ballast::hold(dir.ballast()).map_err(ballast_error)?;
         let (commit_seq, now) = (core.commit_seq(), core.now());
-        Ok(Self { core: Arc::new(Mutex::new(Some(core))), report, commit_seq, now })
+        Ok(Self { core: Arc::new(Mutex::new(Some(core))), report, commit_seq, now, ballast })
     }
 
     /// Runs a change. Any error but one that is known to have changed nothing closes the store.
@@ -160,6 +158,10 @@ impl Store for SealedStore {
 
     fn due(&self) -> Option<Time> {
         lock_core(&self.core).as_ref().and_then(Core::due)
+    }
+
+    fn has_room(&mut self) -> bool {
+        self.ballast.has_room()
     }
 
     fn tick(&mut self) -> Result<(), StoreError> {
