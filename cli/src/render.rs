@@ -97,7 +97,7 @@ pub(crate) fn clock(doubt: ClockDoubt, scroll: &Scroll) -> String {
         ),
         ClockDoubt::Leapt { says, last } => format!(
             "This device's clock says that it is {}, but it is later than {}. Set the clock right: until then, or until \
-             somebody of your groups is connected, what you write carries its time.",
+             somebody of your groups is connected, what was said later is hidden, and what you write carries its time.",
             scroll.moment(says),
             scroll.moment(last)
         ),

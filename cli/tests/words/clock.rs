@@ -62,7 +62,7 @@ fn a_clock_ten_years_fast_is_told_before_anybody_is_reached_and_after() {
 }
 
 #[test]
-fn a_clock_ten_years_slow_is_told_and_hides_nothing() {
+fn a_clock_ten_years_slow_is_told_also_to_who_looks_for_what_it_hides() {
     let place = place();
     let Some(clock) = WrongClock::new(place.path().join("clock"), "-10y") else { return };
     let [mut ana, _ben] = asleep(place.path());
@@ -79,9 +79,17 @@ fn a_clock_ten_years_slow_is_told_and_hides_nothing() {
     assert!(last.contains(&format!(" {} at ", now.year())), "{line}");
     assert_eq!(
         advice,
-        "Set the clock right: until then, or until somebody of your groups is connected, what you write carries its time."
+        "Set the clock right: until then, or until somebody of your groups is connected, what was said later is hidden, and \
+         what you write carries its time."
     );
-    assert_eq!(ana.texts_of(GROUP, 1)[0].1, "before");
+    let history = ana.run(&["history", GROUP]);
+    let talk = history.talk.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(talk.ends_with(&line), "who finds nothing is told why: {talk}");
+    ana.down();
+    ana.clock = None;
+    ana.up();
+    assert_eq!(ana.texts_of(GROUP, 1)[0].1, "before", "nothing was lost");
+    assert!(!ana.run(&["history", GROUP]).talk.contains("clock"));
 }
 
 #[test]

@@ -70,7 +70,7 @@ impl Core {
 
     /// Opens the vault and starts the networks.
     pub(super) async fn unlock(&mut self, passphrase: Zeroizing<String>) -> Result<(), NodeError> {
-        let (open, mut round) = tokio::task::block_in_place(|| Open::new(&self.open_store, passphrase))?;
+        let (open, round) = tokio::task::block_in_place(|| Open::new(&self.open_store, passphrase))?;
         let mut open = Box::new(open);
         if let Some(unsettled) = &mut self.unsettled {
             // What is written from now on is none of it.
