@@ -290,7 +290,8 @@ impl Core {
             Input::Listening { net, .. } => {
                 self.awaited.retain(|awaited| awaited != net);
                 if let Some((reply, value, _)) = self.founders.remove(net) {
-                    round.reply(reply, Ok(value));
+                    // The group has long been durable: it stands whatever becomes of this round.
+                    drop(reply.send(Ok(value)));
                 }
             }
             _ => {}

@@ -32,6 +32,7 @@ pub(super) fn run(context: &Context) -> Result<()> {
              the same; Ctrl-C and `kinfold init` start again with another one.",
         )?;
     }
+    super::hush_panics();
     kinfold_node::init(&context.data_dir, &passphrase)?;
     let answer = json!({ "data_dir": context.data_dir.display().to_string() });
     context.out.done(&answer, "Kinfold is set up. Start it with `kinfold up` in a window of its own.")

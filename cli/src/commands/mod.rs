@@ -145,6 +145,11 @@ fn data_dir(global: &Global) -> Result<PathBuf> {
     }
 }
 
+/// A library that meets a broken disk may panic, and is caught; what it says then helps nobody, and could say too much.
+fn hush_panics() {
+    std::panic::set_hook(Box::new(|_| tracing::error!(code = "panicked")));
+}
+
 /// The name somebody goes by in a group: as given, as typed, or as suggested when there is nobody to ask.
 fn own_name(out: Out, given: Option<String>) -> Result<String> {
     if let Some(name) = given {

@@ -25,7 +25,7 @@ impl Ballast {
         // A disk that does not answer is not known to be full; the next write finds out.
         let Ok(free) = free(&self.path) else { return true };
         if !self.held && free >= PLENTY {
-            // Without it only the next full disk is harder to leave.
+            // If not now, then later.
             self.held = take(&self.path).unwrap_or_default();
         }
         let reserve = if self.held { 0 } else { BALLAST_LEN as u64 };
@@ -44,13 +44,14 @@ pub(super) fn give_up(path: &Path) -> io::Result<bool> {
 
 /// Takes the space; whether it was there to take.
 fn take(path: &Path) -> io::Result<bool> {
-    let mut file = create_private_file(path)?;
-    match file.write_all(&noise()?).and_then(|()| file.sync_all()) {
+    let written = |mut file: fs::File| file.write_all(&noise()?).and_then(|()| file.sync_all());
+    match create_private_file(path).and_then(written) {
         Ok(()) => Ok(true),
         Err(err) => {
             give_up(path)?;
-            // Others have just filled the disk.
-            if err.kind() == io::ErrorKind::StorageFull { Ok(false) } else { Err(err) }
+            // Without it only the next full disk is harder to leave.
+            let full = matches!(err.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+            if full { Ok(false) } else { Err(err) }
         }
     }
 }
