@@ -30,6 +30,10 @@ pub(crate) enum Exit {
     Bug = 70,
 }
 
+/// What the disk's errors say of anything that was to be kept, and what they say of a message.
+const OF_A_MESSAGE: [(&str, &str); 2] =
+    [("nothing new was kept", "your message was not sent"), ("whether this was kept", "whether your message was kept")];
+
 /// What a person or a script is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Error {
@@ -83,6 +87,9 @@ impl Error {
             return Local::PerhapsSent.into();
         }
         // An answer that cannot be written comes after the message was kept.
+        if let Some((general, own)) = OF_A_MESSAGE.iter().find(|(general, _)| self.message.contains(general)) {
+            return Self { message: self.message.replace(general, own), ..self };
+        }
         if self.message.contains("not sent") || self.code.starts_with("output_") {
             return self;
         }
@@ -127,14 +134,18 @@ pub(crate) fn usage(why: &clap::Error) -> String {
 
 const fn exit(kind: ErrorKind) -> Exit {
     match kind {
-        ErrorKind::BadAddress => Exit::Usage,
+        ErrorKind::BadAddress | ErrorKind::PathTooLong => Exit::Usage,
         ErrorKind::Locked | ErrorKind::WrongPassphrase => Exit::Locked,
         ErrorKind::NotRunning | ErrorKind::Stopping => Exit::NotRunning,
         ErrorKind::Damaged
         | ErrorKind::DiskFull
         | ErrorKind::NewerVersion
+        | ErrorKind::KeysMissing
         | ErrorKind::NoAccess
-        | ErrorKind::StorageFailed => Exit::Storage,
+        | ErrorKind::NotPrivate
+        | ErrorKind::ReadOnly
+        | ErrorKind::StorageFailed
+        | ErrorKind::Unsettled => Exit::Storage,
         ErrorKind::Bug
         | ErrorKind::BadJson
         | ErrorKind::BadParams
@@ -175,6 +186,7 @@ const fn exit(kind: ErrorKind) -> Exit {
         | ErrorKind::BadAnswer
         | ErrorKind::AskedTooOften
         | ErrorKind::InUse
+        | ErrorKind::NoMemory
         | ErrorKind::NotSetUp
         | ErrorKind::AlreadySetUp
         | ErrorKind::EmptyPassphrase
@@ -214,9 +226,14 @@ mod tests {
         }
         let left = ApiError::new(ErrorKind::GroupLeft);
         assert_eq!(told(left.into()), "you have left this group; your message was not sent");
-        for kind in ErrorKind::ALL {
+        let full = "the disk is full; your message was not sent, and nothing was lost";
+        assert_eq!(told(NodeError::DiskFull.into()), full);
+        let unsettled = "the disk stopped working before it was known whether your message was kept; what was accepted \
+            before is safe";
+        assert_eq!(told(NodeError::Unsettled.into()), unsettled);
+        for kind in ErrorKind::ALL.iter().filter(|kind| **kind != ErrorKind::Unsettled) {
             let message = told(ApiError::new(*kind).into());
-            assert!(message.contains("not sent") && !message.contains("nothing was lost"), "{message}");
+            assert!(message.contains("not sent") && !message.contains("; nothing was lost"), "{message}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use kinfold_node::control::lines::{OutboxRow, State};
 use kinfold_node::control::rows::{
-    GroupDetail, GroupRow, InviteRow, InviteState, JoinRow, MemberRow, Role, Standing, Status, Verification,
+    ClockDoubt, GroupDetail, GroupRow, InviteRow, InviteState, JoinRow, MemberRow, Role, Standing, Status, Verification,
 };
 
 use crate::scroll::{self, Scroll};
@@ -83,6 +83,25 @@ pub(crate) fn status(status: &Status) -> String {
         lines.push("`kinfold outbox` shows the messages that no other device has yet.".to_owned());
     }
     lines.join("\n")
+}
+
+/// What speaks against this device's clock, and what to do.
+pub(crate) fn clock(doubt: ClockDoubt, scroll: &Scroll) -> String {
+    match doubt {
+        ClockDoubt::Off { ahead_secs } => scroll::clock_off(ahead_secs),
+        ClockDoubt::Leapt { says, last } if last < says => format!(
+            "This device's clock says that it is {}, and Kinfold last ran on {}. If the clock is not right, set it \
+             within a day: until then, messages whose time seems to be over are hidden and not deleted.",
+            scroll.moment(says),
+            scroll.moment(last)
+        ),
+        ClockDoubt::Leapt { says, last } => format!(
+            "This device's clock says that it is {}, but it is later than {}. Set the clock right: until then, or until \
+             somebody of your groups is connected, what was said later is hidden, and what you write carries its time.",
+            scroll.moment(says),
+            scroll.moment(last)
+        ),
+    }
 }
 
 /// A join that goes on.

@@ -258,11 +258,7 @@ impl Scroll {
 
     fn sentence(&self, notice: &Notice) -> String {
         match notice {
-            Notice::ClockOff { ahead_secs } => {
-                let side = if *ahead_secs < 0 { "behind" } else { "ahead of" };
-                let span = span::in_words(ahead_secs.unsigned_abs());
-                format!("This device's clock is {span} {side} the others'. Messages carry the corrected time.")
-            }
+            Notice::ClockOff { ahead_secs } => clock_off(*ahead_secs),
             Notice::Connected { group_id, member_id, name, connected } => {
                 let name = self.named(group_id, member_id, name);
                 format!("{name} is {} connected.", if *connected { "now" } else { "no longer" })
@@ -288,6 +284,14 @@ impl Scroll {
             Notice::Unlocked {} => "Kinfold was unlocked.".to_owned(),
         }
     }
+}
+
+/// That this device's clock disagrees with the others'.
+pub(crate) fn clock_off(ahead_secs: i64) -> String {
+    let side = if ahead_secs < 0 { "behind" } else { "ahead of" };
+    // The others' clocks are known to a few seconds.
+    let span = span::in_words(ahead_secs.unsigned_abs().saturating_add(30) / 60 * 60);
+    format!("This device's clock is {span} {side} the others'. Messages carry the corrected time.")
 }
 
 /// What becomes of a message that was just said. Each is a fact.

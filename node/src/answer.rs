@@ -46,6 +46,8 @@ pub(crate) struct Desk<'a> {
     pub(crate) one_port: bool,
     /// What the store was found to have lost.
     pub(crate) lost: OpenReport,
+    /// The disk has no room for anything new.
+    pub(crate) full: bool,
 }
 
 type Answered = Result<Answer, ApiError>;
@@ -106,7 +108,8 @@ impl Desk<'_> {
                 let join = |net: NetId| rows::JoinRow { join_id: format!("{:016x}", net.0) };
                 let joining = self.client.joins().into_iter().map(join).collect();
                 let status = rows::Status { joining, ..status(Some(self.group_rows())) };
-                value(&rows::StatusAnswer { status, lost: show::lost(self.lost) })
+                let (full, clock) = (show::full(self.full), self.client.clock(self.now).map(show::clock));
+                value(&rows::StatusAnswer { status, lost: show::lost(self.lost), full, clock })
             }
             Request::Subscribe { group } => {
                 let group = group.map(|group| self.group(&group)).transpose()?;
@@ -119,6 +122,9 @@ impl Desk<'_> {
     }
 
     fn command(&mut self, command: Command) -> Result<Reply, ApiError> {
+        if self.full {
+            return Err(NodeError::DiskFull.into());
+        }
         let output = self.client.handle(Input::Command(command), self.now)?;
         match self.round.take(output) {
             Outcome::Applied(reply) => Ok(reply),
@@ -209,7 +215,7 @@ impl Desk<'_> {
             lines.drain(..lines.len().saturating_sub(keep));
             hidden = 0;
         }
-        if mark_read && (hidden == 0 || last == Some(0)) {
+        if mark_read && !self.full && (hidden == 0 || last == Some(0)) {
             self.command(Command::MarkRead { group: view.group })?;
         }
         let rows = lines.iter().map(|line| show::line(view.group, &view.name, line)).collect();

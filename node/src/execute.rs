@@ -85,6 +85,12 @@ impl Round {
         self.events
     }
 
+    /// Without networks nobody is sent anything: the client that runs with them again finds what was to be sent.
+    pub(crate) fn keep_to_itself(&mut self) {
+        self.transmits.clear();
+        self.verdicts.clear();
+    }
+
     /// The batch did not become durable: every answer is the error. Nothing of the round leaves the device.
     pub(crate) fn fail(self, error: &ApiError) {
         answer(self.replies.into_iter().map(|(to, _)| (to, Err(error.clone()))).collect());

@@ -11,9 +11,11 @@ mod limited;
 mod net;
 mod node;
 pub mod paths;
+mod setup;
 pub mod store;
 mod tell;
 pub mod vault;
 
 pub use control::NodeError;
-pub use node::{Options, init, is_set_up, run};
+pub use node::{Options, run};
+pub use setup::{check_set_up, init};

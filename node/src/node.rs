@@ -4,7 +4,7 @@ mod open;
 mod unlock;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use kinfold_protocol::id::NetId;
@@ -24,8 +24,8 @@ use crate::control::{ApiError, Call, NodeError, Request, rows};
 use crate::execute::{Nets, ReplyTo, Round};
 use crate::net::{self, FromNet};
 use crate::paths::DataDir;
+use crate::setup::check_set_up;
 use crate::store::{OpenReport, SealedStore, Store};
-use crate::vault::KdfCost;
 
 /// Inputs of the networks that wait for the core: a few frames of each of many links.
 const INBOX_MAX: usize = 512;
@@ -42,8 +42,8 @@ const JOIN_PATIENCE: Duration = Duration::from_secs(120);
 /// How long the faces are not told that the node is ready while a network has yet to listen.
 const READY_PATIENCE: Duration = Duration::from_secs(5);
 /// How long an answer waits for a store that failed to open again, and say what survived.
-const SETTLE_PATIENCE: Duration = Duration::from_secs(30);
-/// After how long a store that failed is tried again.
+const SETTLE_PATIENCE: Duration = Duration::from_secs(10);
+/// After how long a store that failed is tried again, and a full disk looked at.
 const REOPEN_AFTER: Duration = Duration::from_secs(5);
 
 /// What a node is started with.
@@ -59,40 +59,13 @@ pub struct Options {
     pub lan: bool,
 }
 
-/// Whether a node was set up in this directory.
-#[must_use]
-pub fn is_set_up(data_dir: &Path) -> bool {
-    DataDir::new(data_dir).keyring().exists()
-}
-
-/// Sets a node up: a directory for its owner alone, and a vault that the passphrase opens.
-///
-/// # Errors
-/// When one was set up there before, or the directory cannot be used.
-pub fn init(data_dir: &Path, passphrase: &str) -> Result<(), NodeError> {
-    if passphrase.is_empty() {
-        return Err(NodeError::EmptyPassphrase);
-    }
-    let dir = DataDir::new(data_dir);
-    if dir.keyring().exists() {
-        return Err(NodeError::AlreadySetUp);
-    }
-    dir.create().map_err(|_| NodeError::NoAccess)?;
-    let cost = KdfCost::calibrated();
-    let store = SealedStore::create(&dir, passphrase.as_bytes(), cost)?;
-    Store::close(Box::new(store))?;
-    Ok(())
-}
-
 /// Runs a node until it is stopped. `ready` is called once, with the addresses of each group, by id.
 ///
 /// # Errors
 /// When the vault, the socket or the network of a group cannot be opened.
 pub async fn run(options: Options, ready: impl FnOnce(Vec<(String, String)>)) -> Result<(), NodeError> {
     let dir = DataDir::new(&options.data_dir);
-    if !is_set_up(dir.root()) {
-        return Err(NodeError::NotSetUp);
-    }
+    check_set_up(dir.root())?;
     let (listen, fixed_port) = net::interfaces(&options.listen).map_err(|_| NodeError::BadListen)?;
     let (to_core, inbox) = mpsc::channel(INBOX_MAX);
     let (feed, _) = broadcast::channel(FEED_MAX);
@@ -265,7 +238,10 @@ impl Core {
     fn wake(&self) -> Instant {
         let now = Instant::now();
         let due = match &self.state {
-            State::Open(open) => open.due().map(|due| now + due.since(clock::wall())),
+            State::Open(open) => {
+                let full = open.full.then(|| now + REOPEN_AFTER);
+                open.due().map(|due| now + due.since(clock::wall())).into_iter().chain(full).min()
+            }
             State::Failed { again, .. } => Some(*again),
             State::Locked => None,
         };
@@ -278,6 +254,7 @@ impl Core {
     }
 
     async fn round(&mut self, work: Vec<Work>) {
+        self.watch_room().await;
         let mut round = Round::default();
         if let State::Open(open) = &mut self.state {
             open.on_time(&mut round);
@@ -303,13 +280,18 @@ impl Core {
     }
 
     fn on_net(&mut self, round: &mut Round, from: FromNet) {
+        if matches!(&self.state, State::Open(open) if open.full) {
+            // A network that was stopped still had something to say; it comes again.
+            return;
+        }
         let FromNet { input, verdict } = from;
         match &input {
             Input::Connected { net, link, .. } => self.nets.note_link(*net, *link),
             Input::Listening { net, .. } => {
                 self.awaited.retain(|awaited| awaited != net);
                 if let Some((reply, value, _)) = self.founders.remove(net) {
-                    round.reply(reply, Ok(value));
+                    // The group has long been durable: it stands whatever becomes of this round.
+                    drop(reply.send(Ok(value)));
                 }
             }
             _ => {}
@@ -353,9 +335,6 @@ impl Core {
                 };
                 round.reply(reply, answer);
             }
-            (State::Failed { error, .. }, Request::Status {} | Request::Version {}) => {
-                round.reply(reply, Err((*error).into()));
-            }
             (State::Failed { error, .. }, _) => round.reply(reply, Err((*error).into())),
             (State::Locked, request) => round.reply(reply, answer_locked(&request)),
         }
@@ -364,8 +343,8 @@ impl Core {
     /// Asks the desk; what can only be answered once a network listens waits until then.
     fn ask(&mut self, round: &mut Round, request: Request, reply: ReplyTo, until: Instant) {
         let State::Open(open) = &mut self.state else { return round.reply(reply, Err(NodeError::Locked.into())) };
-        let (now, one_port, lost) = (clock::wall(), self.fixed_port, self.lost);
-        let mut desk = Desk { client: &mut open.client, round, now, one_port, lost };
+        let (now, one_port, lost, full) = (clock::wall(), self.fixed_port, self.lost, open.full);
+        let mut desk = Desk { client: &mut open.client, round, now, one_port, lost, full };
         match desk.answer(request) {
             Ok(Answer::Cancelled(nets, value)) => {
                 for (waiting, _) in nets.iter().filter_map(|net| self.joins.remove(net)).flatten() {
@@ -391,6 +370,9 @@ impl Core {
             round.answer();
             return;
         };
+        if open.full {
+            round.keep_to_itself();
+        }
         let before = open.store.commit_seq();
         let persisted = round.persist(open.store.as_mut(), &mut open.client).and_then(|()| open.tick());
         if let Err(error) = persisted {

@@ -47,6 +47,12 @@ impl DataDir {
         self.root.join("keyring")
     }
 
+    /// The keyring while it is made: under its own name it is whole.
+    #[must_use]
+    pub fn unfinished_keyring(&self) -> PathBuf {
+        self.root.join("keyring.new")
+    }
+
     /// The file that is given up when the disk is full.
     #[must_use]
     pub fn ballast(&self) -> PathBuf {

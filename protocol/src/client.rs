@@ -19,7 +19,7 @@ use crate::persist::{Key, Rows, Table};
 use crate::rooms::{Room, Rooms, find, groups_of, route};
 use crate::step::{Input, Line, Outcome, Output, Reply};
 use crate::time::Time;
-use crate::view::{GroupView, InviteView, MemberView, OutboxView, SafetyCode};
+use crate::view::{ClockView, GroupView, InviteView, MemberView, OutboxView, SafetyCode};
 
 /// One device's protocol state (RFC 9420 "client"): turns one [`Input`] at one [`Time`] into one [`Output`].
 ///
@@ -340,6 +340,12 @@ impl Client {
         let mut views: Vec<_> = self.all_groups().map(|group| group.view(self.now)).collect();
         views.sort_by(|a, b| (&a.name, a.group).cmp(&(&b.name, b.group)));
         views
+    }
+
+    /// What speaks against this device's clock, if anything does.
+    #[must_use]
+    pub fn clock(&self, wall: Time) -> Option<ClockView> {
+        self.clock.doubt(wall)
     }
 
     /// Joins that have not ended.

@@ -9,6 +9,7 @@ use minicbor::{Decode, Encode};
 use crate::id::{MemberId, NetId};
 use crate::limits::{AHEAD_MAX, CLOCK_JUMP, CLOCK_OFF};
 use crate::time::Time;
+use crate::view::ClockView;
 
 /// After how long a clock that jumped far ahead is believed although no peer agrees.
 const JUMP_BELIEVED: Duration = Duration::from_secs(24 * 3_600);
@@ -124,6 +125,16 @@ impl Clock {
     fn now(&self, wall: Time, stamp: Time) -> Now {
         let follows = self.row.jumped.is_none().then(|| self.target(wall));
         Now { wall, stamp, sweep: self.row.mark, follows }
+    }
+
+    /// What speaks against the wall clock: the peers' clocks, or without them what this device has lived through.
+    pub(crate) fn doubt(&self, wall: Time) -> Option<ClockView> {
+        if self.correction() != 0 {
+            return Some(ClockView::Off { ahead_ms: self.correction().saturating_neg() });
+        }
+        let last = self.row.mark.max(EARLIEST);
+        let jumped = self.row.mark != Time::ZERO && self.has_jumped(wall);
+        (jumped || wall + LOST < last).then_some(ClockView::Leapt { says: wall, last })
     }
 
     /// Whether the wall clock was set since this was last asked, or the device has slept: what was heard of the peers'

@@ -8,6 +8,23 @@ use crate::id::{GroupId, InviteId, MemberId, MsgId, NetId};
 use crate::step::{Address, MessageState, Standing};
 use crate::time::Time;
 
+/// What speaks against this device's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClockView {
+    /// The clocks of others; messages carry the corrected time.
+    Off {
+        /// Own clock less theirs, in milliseconds.
+        ahead_ms: i64,
+    },
+    /// What this device has lived through: it is far after that, or before it. Nobody else has been heard.
+    Leapt {
+        /// What the clock says.
+        says: Time,
+        /// The last moment that is sure to have been.
+        last: Time,
+    },
+}
+
 /// A group, as a list shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupView {

@@ -1,7 +1,7 @@
 //! `history`: what was said, oldest first.
 
 use kinfold_node::control::Request;
-use kinfold_node::control::rows::{GroupDetail, History, Members, Standing};
+use kinfold_node::control::rows::{ClockDoubt, GroupDetail, History, Members, Standing, StatusAnswer};
 
 use super::{Context, earlier_unread};
 use crate::args::HistoryArgs;
@@ -36,6 +36,13 @@ pub(super) fn run(context: &Context, args: HistoryArgs) -> Result<()> {
     }
     if history.unread_earlier > 0 {
         out.talk(&earlier_unread(history.unread_earlier, &history.group, &history.group_id))?;
+    }
+    if !out.json
+        && let Ok(status) = remote.call::<StatusAnswer>(&Request::Status {})
+        && let Some(doubt @ ClockDoubt::Leapt { .. }) = status.clock
+    {
+        // It may be why something is not shown.
+        out.talk(&render::clock(doubt, &scroll))?;
     }
     Ok(())
 }

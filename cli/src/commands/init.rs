@@ -11,8 +11,10 @@ use crate::secret;
 const SHORT: usize = 8;
 
 pub(super) fn run(context: &Context) -> Result<()> {
-    if kinfold_node::is_set_up(&context.data_dir) {
-        return Err(NodeError::AlreadySetUp.into());
+    match kinfold_node::check_set_up(&context.data_dir) {
+        Err(NodeError::NotSetUp) => {}
+        Ok(()) => return Err(NodeError::AlreadySetUp.into()),
+        Err(error) => return Err(error.into()),
     }
     context.out.talk(
         "A passphrase will seal everything Kinfold keeps on this device. Nobody can reset it, and nobody can read your \
@@ -30,6 +32,7 @@ pub(super) fn run(context: &Context) -> Result<()> {
              the same; Ctrl-C and `kinfold init` start again with another one.",
         )?;
     }
+    super::hush_panics();
     kinfold_node::init(&context.data_dir, &passphrase)?;
     let answer = json!({ "data_dir": context.data_dir.display().to_string() });
     context.out.done(&answer, "Kinfold is set up. Start it with `kinfold up` in a window of its own.")

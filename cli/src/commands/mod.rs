@@ -53,10 +53,13 @@ impl Context {
     /// A connection to the node.
     pub(crate) fn remote(&self) -> Result<Remote> {
         Remote::open(&self.data_dir).map_err(|error| {
-            if error == NodeError::NotRunning.into() && !kinfold_node::is_set_up(&self.data_dir) {
-                Local::NotSetUpYet.into()
-            } else {
-                error
+            if error != NodeError::NotRunning.into() {
+                return error;
+            }
+            match kinfold_node::check_set_up(&self.data_dir) {
+                Err(NodeError::NotSetUp) => Local::NotSetUpYet.into(),
+                Err(error @ (NodeError::NoAccess | NodeError::PathTooLong)) => error.into(),
+                Ok(()) | Err(_) => error,
             }
         })
     }
@@ -140,6 +143,11 @@ fn data_dir(global: &Global) -> Result<PathBuf> {
         Some(dir) => Ok(dir),
         None => dirs::data_dir().map(|dir| dir.join("kinfold")).ok_or_else(|| Local::NoDataDir.into()),
     }
+}
+
+/// A library that meets a broken disk may panic, and is caught; what it says then helps nobody, and could say too much.
+fn hush_panics() {
+    std::panic::set_hook(Box::new(|_| tracing::error!(code = "panicked")));
 }
 
 /// The name somebody goes by in a group: as given, as typed, or as suggested when there is nobody to ask.

@@ -31,9 +31,7 @@ const SILENT: &[&str] = &[
 ];
 
 pub(super) fn run(context: &Context) -> Result<()> {
-    if !kinfold_node::is_set_up(&context.data_dir) {
-        return Err(NodeError::NotSetUp.into());
-    }
+    kinfold_node::check_set_up(&context.data_dir)?;
     // Before anybody is asked for a passphrase.
     if socket::connect(&context.data_dir).is_ok() {
         return Err(NodeError::InUse.into());
@@ -52,6 +50,7 @@ pub(super) fn run(context: &Context) -> Result<()> {
     let colour = env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colour).with_writer(io::stderr).init();
 
+    super::hush_panics();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|_| Local::NoRuntime)?;
     runtime.block_on(kinfold_node::run(options, |addresses| {
         if ready(context, addresses).is_err() {

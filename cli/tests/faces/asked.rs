@@ -116,11 +116,7 @@ fn a_message_that_was_not_sent_is_said_to_be_so() {
     for (group, code, why) in [
         ("Cirlce", 1, "Error: there is no such group on this device; your message was not sent\n"),
         ("locked", 4, "Error: Kinfold is locked; your message was not sent\n"),
-        (
-            "full",
-            5,
-            "Error: the disk is full; this was not kept, what was accepted before is safe; your message was not sent\n",
-        ),
+        ("full", 5, "Error: the disk is full; your message was not sent, and nothing was lost\n"),
     ] {
         let ran = fake.run(&["send", group, "hello"]);
         assert_eq!(ran.code, code, "{}", ran.talk);

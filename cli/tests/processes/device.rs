@@ -27,6 +27,8 @@ pub(crate) struct Device {
     pub(crate) dir: PathBuf,
     /// The system clock of programs that start from now on, if it is not the right one.
     pub(crate) clock: Option<WrongClock>,
+    /// What else programs that start from now on find in their environment.
+    pub(crate) environment: Vec<(&'static str, PathBuf)>,
     node: Option<Child>,
 }
 
@@ -72,12 +74,12 @@ impl Device {
         let cost = KdfCost::new(64, 1, 1).expect("a cost");
         let store = SealedStore::create(&data, PASSPHRASE.as_bytes(), cost).expect("a store");
         Store::close(Box::new(store)).expect("closes");
-        Self { name: name.to_owned(), dir, clock: None, node: None }
+        Self { name: name.to_owned(), dir, clock: None, environment: Vec::new(), node: None }
     }
 
     /// A device in a directory that is not set up.
     pub(crate) fn bare(dir: PathBuf, name: &str) -> Self {
-        Self { name: name.to_owned(), dir, clock: None, node: None }
+        Self { name: name.to_owned(), dir, clock: None, environment: Vec::new(), node: None }
     }
 
     /// The same, running.
@@ -146,6 +148,7 @@ impl Device {
         command.args(line).env("KINFOLD_DATA_DIR", &self.dir).env("KINFOLD_PASSPHRASE", PASSPHRASE);
         command.env("TZ", "UTC").env_remove("KINFOLD_LOG");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        command.envs(self.environment.iter().cloned());
         if let Some(clock) = &self.clock {
             clock.give(&mut command);
         }

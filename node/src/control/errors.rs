@@ -57,6 +57,15 @@ pub enum NodeError {
     /// No member of the group could be reached in the time a join may take.
     #[error("nobody answered")]
     NobodyAnswered,
+    /// The database is there, and the keyring is not.
+    #[error("no keyring")]
+    KeysMissing,
+    /// The passphrase cannot be tried with so little memory.
+    #[error("not enough memory")]
+    NoMemory,
+    /// Others may enter the directory.
+    #[error("directory open to others")]
+    NotPrivate,
     /// Nothing listens on the control socket.
     #[error("not running")]
     NotRunning,
@@ -69,18 +78,27 @@ pub enum NodeError {
     /// No node was set up in this directory.
     #[error("not set up")]
     NotSetUp,
+    /// The system takes no path of that length.
+    #[error("path too long")]
+    PathTooLong,
     /// A fixed port was asked for, and there is more than one group.
     #[error("a fixed port serves one group")]
     PortShared,
     /// The port belongs to another process.
     #[error("port taken")]
     PortTaken,
+    /// Nothing can be written.
+    #[error("disk read-only")]
+    ReadOnly,
     /// The node is going down.
     #[error("stopping")]
     Stopping,
     /// Reading or writing failed.
     #[error("storage failed")]
     Storage,
+    /// The store failed, and did not open again to say whether it kept the change.
+    #[error("kept or not, nobody knows")]
+    Unsettled,
     /// The passphrase does not open the keyring.
     #[error("wrong passphrase")]
     WrongPassphrase,
@@ -217,18 +235,24 @@ impl From<NodeError> for ApiError {
             NodeError::EmptyPassphrase => ErrorKind::EmptyPassphrase,
             NodeError::InUse => ErrorKind::InUse,
             NodeError::Internal => ErrorKind::Bug,
+            NodeError::KeysMissing => ErrorKind::KeysMissing,
             NodeError::Locked => ErrorKind::Locked,
             NodeError::NewerVersion => ErrorKind::NewerVersion,
             NodeError::NoAccess => ErrorKind::NoAccess,
+            NodeError::NoMemory => ErrorKind::NoMemory,
             NodeError::JoinCancelled => ErrorKind::JoinCancelled,
             NodeError::NobodyAnswered => ErrorKind::NobodyAnswered,
+            NodeError::NotPrivate => ErrorKind::NotPrivate,
             NodeError::NotReachable => ErrorKind::NotReachable,
             NodeError::NotRunning => ErrorKind::NotRunning,
             NodeError::NotSetUp => ErrorKind::NotSetUp,
+            NodeError::PathTooLong => ErrorKind::PathTooLong,
             NodeError::PortShared => ErrorKind::PortShared,
             NodeError::PortTaken => ErrorKind::PortTaken,
+            NodeError::ReadOnly => ErrorKind::ReadOnly,
             NodeError::Stopping => ErrorKind::Stopping,
             NodeError::Storage => ErrorKind::StorageFailed,
+            NodeError::Unsettled => ErrorKind::Unsettled,
             NodeError::WrongPassphrase => ErrorKind::WrongPassphrase,
         })
     }

@@ -137,6 +137,37 @@ pub struct StatusAnswer {
     /// What this device was found to have lost, since Kinfold was started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lost: Option<Lost>,
+    /// The disk has no room, so nothing new is taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub full: Option<Full>,
+    /// Why this device's clock is not to be trusted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock: Option<ClockDoubt>,
+}
+
+/// The disk is full.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Full {
+    /// What that means, in plain words.
+    pub message: String,
+}
+
+/// What speaks against this device's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ClockDoubt {
+    /// The others' clocks.
+    Off {
+        /// Own clock less theirs.
+        ahead_secs: i64,
+    },
+    /// What this device has lived through, and nobody else has been heard.
+    Leapt {
+        /// What the clock says.
+        says: Moment,
+        /// The last moment that is sure to have been.
+        last: Moment,
+    },
 }
 
 /// What is no longer where it was stored: files were damaged, or put back from an older copy.
@@ -329,6 +360,7 @@ redacted!(
     Status,
     StatusAnswer,
     Lost,
+    Full,
     MemberRow,
     Members,
     Verification,

@@ -3,16 +3,25 @@
 use kinfold_protocol::id::GroupId;
 use kinfold_protocol::step::{Line, LineKind, MessageState, Standing as Lifecycle};
 use kinfold_protocol::time::Time;
-use kinfold_protocol::view::{self, GroupView, InviteView, MemberView, OutboxView, SafetyCode};
+use kinfold_protocol::view::{self, ClockView, GroupView, InviteView, MemberView, OutboxView, SafetyCode};
 
 use super::lines::{Kind, Moment, OutboxRow, Row, Stand, State};
-use super::rows::{GroupDetail, GroupRow, InviteRow, InviteState, Lost, MemberRow, Role, Standing, Verification};
+use super::rows::{
+    ClockDoubt, Full, GroupDetail, GroupRow, InviteRow, InviteState, Lost, MemberRow, Role, Standing, Verification,
+};
 use crate::store::OpenReport;
 
 /// What it means that the store has lost something.
 pub(crate) const LOST_WORDS: &str = "this device has lost something that Kinfold had stored on it: its files were \
     damaged, or an older copy of them was put back. What the others in your groups still have comes again by itself. \
     What only this device had may be gone. A group that no longer works here can be joined again with a new invite";
+
+/// What it means that the disk is full.
+pub(crate) const FULL_WORDS: &str = "the disk is full. What is here can be read; nothing is sent, and nothing new comes \
+    in, until there is room. Free some space; nothing else needs to be done";
+
+/// That the clock is not to be trusted.
+pub(crate) const CLOCK_WORDS: &str = "this device's clock may be far off; `kinfold status` says more";
 
 /// A moment as the API writes it.
 #[must_use]
@@ -24,6 +33,19 @@ pub fn moment(time: Time) -> Moment {
 pub(crate) fn lost(report: OpenReport) -> Option<Lost> {
     let OpenReport { commits_lost: commits, rows_missing: rows, values_unreadable: values } = report;
     (!report.is_clean()).then(|| Lost { commits, rows, values, message: LOST_WORDS.to_owned() })
+}
+
+/// That the disk is full, if it is.
+pub(crate) fn full(full: bool) -> Option<Full> {
+    full.then(|| Full { message: FULL_WORDS.to_owned() })
+}
+
+/// What speaks against this device's clock.
+pub(crate) fn clock(doubt: ClockView) -> ClockDoubt {
+    match doubt {
+        ClockView::Off { ahead_ms } => ClockDoubt::Off { ahead_secs: ahead_ms / 1_000 },
+        ClockView::Leapt { says, last } => ClockDoubt::Leapt { says: moment(says), last: moment(last) },
+    }
 }
 
 /// A group for a list; `members` names those who are connected, `outbox` is what others are not known to have.

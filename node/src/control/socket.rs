@@ -56,8 +56,8 @@ impl Socket {
     /// socket is replaced.
     ///
     /// # Errors
-    /// [`NodeError::InUse`] when something answers there; [`NodeError::NoAccess`] or [`NodeError::Storage`] when
-    /// the file cannot be made, or something that is not a socket is in its place.
+    /// [`NodeError::InUse`] when something answers there; [`NodeError::Storage`] when something that is not a socket is
+    /// in its place; else why the file cannot be made.
     pub fn bind(directory: &Path) -> Result<Self, NodeError> {
         let place = Place::open(directory).map_err(|error| storage(&error))?;
         if BlockingStream::connect(&place.address).is_ok() {
@@ -166,7 +166,10 @@ impl Place {
 
 fn storage(error: &io::Error) -> NodeError {
     match error.kind() {
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => NodeError::NoAccess,
+        io::ErrorKind::PermissionDenied => NodeError::NoAccess,
+        io::ErrorKind::ReadOnlyFilesystem => NodeError::ReadOnly,
+        // The second where no way goes through the open directory: see `Place`.
+        io::ErrorKind::InvalidFilename | io::ErrorKind::InvalidInput => NodeError::PathTooLong,
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => NodeError::DiskFull,
         io::ErrorKind::AddrInUse => NodeError::InUse,
         _ => NodeError::Storage,

@@ -10,7 +10,6 @@ use crate::clock;
 use crate::control::NodeError;
 use crate::execute::Round;
 use crate::net::NetError;
-use crate::paths::DataDirError;
 use crate::store::{Store, StoreError};
 
 /// Opens the store with a passphrase: the one on disk, or in tests one that breaks on demand.
@@ -24,6 +23,8 @@ pub(super) struct Open {
     pub(super) passphrase: Zeroizing<String>,
     /// What the store had become when it was opened, before this client wrote anything.
     pub(super) found: u64,
+    /// The disk has no room for more: there are no networks, and what is here can be looked at.
+    pub(super) full: bool,
     /// The last reading of the wall clock.
     last: Time,
 }
@@ -31,15 +32,23 @@ pub(super) struct Open {
 impl Open {
     /// Opens the vault, and a client on it; the round is the client's first.
     pub(super) fn new(open_store: &OpenStore, passphrase: Zeroizing<String>) -> Result<(Self, Round), NodeError> {
-        let store = open_store(passphrase.as_bytes())?;
-        let found = store.commit_seq();
-        let mut seed = Zeroizing::new([0; 32]);
-        getrandom::fill(seed.as_mut_slice()).map_err(|_| NodeError::Internal)?;
-        let reader = store.reader();
-        let (client, output) = Client::open(reader, *seed, clock::wall()).map_err(|_| NodeError::Damaged)?;
-        let mut round = Round::default();
-        round.take(output);
-        Ok((Self { store, client, passphrase, found, last: clock::wall() }, round))
+        let mut store = open_store(passphrase.as_bytes())?;
+        let (found, full) = (store.commit_seq(), !store.has_room());
+        let (client, round) = start(store.as_ref())?;
+        Ok((Self { store, client, passphrase, found, full, last: clock::wall() }, round))
+    }
+
+    /// Whether the disk has become full since this was last asked, or has room again. Then a new client is due.
+    pub(super) fn room_changed(&mut self) -> bool {
+        let full = !self.store.has_room();
+        full != std::mem::replace(&mut self.full, full)
+    }
+
+    /// A new client on the same store; the round is its first.
+    pub(super) fn begin_again(&mut self) -> Result<Round, NodeError> {
+        let (client, round) = start(self.store.as_ref())?;
+        self.client = client;
+        Ok(round)
     }
 
     /// One step for something that came in.
@@ -89,30 +98,37 @@ impl Open {
     }
 }
 
+fn start(store: &dyn Store) -> Result<(Client, Round), NodeError> {
+    let mut seed = Zeroizing::new([0; 32]);
+    getrandom::fill(seed.as_mut_slice()).map_err(|_| NodeError::Internal)?;
+    let (client, output) = Client::open(store.reader(), *seed, clock::wall()).map_err(|_| NodeError::Damaged)?;
+    let mut round = Round::default();
+    round.take(output);
+    Ok((client, round))
+}
+
 impl From<StoreError> for NodeError {
     fn from(error: StoreError) -> Self {
         tracing::debug!(code = error.code(), "the store said no");
         match error {
             StoreError::AlreadyExists => Self::AlreadySetUp,
-            StoreError::Damaged { .. } | StoreError::KeyringDamaged | StoreError::KeyringMissing => Self::Damaged,
+            StoreError::Damaged { .. } | StoreError::KeyringDamaged => Self::Damaged,
             StoreError::DiskFull => Self::DiskFull,
             StoreError::InUse => Self::InUse,
+            StoreError::KeyringMissing => Self::KeysMissing,
             StoreError::NewerVersion => Self::NewerVersion,
-            StoreError::NotPrivate | StoreError::ReadOnly => Self::NoAccess,
+            StoreError::NoAccess => Self::NoAccess,
+            StoreError::NoMemory => Self::NoMemory,
+            StoreError::NotPrivate => Self::NotPrivate,
+            StoreError::PathTooLong => Self::PathTooLong,
+            StoreError::ReadOnly => Self::ReadOnly,
             StoreError::WrongPassphrase => Self::WrongPassphrase,
             StoreError::Closed
             | StoreError::Io { .. }
             | StoreError::KeyringFull
             | StoreError::NoEntropy
-            | StoreError::NoMemory
             | StoreError::TooLarge => Self::Storage,
         }
-    }
-}
-
-impl From<DataDirError> for NodeError {
-    fn from(_: DataDirError) -> Self {
-        Self::NoAccess
     }
 }
 

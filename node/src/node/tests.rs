@@ -142,3 +142,19 @@ async fn a_message_that_survived_is_not_refused_because_the_store_opens_late() {
     wire.carry().await;
     talks_on(&mut wire, &["hello Ben", "hello Ana", "survived"]).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_full_disk_what_is_here_is_shown_and_with_room_everything_goes_on() {
+    let mut wire = talking().await;
+    let openings = wire.people[ANA].openings();
+    wire.people[ANA].disk.fill(true);
+    let answer = wire.ask_and_carry(ANA, "send", &json!({ "group": "Circle", "text": "lost" })).await;
+    assert_eq!(answer.expect_err("no room").kind.name(), "disk_full");
+    wire.say(BEN, "while it was full").await.expect("kept");
+    assert_eq!(wire.said(ANA).await, ["hello Ben", "hello Ana"]);
+    let status = wire.ask_and_carry(ANA, "status", &json!({})).await.expect("an answer");
+    assert!(status["full"]["message"].is_string() && status["groups"][0]["connected"] == 0, "{status}");
+    wire.people[ANA].disk.fill(false);
+    talks_on(&mut wire, &["hello Ben", "hello Ana", "while it was full"]).await;
+    assert_eq!(wire.people[ANA].openings(), openings, "what opens needs no room");
+}

@@ -10,8 +10,9 @@ use zeroize::Zeroizing;
 use super::open::Open;
 use super::{Core, REOPEN_AFTER, SETTLE_PATIENCE, State, Unsettled};
 use crate::answer::json;
+use crate::clock;
 use crate::control::lines::Notice;
-use crate::control::show::LOST_WORDS;
+use crate::control::show::{CLOCK_WORDS, FULL_WORDS, LOST_WORDS};
 use crate::control::{ApiError, NodeError, rows};
 use crate::execute::{ReplyTo, Round};
 use crate::net::FromNet;
@@ -37,7 +38,7 @@ impl Core {
             let events = round.survive(&open.client, &self.feed);
             self.answer_joins(events);
         } else {
-            let error = ApiError::from(error);
+            let error = ApiError::from(if survived == Some(false) { error } else { NodeError::Unsettled });
             self.forget_waiting(&error);
             round.fail(&error);
         }
@@ -69,7 +70,7 @@ impl Core {
 
     /// Opens the vault and starts the networks.
     pub(super) async fn unlock(&mut self, passphrase: Zeroizing<String>) -> Result<(), NodeError> {
-        let (open, mut round) = tokio::task::block_in_place(|| Open::new(&self.open_store, passphrase))?;
+        let (open, round) = tokio::task::block_in_place(|| Open::new(&self.open_store, passphrase))?;
         let mut open = Box::new(open);
         if let Some(unsettled) = &mut self.unsettled {
             // What is written from now on is none of it.
@@ -86,12 +87,45 @@ impl Core {
             );
             self.lost = report;
         }
-        round.persist(open.store.as_mut(), &mut open.client)?;
-        round.publish(&mut self.nets, &open.client, &self.feed).await;
+        self.begin(&mut open, round).await?;
         self.state = State::Open(open);
         drop(self.feed.send(Notice::Unlocked {}));
         self.settle();
         Ok(())
+    }
+
+    /// The first round of a client. On a full disk it is told of no network, so that nothing new comes in.
+    async fn begin(&mut self, open: &mut Open, mut round: Round) -> Result<(), NodeError> {
+        if open.full {
+            tracing::warn!(code = "disk_full", message = FULL_WORDS);
+            round.keep_to_itself();
+        }
+        if open.client.clock(clock::wall()).is_some() {
+            tracing::warn!(code = "clock_in_doubt", message = CLOCK_WORDS);
+        }
+        round.persist(open.store.as_mut(), &mut open.client)?;
+        round.publish(&mut self.nets, &open.client, &self.feed).await;
+        Ok(())
+    }
+
+    /// When the disk becomes full the networks end, and what is here can still be looked at; when there is room again
+    /// they start again.
+    pub(super) async fn watch_room(&mut self) {
+        let State::Open(open) = &mut self.state else { return };
+        if !open.room_changed() {
+            return;
+        }
+        self.nets.stop_all().await;
+        let State::Open(mut open) = std::mem::replace(&mut self.state, State::Locked) else { return };
+        let before = open.store.commit_seq();
+        let began = match tokio::task::block_in_place(|| open.begin_again()) {
+            Ok(round) => self.begin(&mut open, round).await,
+            Err(error) => Err(error),
+        };
+        self.state = State::Open(open);
+        if let Err(error) = began {
+            self.recover(Round::default(), &error, before).await;
+        }
     }
 
     pub(super) async fn lock_now(&mut self, reply: ReplyTo) {

@@ -55,12 +55,18 @@ pub enum StoreError {
     /// The system gave no randomness. Nothing was written.
     #[error("the system gave no randomness")]
     NoEntropy,
+    /// The system does not let this account use the folder or a file in it.
+    #[error("the system refuses access")]
+    NoAccess,
     /// There is not enough free memory to try the passphrase. Close something and try again.
     #[error("there is not enough memory to try the passphrase")]
     NoMemory,
     /// Other users of this computer may enter the folder. Take their rights away (mode 0700) and open it again.
     #[error("the folder is open to other users")]
     NotPrivate,
+    /// The system takes no path of that length. Choose a shorter one.
+    #[error("the path is too long")]
+    PathTooLong,
     /// The disk may only be read. Make it writable and open the store again.
     #[error("the disk may only be read")]
     ReadOnly,
@@ -87,9 +93,11 @@ impl StoreError {
             Self::KeyringFull => "store_keyring_full",
             Self::KeyringMissing => "store_keyring_missing",
             Self::NewerVersion => "store_newer_version",
+            Self::NoAccess => "store_no_access",
             Self::NoEntropy => "store_no_entropy",
             Self::NoMemory => "store_no_memory",
             Self::NotPrivate => "store_not_private",
+            Self::PathTooLong => "store_path_too_long",
             Self::ReadOnly => "store_read_only",
             Self::TooLarge => "store_too_large",
             Self::WrongPassphrase => "store_wrong_passphrase",
@@ -97,10 +105,12 @@ impl StoreError {
     }
 
     /// Names an error of the system; `what` was being used.
-    pub(super) fn io(what: &'static str, source: io::Error) -> Self {
+    pub(crate) fn io(what: &'static str, source: io::Error) -> Self {
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull,
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly,
+            io::ErrorKind::PermissionDenied => Self::NoAccess,
+            io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly,
+            io::ErrorKind::InvalidFilename => Self::PathTooLong,
             _ => Self::Io { what, source },
         }
     }

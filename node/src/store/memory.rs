@@ -34,6 +34,8 @@ struct Inner {
     commit_fault: Option<(u64, CommitFault)>,
     /// How many reads are still to pass before one fails.
     read_fault: Option<u64>,
+    /// There is no room for more.
+    full: bool,
     /// Commits are reported before they are durable.
     lies: bool,
     /// Which opening owns the disk; `None` when closed.
@@ -63,6 +65,11 @@ impl MemoryDisk {
     /// Lets `passing` more reads succeed and the one after them fail. A scan is one read.
     pub fn fail_read_after(&self, passing: u64) {
         self.lock().read_fault = Some(passing);
+    }
+
+    /// Says from now on that there is no room for more, or that there is again.
+    pub fn fill(&self, full: bool) {
+        self.lock().full = full;
     }
 
     /// From now on commits are durable only after a flush, as on a drive that lies about its cache.
@@ -233,6 +240,10 @@ impl Store for MemoryStore {
         let inner = self.disk.lock();
         let deaths = inner.cached.rows.values().filter_map(|value| value.dies);
         deaths.map(|dies| Time::from_ms(death_second(dies).saturating_mul(1_000))).min()
+    }
+
+    fn has_room(&mut self) -> bool {
+        !self.disk.lock().full
     }
 
     fn tick(&mut self) -> Result<(), StoreError> {

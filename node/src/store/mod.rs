@@ -57,6 +57,10 @@ pub trait Store: Send {
     /// When [`tick`](Self::tick) next has something to do, if it has.
     fn due(&self) -> Option<Time>;
 
+    /// Whether there is room for more than what is here. Without it everything can still be shown, swept and opened
+    /// again: what is left of the disk is kept for that.
+    fn has_room(&mut self) -> bool;
+
     /// Removes rows whose death has come, and stores the keyring if a commit left that for later.
     ///
     /// # Errors

@@ -8,9 +8,10 @@ use kinfold_protocol::persist::{Key, ReadError, Rows, Table, WriteBatch};
 use kinfold_protocol::time::Time;
 use zeroize::Zeroizing;
 
+use super::ballast::{self, Ballast};
 use super::error::{DATABASE, KEYRING};
 use super::sled::{Barrier, disk_barrier};
-use super::{Store, StoreError, ballast};
+use super::{Store, StoreError};
 use crate::paths::{DataDir, create_private_file, sync_dir};
 use crate::vault::KdfCost;
 use crate::vault::keyring::Keyring;
@@ -30,6 +31,7 @@ pub struct SealedStore {
     /// Outlives the core: after an error this is what the next open is compared with.
     commit_seq: u64,
     now: Time,
+    ballast: Ballast,
 }
 
 impl SealedStore {
@@ -53,16 +55,23 @@ impl SealedStore {
         let io = |err| StoreError::io(KEYRING, err);
         dir.create()?;
         let lock = lock(dir)?;
-        if dir.keyring().exists() {
-            // The database follows the keyring, so a keyring alone is a creation that was cut short.
-            if dir.has_database().map_err(io)? {
-                return Err(StoreError::AlreadyExists);
-            }
-            fs::remove_file(dir.keyring()).map_err(io)?;
+        if dir.keyring().try_exists().map_err(io)? {
+            return Err(StoreError::AlreadyExists);
+        }
+        if dir.has_database().map_err(io)? {
+            // It had a keyring; a new one would only hide that it is missing.
+            return Err(StoreError::KeyringMissing);
+        }
+        let unfinished = dir.unfinished_keyring();
+        if unfinished.try_exists().map_err(io)? {
+            // A creation was cut short.
+            fs::remove_file(&unfinished).map_err(io)?;
         }
         let mut keyring = Keyring::generate()?;
-        let file = create_private_file(&dir.keyring()).map_err(io)?;
+        let file = create_private_file(&unfinished).map_err(io)?;
         let ring = Ring::create(file, &mut keyring, passphrase, cost)?;
+        // It has no older generation yet that a rename could leave behind.
+        fs::rename(&unfinished, dir.keyring()).map_err(io)?;
         sync_dir(dir.root()).map_err(io)?;
         Self::start(dir, Core::start(dir, lock, ring, keyring, barrier)?)
     }
@@ -93,13 +102,9 @@ impl SealedStore {
     }
 
     fn start(dir: &DataDir, (core, report): (Core, OpenReport)) -> Result<Self, StoreError> {
-        match ballast::hold(&dir.ballast()).map_err(ballast_error) {
-            // Without it only the next full disk is harder to leave.
-            Ok(()) | Err(StoreError::DiskFull) => {}
-            Err(err) => return Err(err),
-        }
+        let ballast = Ballast::hold(dir.ballast()).map_err(ballast_error)?;
         let (commit_seq, now) = (core.commit_seq(), core.now());
-        Ok(Self { core: Arc::new(Mutex::new(Some(core))), report, commit_seq, now })
+        Ok(Self { core: Arc::new(Mutex::new(Some(core))), report, commit_seq, now, ballast })
     }
 
     /// Runs a change. Any error but one that is known to have changed nothing closes the store.
@@ -153,6 +158,10 @@ impl Store for SealedStore {
 
     fn due(&self) -> Option<Time> {
         lock_core(&self.core).as_ref().and_then(Core::due)
+    }
+
+    fn has_room(&mut self) -> bool {
+        self.ballast.has_room()
     }
 
     fn tick(&mut self) -> Result<(), StoreError> {

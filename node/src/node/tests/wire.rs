@@ -101,6 +101,10 @@ impl Store for Looking {
         self.store.due()
     }
 
+    fn has_room(&mut self) -> bool {
+        self.store.has_room()
+    }
+
     fn tick(&mut self) -> Result<(), StoreError> {
         self.store.tick()
     }

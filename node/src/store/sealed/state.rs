@@ -1,6 +1,7 @@
 //! An open store: the database, the keyring, and what memory knows of the rows.
 
-use std::fs::File;
+use std::fs::{self, File};
+use std::sync::Arc;
 use std::time::Duration;
 
 use kinfold_protocol::persist::{Key, Value, WriteBatch};
@@ -61,7 +62,15 @@ impl Core {
         keyring: Keyring,
         barrier: Barrier,
     ) -> Result<(Self, OpenReport), StoreError> {
-        let engine = Engine::open(&dir.database(&keyring.database_id), barrier)?;
+        let place = dir.database(&keyring.database_id);
+        let engine = match Engine::open(&place, Arc::clone(&barrier)) {
+            // Setting up was cut short: nothing was ever kept in it.
+            Err(StoreError::Damaged { .. }) if keyring.commit_seq == 0 => {
+                fs::remove_dir_all(&place).map_err(|err| StoreError::io(DATABASE, err))?;
+                Engine::open(&place, barrier)?
+            }
+            opened => opened?,
+        };
         let meta = read_meta(&engine, &keyring)?;
         let now = keyring.last_seen;
         let check_due = now + CHECK_EVERY;

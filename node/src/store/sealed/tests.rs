@@ -149,6 +149,10 @@ fn a_wrong_passphrase_and_a_missing_keyring_are_named() {
     open(&dir);
     fs::remove_file(dir.keyring()).unwrap();
     assert!(matches!(SealedStore::open(&dir, PASS), Err(StoreError::KeyringMissing)));
+    assert!(
+        matches!(SealedStore::create(&dir, PASS, cheap()), Err(StoreError::KeyringMissing)),
+        "not hidden by a new one"
+    );
 }
 
 #[test]
@@ -158,9 +162,12 @@ fn a_creation_that_was_cut_short_can_be_repeated_or_finished() {
     fs::remove_dir_all(database(&dir)).unwrap();
     // Opening stored the keyring again, but no commit ever was.
     open(&dir);
+    assert!(matches!(SealedStore::create(&dir, PASS, cheap()), Err(StoreError::AlreadyExists)));
     fs::remove_dir_all(database(&dir)).unwrap();
-    fs::write(dir.keyring(), b"cut").unwrap();
+    fs::remove_file(dir.keyring()).unwrap();
+    fs::write(dir.unfinished_keyring(), b"cut").unwrap();
     drop(SealedStore::create(&dir, PASS, cheap()).unwrap());
+    assert!(!dir.unfinished_keyring().exists());
     open(&dir);
 }
 
