@@ -86,7 +86,9 @@ impl Core {
             );
             self.lost = report;
         }
+        tracing::trace!(code = "during_unlock");
         round.persist(open.store.as_mut(), &mut open.client)?;
+        tracing::trace!(code = "during_unlock");
         round.publish(&mut self.nets, &open.client, &self.feed).await;
         self.state = State::Open(open);
         drop(self.feed.send(Notice::Unlocked {}));

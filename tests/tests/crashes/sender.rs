@@ -1,0 +1,78 @@
+//! Whoever sends dies.
+
+use serde_json::json;
+
+use crate::ledger::{Death, Share};
+use crate::node::{Node, PASSPHRASE};
+use crate::room::{Feed, GROUP, Room, timed};
+use crate::wait::until;
+
+/// Texts of one burst.
+const BURST: usize = 12;
+/// Where to die while sending.
+const POINTS: [&str; 14] = [
+    "before_durable:1",
+    "before_durable:3",
+    "after_durable:1",
+    "after_durable:3",
+    "after_transmit:1",
+    "after_transmit:2+30",
+    "after_keyring:1",
+    "after_keyring:2",
+    "inside_keyring:1",
+    "inside_keyring:2",
+    "inside_keyring:3",
+    "inside_round:1",
+    "inside_round:2",
+    "inside_round:4",
+];
+/// Where to die while it starts, or is unlocked by its person.
+const UNLOCKS: [&str; 3] = ["during_unlock:1", "during_unlock:2", "inside_keyring:2"];
+
+pub(crate) fn play(share: &mut Share<'_>) {
+    let mut room = Room::new();
+    let (ana, [mut ben, chi]) = room.group("Ana", ["Ben", "Chi"]);
+    let feed = Feed::of(&ana);
+    let took = timed(|| {
+        room.said.say(&ben, BURST);
+        until("a burst", || (ana.texts(GROUP).len() >= BURST).then_some(()));
+    });
+    for (number, death) in share.deaths(&POINTS).into_iter().enumerate() {
+        // Every other burst begins while nobody is connected yet.
+        if number % 2 == 0 {
+            ben.until_linked(GROUP, 2);
+        }
+        let talk = room.said.talk(&ben, BURST);
+        let mut talking = None;
+        let died = ben.dies(share, &death, took, || talking = Some(talk.begin()));
+        room.said.hear(talking.expect("begun"));
+        room.said.say(&chi, 1);
+        if died {
+            room.look(share, &ben);
+            ben.up();
+        }
+    }
+    for chain in UNLOCKS {
+        let death = Death::At(chain.parse().expect("a chain"));
+        room.said.say(&ben, 1);
+        ben.kill();
+        ben.up_to(share, &death);
+        room.look(share, &ben);
+        ben.up();
+        room.said.say(&ben, 1);
+        unlock(share, &mut ben, &death);
+        room.look(share, &ben);
+        ben.up();
+    }
+    room.end(share, vec![ana, ben, chi], Some(feed));
+}
+
+/// Dies while its person unlocks it.
+fn unlock(share: &Share<'_>, node: &mut Node, death: &Death) {
+    node.call("lock", &json!({}));
+    let mut api = node.api();
+    let died = node.dies(share, death, std::time::Duration::ZERO, || {
+        api.ask("unlock", &json!({ "passphrase": PASSPHRASE }));
+    });
+    assert!(died, "{} lives on after {death:?}", node.name);
+}
