@@ -32,7 +32,9 @@ pub(crate) fn play(share: &mut Share<'_>) {
         let mut guest = room.node(&format!("Guest {number:04}"));
         let (mut waits, invite) = (guest.api(), ana.invite(GROUP));
         let asked = json!({ "invite": invite, "name": guest.name });
-        let died = guest.dies(share, &death, took, || drop(waits.ask("join", &asked)));
+        let died = guest.dies(share, &death, took, || {
+            waits.ask("join", &asked);
+        });
         assert!(died, "{} joins without coming to {death:?}", guest.name);
         let answered = waits.hear();
         room.look(share, &guest);
@@ -51,7 +53,7 @@ pub(crate) fn play(share: &mut Share<'_>) {
             (right && people.windows(2).all(|pair| pair[0] == pair[1])).then_some(())
         });
         let again = guest.api().try_call("join", &asked).expect("an answer");
-        assert_eq!(again["error"]["data"]["code"], "already_member", "{death:?}: {again}");
+        assert_eq!(again["error"]["data"]["kind"], "already_member", "{death:?}: {again}");
         for from in [&ana, &guest] {
             room.said.say(from, 1);
         }

@@ -13,7 +13,7 @@ const AT_EACH_POINT: u64 = 5;
 /// Deaths of each role at moments that nobody chose, at least.
 const AT_RANDOM: u64 = 30;
 /// Within this a store must open.
-const OPENS_WITHIN: Duration = Duration::from_secs(2);
+pub(crate) const OPENS_WITHIN: Duration = Duration::from_secs(2);
 
 /// When to die in what is done now.
 #[derive(Clone, Debug)]

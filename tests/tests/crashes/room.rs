@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::judge::Judge;
-use crate::ledger::Share;
+use crate::ledger::{OPENS_WITHIN, Share};
 use crate::node::{Api, Node, text};
 use crate::wait::until;
 
@@ -71,7 +71,7 @@ impl Room {
 
     /// Looks at a device that has just died.
     pub(crate) fn look(&mut self, share: &Share<'_>, dead: &Node) {
-        share.opened(self.judge.look(dead));
+        share.opened(self.judge.look(dead, OPENS_WITHIN));
     }
 
     /// Ends a room: `all` were in from the first message to the last, and one of them told everything.
@@ -121,7 +121,9 @@ impl Said {
                     assert!(answer["result"]["id"].is_string(), "{text}: {answer}");
                     self.kept.insert(text);
                 }
-                None => drop(self.open.insert(text)),
+                None => {
+                    self.open.insert(text);
+                }
             }
         }
     }
