@@ -15,6 +15,7 @@ use kinfold_node::paths::DataDir;
 use kinfold_node::store::{SealedStore, Store};
 use kinfold_protocol::persist::{Key, Table};
 use minicbor::Decoder;
+use tempfile::TempDir;
 
 use crate::node::{Node, PASSPHRASE};
 use kinfold_tests::death::LEFT;
@@ -29,9 +30,6 @@ const KEYS: u32 = 6;
 const NONCE: usize = 22;
 const TAG: usize = 46;
 const SEALED: usize = 54;
-
-/// Openings of one store, until one is fast enough.
-const OPEN_TRIES: usize = 5;
 
 /// A place in an epoch: its name, the sender's leaf, the sender's count.
 type Place = ([u8; ID], u32, u32);
@@ -55,31 +53,12 @@ pub(crate) struct Found {
 impl Judge {
     /// Opens what a device that does not run has on its disk, and takes note of it; how long the opening took. The disk
     /// stays as the death left it, for the device itself to open.
-    pub(crate) fn look(&mut self, node: &Node, within: Duration) -> Duration {
-        // A machine that is busy makes anything slow now and then: what is slow by itself is so each time.
-        let mut tries = (0..OPEN_TRIES).map(|_| self.open(node));
-        let mut fastest = Duration::MAX;
-        while fastest >= within
-            && let Some(took) = tries.next()
-        {
-            fastest = fastest.min(took);
-        }
-        fastest
-    }
-
-    fn open(&mut self, node: &Node) -> Duration {
-        let copy = tempfile::TempDir::new().expect("a folder");
-        let place = DataDir::new(copy.path().join(&node.name));
-        place.create().expect("a folder of one's own");
-        copy_tree(&node.dir, place.root());
-        let begun = Instant::now();
-        let store = SealedStore::open(&place, PASSPHRASE.as_bytes()).expect("a store that opens");
-        let took = begun.elapsed();
+    pub(crate) fn look(&mut self, node: &Node) -> Duration {
+        let (store, took, _copy) = open_copy(&node.dir);
         assert!(store.report().is_clean(), "{} has lost something: {:?}", node.name, store.report());
         let mut known = BTreeSet::new();
         let scanned = store.reader().scan(&mut |key, value| self.row(key, value, &mut known));
         scanned.expect("every row can be read");
-        eprintln!("DEBUG {} known {} took {took:?}", node.name, known.len());
         for id in node.notes(LEFT) {
             assert!(known.contains(&id), "{} has sent {id}, and its disk knows nothing of it", node.name);
         }
@@ -172,11 +151,23 @@ fn keyed(key: &[u8; 32], label: &str, parts: &[&[u8]]) -> [u8; 32] {
     *hasher.finalize().as_bytes()
 }
 
-fn copy_tree(from: &Path, into: &Path) {
+/// Opens a copy of a data directory; how long that took.
+pub(crate) fn open_copy(dir: &Path) -> (SealedStore, Duration, TempDir) {
+    let copy = TempDir::new().expect("a folder");
+    let place = DataDir::new(copy.path().join("copy"));
+    copy_tree(dir, place.root());
+    place.create().expect("a folder of one's own");
+    let begun = Instant::now();
+    let store = SealedStore::open(&place, PASSPHRASE.as_bytes()).expect("a store that opens");
+    (store, begun.elapsed(), copy)
+}
+
+/// Copies the files and folders in one folder into another, which may have others.
+pub(crate) fn copy_tree(from: &Path, into: &Path) {
+    fs::create_dir_all(into).expect("made");
     for entry in fs::read_dir(from).expect("reads").map(|entry| entry.expect("reads")) {
         let (path, target) = (entry.path(), into.join(entry.file_name()));
         if path.is_dir() {
-            fs::create_dir(&target).expect("made");
             copy_tree(&path, &target);
         } else if path.is_file() {
             fs::copy(&path, &target).expect("copied");

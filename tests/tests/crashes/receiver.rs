@@ -42,5 +42,6 @@ pub(crate) fn play(share: &mut Share<'_>) {
             chi.up();
         }
     }
+    room.die_unlocking(share, &mut chi);
     room.end(share, vec![ana, ben, chi], Some(feed));
 }

@@ -10,13 +10,16 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::judge::Judge;
-use crate::ledger::{OPENS_WITHIN, Share};
-use crate::node::{Api, Node, text};
+use crate::ledger::{Death, Share};
+use crate::node::{Api, Node, PASSPHRASE, text};
 use crate::wait::until;
 
 pub(crate) const GROUP: &str = "Circle";
 /// Connections that talk to one node at a time, so that a round has more than one input.
 const MOUTHS: usize = 4;
+
+/// Where to die while the vault is opened.
+const UNLOCKS: [&str; 4] = ["during_unlock:1", "during_unlock:2", "inside_keyring:2", "after_keyring:1"];
 
 /// What was said, by how `send` ended.
 #[derive(Debug, Default)]
@@ -71,7 +74,28 @@ impl Room {
 
     /// Looks at a device that has just died.
     pub(crate) fn look(&mut self, share: &Share<'_>, dead: &Node) {
-        share.opened(self.judge.look(dead, OPENS_WITHIN));
+        share.opened(dead, self.judge.look(dead));
+    }
+
+    /// Lets a device die while it starts, and while its person unlocks it; it has just said something each time.
+    pub(crate) fn die_unlocking(&mut self, share: &Share<'_>, node: &mut Node) {
+        for chain in UNLOCKS {
+            let death = Death::At(chain.parse().expect("a chain"));
+            self.said.say(node, 1);
+            node.kill();
+            node.up_to(share, &death);
+            self.look(share, node);
+            node.up();
+            self.said.say(node, 1);
+            node.call("lock", &json!({}));
+            let mut api = node.api();
+            let died = node.dies(share, &death, Duration::ZERO, || {
+                api.ask("unlock", &json!({ "passphrase": PASSPHRASE }));
+            });
+            assert!(died, "{} lives on after {death:?}", node.name);
+            self.look(share, node);
+            node.up();
+        }
     }
 
     /// Ends a room: `all` were in from the first message to the last, and one of them told everything.

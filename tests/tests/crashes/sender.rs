@@ -1,9 +1,6 @@
 //! Whoever sends dies.
 
-use serde_json::json;
-
-use crate::ledger::{Death, Share};
-use crate::node::{Node, PASSPHRASE};
+use crate::ledger::Share;
 use crate::room::{Feed, GROUP, Room, timed};
 use crate::wait::until;
 
@@ -26,9 +23,6 @@ const POINTS: [&str; 14] = [
     "inside_round:2",
     "inside_round:4",
 ];
-/// Where to die while it starts, or is unlocked by its person.
-const UNLOCKS: [&str; 3] = ["during_unlock:1", "during_unlock:2", "inside_keyring:2"];
-
 pub(crate) fn play(share: &mut Share<'_>) {
     let mut room = Room::new();
     let (ana, [mut ben, chi]) = room.group("Ana", ["Ben", "Chi"]);
@@ -52,27 +46,6 @@ pub(crate) fn play(share: &mut Share<'_>) {
             ben.up();
         }
     }
-    for chain in UNLOCKS {
-        let death = Death::At(chain.parse().expect("a chain"));
-        room.said.say(&ben, 1);
-        ben.kill();
-        ben.up_to(share, &death);
-        room.look(share, &ben);
-        ben.up();
-        room.said.say(&ben, 1);
-        unlock(share, &mut ben, &death);
-        room.look(share, &ben);
-        ben.up();
-    }
+    room.die_unlocking(share, &mut ben);
     room.end(share, vec![ana, ben, chi], Some(feed));
-}
-
-/// Dies while its person unlocks it.
-fn unlock(share: &Share<'_>, node: &mut Node, death: &Death) {
-    node.call("lock", &json!({}));
-    let mut api = node.api();
-    let died = node.dies(share, death, std::time::Duration::ZERO, || {
-        api.ask("unlock", &json!({ "passphrase": PASSPHRASE }));
-    });
-    assert!(died, "{} lives on after {death:?}", node.name);
 }
