@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::ledger::{Death, Share};
 use crate::node::Node;
-use crate::room::{GROUP, Room, no_wrong, timed};
+use crate::room::{GROUP, ROOM_DEATHS, Room, no_wrong, timed};
 use crate::wait::until;
 
 /// Where to die while somebody comes in, and again while somebody goes.
@@ -26,23 +26,29 @@ const POINTS: [&str; 12] = [
 ];
 
 pub(crate) fn play(share: &mut Share<'_>) {
+    for deaths in share.deaths(&POINTS).chunks(ROOM_DEATHS) {
+        in_a_room(share, deaths);
+    }
+}
+
+fn in_a_room(share: &Share<'_>, deaths: &[Death]) {
     let mut room = Room::new();
     let (mut ana, [ben]) = room.group("Ana", ["Ben"]);
     let (usual, guest) = come(&mut room, &mut ana, 0);
     let usual = (usual, timed(|| remove(&ana, &guest.name)));
     drop(guest);
-    for (number, death) in (1..).zip(share.deaths(&POINTS)) {
+    for (number, death) in (1..).zip(deaths) {
         // A point of a join has no place in a removal.
-        let of_join = matches!(&death, Death::At(chain) if chain.point() == "during_join");
+        let of_join = matches!(death, Death::At(chain) if chain.point() == "during_join");
         if number % 2 == 0 || of_join {
             ben_and_ana_talk(&mut room, &ana, &ben);
-            let guest = die_letting_in(&mut room, share, (&mut ana, &ben), &death, (number, usual.0));
+            let guest = die_letting_in(&mut room, share, (&mut ana, &ben), death, (number, usual.0));
             remove(&ana, &guest.name);
             gone(&[&ana, &ben], &guest);
         } else {
             let (_, guest) = come(&mut room, &mut ana, number);
             ben_and_ana_talk(&mut room, &ana, &ben);
-            die_putting_out(&mut room, share, &mut ana, &guest, &death, usual.1);
+            die_putting_out(&mut room, share, &mut ana, &guest, death, usual.1);
             gone(&[&ana, &ben], &guest);
         }
     }

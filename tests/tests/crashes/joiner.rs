@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use crate::ledger::Share;
+use crate::ledger::{Death, Share};
 use crate::node::Node;
-use crate::room::{GROUP, Room, no_wrong, timed};
+use crate::room::{GROUP, ROOM_DEATHS, Room, no_wrong, timed};
 use crate::wait::until;
 
 /// Where to die while coming in: keys made, request made, group begun; each before and after it is durable.
@@ -22,17 +22,23 @@ const POINTS: [&str; 10] = [
 ];
 
 pub(crate) fn play(share: &mut Share<'_>) {
+    for deaths in share.deaths(&POINTS).chunks(ROOM_DEATHS) {
+        in_a_room(share, deaths);
+    }
+}
+
+fn in_a_room(share: &Share<'_>, deaths: &[Death]) {
     let mut room = Room::new();
     let (ana, [ben]) = room.group("Ana", ["Ben"]);
     let first = room.node("Guest");
     let invite = ana.invite(GROUP);
     let took = timed(|| drop(first.call("join", &json!({ "invite": invite, "name": first.name }))));
     put_out(&ana, &ben, first);
-    for (number, death) in share.deaths(&POINTS).into_iter().enumerate() {
+    for (number, death) in deaths.iter().enumerate() {
         let mut guest = room.node(&format!("Guest {number:04}"));
         let (mut waits, invite) = (guest.api(), ana.invite(GROUP));
         let asked = json!({ "invite": invite, "name": guest.name });
-        let died = guest.dies(share, &death, took, || {
+        let died = guest.dies(share, death, took, || {
             waits.ask("join", &asked);
         });
         assert!(died, "{} joins without coming to {death:?}", guest.name);

@@ -1,11 +1,11 @@
 //! Whoever receives dies.
 
-use crate::ledger::Share;
-use crate::room::{Feed, GROUP, Room, timed};
+use crate::ledger::{Death, Share};
+use crate::room::{Feed, GROUP, ROOM_DEATHS, Room, die_unlocking, timed};
 use crate::wait::until;
 
 /// Texts of one burst, of each of two people.
-const BURST: usize = 6;
+const BURST: usize = 4;
 /// Where to die while others send.
 const POINTS: [&str; 10] = [
     "before_durable:1",
@@ -21,6 +21,13 @@ const POINTS: [&str; 10] = [
 ];
 
 pub(crate) fn play(share: &mut Share<'_>) {
+    for deaths in share.deaths(&POINTS).chunks(ROOM_DEATHS) {
+        in_a_room(share, deaths);
+    }
+    die_unlocking(share);
+}
+
+fn in_a_room(share: &Share<'_>, deaths: &[Death]) {
     let mut room = Room::new();
     let (ana, [ben, mut chi]) = room.group("Ana", ["Ben", "Chi"]);
     let feed = Feed::of(&ana);
@@ -28,20 +35,19 @@ pub(crate) fn play(share: &mut Share<'_>) {
         room.said.say(&ben, BURST);
         until("a burst", || (chi.texts(GROUP).len() >= BURST).then_some(()));
     });
-    for (number, death) in share.deaths(&POINTS).into_iter().enumerate() {
+    for (number, death) in deaths.iter().enumerate() {
         // Every other burst comes while it still asks what it has missed.
         if number % 2 == 0 {
             chi.until_linked(GROUP, 2);
         }
         let talks = [&ana, &ben].map(|from| room.said.talk(from, BURST));
         let mut talking = Vec::new();
-        let died = chi.dies(share, &death, took, || talking.extend(talks.map(|talk| talk.begin())));
+        let died = chi.dies(share, death, took, || talking.extend(talks.map(|talk| talk.begin())));
         talking.into_iter().for_each(|talk| room.said.hear(talk));
         if died {
             room.look(share, &chi);
             chi.up();
         }
     }
-    room.die_unlocking(share, &mut chi);
     room.end(share, vec![ana, ben, chi], Some(feed));
 }

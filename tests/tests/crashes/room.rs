@@ -15,6 +15,8 @@ use crate::node::{Api, Node, PASSPHRASE, text};
 use crate::wait::until;
 
 pub(crate) const GROUP: &str = "Circle";
+/// Deaths in one room: opening a store costs more the more is in it.
+pub(crate) const ROOM_DEATHS: usize = 15;
 /// Connections that talk to one node at a time, so that a round has more than one input.
 const MOUTHS: usize = 4;
 
@@ -77,27 +79,6 @@ impl Room {
         share.opened(dead, self.judge.look(dead));
     }
 
-    /// Lets a device die while it starts, and while its person unlocks it; it has just said something each time.
-    pub(crate) fn die_unlocking(&mut self, share: &Share<'_>, node: &mut Node) {
-        for chain in UNLOCKS {
-            let death = Death::At(chain.parse().expect("a chain"));
-            self.said.say(node, 1);
-            node.kill();
-            node.up_to(share, &death);
-            self.look(share, node);
-            node.up();
-            self.said.say(node, 1);
-            node.call("lock", &json!({}));
-            let mut api = node.api();
-            let died = node.dies(share, &death, Duration::ZERO, || {
-                api.ask("unlock", &json!({ "passphrase": PASSPHRASE }));
-            });
-            assert!(died, "{} lives on after {death:?}", node.name);
-            self.look(share, node);
-            node.up();
-        }
-    }
-
     /// Ends a room: `all` were in from the first message to the last, and one of them told everything.
     pub(crate) fn end(mut self, share: &Share<'_>, all: Vec<Node>, feed: Option<Feed>) {
         let shown = self.said.shown_by(&all);
@@ -116,6 +97,30 @@ impl Room {
         share.tell("messages judged", found.places);
         share.tell("messages after burnt keys", found.after_burns);
     }
+}
+
+/// Lets a device die while it starts, and while its person unlocks it; it has just said something each time.
+pub(crate) fn die_unlocking(share: &Share<'_>) {
+    let mut room = Room::new();
+    let (ana, [mut ben]) = room.group("Ana", ["Ben"]);
+    for chain in UNLOCKS {
+        let death = Death::At(chain.parse().expect("a chain"));
+        room.said.say(&ben, 1);
+        ben.kill();
+        ben.up_to(share, &death);
+        room.look(share, &ben);
+        ben.up();
+        room.said.say(&ben, 1);
+        ben.call("lock", &json!({}));
+        let mut api = ben.api();
+        let died = ben.dies(share, &death, Duration::ZERO, || {
+            api.ask("unlock", &json!({ "passphrase": PASSPHRASE }));
+        });
+        assert!(died, "{} lives on after {death:?}", ben.name);
+        room.look(share, &ben);
+        ben.up();
+    }
+    room.end(share, vec![ana, ben], None);
 }
 
 /// Nothing that must not happen was noted: no error, no warning, no key that was used before.

@@ -1,11 +1,11 @@
 //! Whoever sends dies.
 
-use crate::ledger::Share;
-use crate::room::{Feed, GROUP, Room, timed};
+use crate::ledger::{Death, Share};
+use crate::room::{Feed, GROUP, ROOM_DEATHS, Room, die_unlocking, timed};
 use crate::wait::until;
 
 /// Texts of one burst.
-const BURST: usize = 12;
+const BURST: usize = 8;
 /// Where to die while sending.
 const POINTS: [&str; 14] = [
     "before_durable:1",
@@ -24,6 +24,13 @@ const POINTS: [&str; 14] = [
     "inside_round:4",
 ];
 pub(crate) fn play(share: &mut Share<'_>) {
+    for deaths in share.deaths(&POINTS).chunks(ROOM_DEATHS) {
+        in_a_room(share, deaths);
+    }
+    die_unlocking(share);
+}
+
+fn in_a_room(share: &Share<'_>, deaths: &[Death]) {
     let mut room = Room::new();
     let (ana, [mut ben, chi]) = room.group("Ana", ["Ben", "Chi"]);
     let feed = Feed::of(&ana);
@@ -31,14 +38,14 @@ pub(crate) fn play(share: &mut Share<'_>) {
         room.said.say(&ben, BURST);
         until("a burst", || (ana.texts(GROUP).len() >= BURST).then_some(()));
     });
-    for (number, death) in share.deaths(&POINTS).into_iter().enumerate() {
+    for (number, death) in deaths.iter().enumerate() {
         // Every other burst begins while nobody is connected yet.
         if number % 2 == 0 {
             ben.until_linked(GROUP, 2);
         }
         let talk = room.said.talk(&ben, BURST);
         let mut talking = None;
-        let died = ben.dies(share, &death, took, || talking = Some(talk.begin()));
+        let died = ben.dies(share, death, took, || talking = Some(talk.begin()));
         room.said.hear(talking.expect("begun"));
         room.said.say(&chi, 1);
         if died {
@@ -46,6 +53,5 @@ pub(crate) fn play(share: &mut Share<'_>) {
             ben.up();
         }
     }
-    room.die_unlocking(share, &mut ben);
     room.end(share, vec![ana, ben, chi], Some(feed));
 }
