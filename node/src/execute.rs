@@ -60,6 +60,7 @@ impl Round {
     /// Step one: durable. On failure the answers are still to be given: see [`Round::fail`].
     pub(crate) fn persist(&mut self, store: &mut dyn Store, client: &mut Client) -> Result<(), StoreError> {
         if !self.batch.is_empty() {
+            tracing::trace!(code = "before_durable");
             tokio::task::block_in_place(|| store.commit(&self.batch))?;
             self.batch = WriteBatch::default();
         }
@@ -76,6 +77,7 @@ impl Round {
     ) -> Vec<Event> {
         for transmit in self.transmits {
             nets.transmit(transmit).await;
+            tracing::trace!(code = "after_transmit");
         }
         for (net, ticket, verdict) in self.verdicts {
             nets.command(net, NetCommand::Verdict { ticket, verdict }).await;

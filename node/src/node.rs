@@ -260,7 +260,10 @@ impl Core {
             open.on_time(&mut round);
         }
         let mut locking = None;
-        for work in work {
+        for (done, work) in work.into_iter().enumerate() {
+            if done > 0 {
+                tracing::trace!(code = "inside_round");
+            }
             match work {
                 Work::Net(from) => self.on_net(&mut round, from),
                 Work::Call(call) => self.on_call(&mut round, call, &mut locking).await,

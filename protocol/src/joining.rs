@@ -89,6 +89,7 @@ impl Joining {
         }
         let joining = Self::new(net, invite, me, (made.bytes, None), made.rows);
         joining.write(cx);
+        tracing::trace!(code = "during_join");
         Ok(joining)
     }
 
@@ -234,6 +235,7 @@ impl Joining {
                 }
                 let request = Message::JoinRequest(self.package.clone());
                 self.say(cx, id, &request);
+                tracing::trace!(code = "during_join");
                 Ok(Arrival::Waiting(Outcome::Applied(Reply::Done)))
             }
             Message::Welcome(bundle) if answered => self.on_welcome(cx, id, &bundle),
@@ -289,6 +291,7 @@ impl Joining {
         cx.tx.delete(key(self.net, b"j", &[]));
         // As a member this device says hello anew.
         cx.transmit(Transmit::Disconnect { link: id });
+        tracing::trace!(code = "during_join");
         Ok(Arrival::Joined(Box::new(joined)))
     }
 

@@ -4,6 +4,7 @@
 //! Everything that happens in a run follows from its seed, so that a failing run is repeated by its seed alone.
 
 pub mod clock;
+pub mod death;
 pub mod dice;
 pub mod disk;
 pub mod facts;

@@ -103,7 +103,9 @@ impl Core {
         if open.client.clock(clock::wall()).is_some() {
             tracing::warn!(code = "clock_in_doubt", message = CLOCK_WORDS);
         }
+        tracing::trace!(code = "during_unlock");
         round.persist(open.store.as_mut(), &mut open.client)?;
+        tracing::trace!(code = "during_unlock");
         round.publish(&mut self.nets, &open.client, &self.feed).await;
         Ok(())
     }

@@ -160,7 +160,9 @@ impl<D: Disk> Ring<D> {
         })?;
         let target = self.active.other();
         self.disk.write_at(&slot, target.offset())?;
+        tracing::trace!(code = "inside_keyring");
         self.disk.sync()?;
+        tracing::trace!(code = "inside_keyring");
         // From here on the old slot may be half scrubbed: a later store must not rely on it.
         self.active = target;
         self.scrub()
@@ -168,6 +170,7 @@ impl<D: Disk> Ring<D> {
 
     fn scrub(&mut self) -> Result<(), RingError> {
         self.disk.write_at(&noise()?, self.active.other().offset())?;
+        tracing::trace!(code = "inside_keyring");
         Ok(self.disk.sync()?)
     }
 }

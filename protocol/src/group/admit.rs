@@ -133,6 +133,7 @@ impl Group {
         };
         cx.tx.write(welcome_key(self, &member), &bundle, Some(cx.now.later() + READER_KEPT));
         self.welcomes.insert(member);
+        tracing::trace!(code = "during_join");
         Ok(Some(bundle))
     }
 

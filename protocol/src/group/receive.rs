@@ -316,6 +316,7 @@ impl Group {
             }
             Err(MlsError::Reused) => {
                 // Opened before, and the note of it did not survive: its key is gone, so it is settled.
+                tracing::debug!(code = "secret_reused", "a message came under a key that was used before");
                 self.log.keep_opened(cx, self.net, envelope, order, None, None);
                 return Ok(Outcome::Duplicate);
             }

@@ -153,6 +153,7 @@ impl Core {
                 }
             }
             self.write(change)?;
+            tracing::trace!(code = "after_durable");
         }
         if batch.urgent { self.store_ring() } else { Ok(()) }
     }
@@ -252,6 +253,7 @@ impl Core {
         self.keyring.next_m = self.meta.next_m;
         self.keyring.next_s = self.meta.next_s;
         self.ring.store(&mut self.keyring)?;
+        tracing::trace!(code = "after_keyring");
         self.ring_due = None;
         Ok(())
     }
