@@ -1,6 +1,7 @@
 //! One person's device: a data directory, and the node that runs on it, or does not.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -27,6 +28,8 @@ pub(crate) struct Device {
     pub(crate) dir: PathBuf,
     /// The system clock of programs that start from now on, if it is not the right one.
     pub(crate) clock: Option<WrongClock>,
+    /// What else is in the environment of programs that start from now on.
+    pub(crate) around: Vec<(&'static str, OsString)>,
     node: Option<Child>,
 }
 
@@ -72,12 +75,12 @@ impl Device {
         let cost = KdfCost::new(64, 1, 1).expect("a cost");
         let store = SealedStore::create(&data, PASSPHRASE.as_bytes(), cost).expect("a store");
         Store::close(Box::new(store)).expect("closes");
-        Self { name: name.to_owned(), dir, clock: None, node: None }
+        Self { name: name.to_owned(), dir, clock: None, around: Vec::new(), node: None }
     }
 
     /// A device in a directory that is not set up.
     pub(crate) fn bare(dir: PathBuf, name: &str) -> Self {
-        Self { name: name.to_owned(), dir, clock: None, node: None }
+        Self { name: name.to_owned(), dir, clock: None, around: Vec::new(), node: None }
     }
 
     /// The same, running.
@@ -144,7 +147,7 @@ impl Device {
     pub(crate) fn command(&self, line: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kinfold"));
         command.args(line).env("KINFOLD_DATA_DIR", &self.dir).env("KINFOLD_PASSPHRASE", PASSPHRASE);
-        command.env("TZ", "UTC").env_remove("KINFOLD_LOG");
+        command.env("TZ", "UTC").env_remove("KINFOLD_LOG").envs(self.around.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         if let Some(clock) = &self.clock {
             clock.give(&mut command);

@@ -13,6 +13,7 @@ mod device;
 mod expiry;
 mod follow;
 mod frozen;
+mod hidden;
 mod invites;
 mod joins;
 mod lost;
@@ -21,5 +22,7 @@ mod talk;
 mod together;
 mod told;
 mod wait;
+#[path = "../../../tests/tests/shared/traces.rs"]
+mod traces;
 #[path = "../../../tests/tests/shared/wrong_clock.rs"]
 mod wrong_clock;
