@@ -97,7 +97,10 @@ fn looked(story: &Story, traces: &Traces, place: &Path) -> [Found; 2] {
     let folders = story.devices.iter().map(|device| device.dir.clone());
     let folders = folders.chain(["home", "passing", "running"].map(|folder| place.join(folder)));
     let logs = NAMES.map(|name| fs::read(place.join(format!("log of {name}"))).expect("a log"));
-    [folders.flat_map(|folder| traces.under(&folder)).collect(), logs.iter().flat_map(|log| traces.within(log)).collect()]
+    [
+        folders.flat_map(|folder| traces.under(&folder)).collect(),
+        logs.iter().flat_map(|log| traces.within(log)).collect(),
+    ]
 }
 
 #[test]

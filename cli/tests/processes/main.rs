@@ -21,8 +21,8 @@ mod roles;
 mod talk;
 mod together;
 mod told;
-mod wait;
 #[path = "../../../tests/tests/shared/traces.rs"]
 mod traces;
+mod wait;
 #[path = "../../../tests/tests/shared/wrong_clock.rs"]
 mod wrong_clock;

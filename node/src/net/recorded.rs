@@ -10,7 +10,7 @@ use futures::{AsyncRead, AsyncWrite};
 use kinfold_protocol::id::NetId;
 use libp2p::core::upgrade::{InboundConnectionUpgrade, OutboundConnectionUpgrade, UpgradeInfo};
 use libp2p::identity::Keypair;
-use libp2p::{PeerId, Transport, noise};
+use libp2p::{PeerId, noise};
 use tokio::sync::mpsc;
 
 use super::{FromNet, NetConfig, NetError, NetHandle, Patience, start_over, swarm};

@@ -7,6 +7,11 @@ use std::path::{Path, PathBuf};
 
 /// Bytes that are no accident: among a gigabyte of others, eight given ones in a row come up once in 2^34 times.
 const STRIDE: usize = 8;
+/// As many digits as are wholly made of eight bytes, wherever the first of them begins; and as many units of UTF-16.
+const IN_HEX: usize = 16;
+const IN_BASE32: usize = 12;
+const IN_BASE64: usize = 10;
+const IN_UTF16: usize = 16;
 const HEX_LOWER: &[u8] = b"0123456789abcdef";
 const HEX_UPPER: &[u8] = b"0123456789ABCDEF";
 const BASE32: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
@@ -35,10 +40,21 @@ impl Canary {
 /// Where a trace was found: of what, and how it was written.
 pub(crate) type Found = BTreeSet<(String, &'static str)>;
 
+/// A secret as it would be written.
+struct Form {
+    canary: usize,
+    name: &'static str,
+    /// How many bytes of it in a row are a trace.
+    trace: usize,
+    bytes: Vec<u8>,
+}
+
 /// What to look for.
 pub(crate) struct Traces {
     canaries: Vec<String>,
-    windows: HashMap<[u8; STRIDE], (usize, &'static str)>,
+    forms: Vec<Form>,
+    /// Where in which form a trace begins so.
+    windows: HashMap<[u8; STRIDE], (usize, usize)>,
     /// By the first two bytes, so that most places are passed over at once.
     begins: Vec<bool>,
 }
@@ -46,17 +62,14 @@ pub(crate) struct Traces {
 impl Traces {
     /// Of these, in every form.
     pub(crate) fn of(canaries: &[Canary]) -> Self {
-        let mut traces = Self {
-            canaries: canaries.iter().map(|canary| canary.what.clone()).collect(),
-            windows: HashMap::new(),
-            begins: vec![false; 1 << 16],
-        };
-        for (index, canary) in canaries.iter().enumerate() {
-            for (form, bytes) in forms(&canary.bytes) {
-                for window in bytes.windows(STRIDE).filter_map(<[u8]>::first_chunk) {
-                    traces.begins[begin(window)] = true;
-                    traces.windows.entry(*window).or_insert((index, form));
-                }
+        let what = canaries.iter().map(|canary| canary.what.clone()).collect();
+        let forms = canaries.iter().enumerate().flat_map(|(index, canary)| forms(index, &canary.bytes)).collect();
+        let mut traces = Self { canaries: what, forms, windows: HashMap::new(), begins: vec![false; 1 << 16] };
+        for (index, form) in traces.forms.iter().enumerate() {
+            for (at, trace) in form.bytes.windows(form.trace).enumerate() {
+                let window = trace.first_chunk().expect("a trace has eight bytes at least");
+                traces.begins[begin(window)] = true;
+                traces.windows.entry(*window).or_insert((index, at));
             }
         }
         traces
@@ -72,10 +85,14 @@ impl Traces {
     }
 
     fn plainly<'a>(&'a self, bytes: &'a [u8]) -> impl Iterator<Item = (&'a str, &'static str)> {
-        let windows = bytes.windows(STRIDE).filter_map(<[u8]>::first_chunk);
-        let likely = windows.filter(|window| self.begins[begin(window)]);
-        let found = likely.filter_map(|window| self.windows.get(window));
-        found.map(|(index, form)| (self.canaries[*index].as_str(), *form))
+        let windows = bytes.windows(STRIDE).filter_map(<[u8]>::first_chunk).enumerate();
+        let likely = windows.filter(|(_, window)| self.begins[begin(window)]);
+        likely.filter_map(|(place, window)| {
+            let (form, at) = self.windows.get(window)?;
+            let form = &self.forms[*form];
+            let trace = &form.bytes[*at..at + form.trace];
+            bytes[place..].starts_with(trace).then(|| (self.canaries[form.canary].as_str(), form.name))
+        })
     }
 
     /// What shows in the files under a folder, and in the names of all that is there.
@@ -109,32 +126,38 @@ fn begin(window: &[u8; STRIDE]) -> usize {
     usize::from(window[0]) << 8 | usize::from(window[1])
 }
 
-/// How a program would write bytes down: each of these that is long enough to be found. What is written digit by digit
-/// may begin in the middle of something longer, and so in the middle of a digit.
-fn forms(bytes: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
-    let mut forms = vec![
-        ("raw", bytes.to_vec()),
-        ("reversed", bytes.iter().rev().copied().collect()),
-        ("hex", digits(bytes, HEX_LOWER, 0)),
-        ("hex", digits(bytes, HEX_UPPER, 0)),
-        ("escaped", bytes.escape_ascii().collect()),
-    ];
-    for (form, alphabet, step) in [
-        ("base32", BASE32, 1),
-        ("base32", BASE32_LOWER, 1),
-        ("base64", BASE64, 2),
-        ("base64", BASE64_URL, 2),
+/// How a program would write bytes down. What is written digit by digit may begin in the middle of something longer, and
+/// so in the middle of a digit.
+fn forms(canary: usize, bytes: &[u8]) -> Vec<Form> {
+    let mut forms = Vec::new();
+    let mut add = |name, trace, bytes| forms.push(Form { canary, name, trace, bytes });
+    add("raw", STRIDE, bytes.to_vec());
+    add("reversed", STRIDE, bytes.iter().rev().copied().collect());
+    add("escaped", STRIDE, bytes.escape_ascii().collect());
+    for (name, trace, alphabet, step) in [
+        ("hex", IN_HEX, HEX_LOWER, 4),
+        ("hex", IN_HEX, HEX_UPPER, 4),
+        ("base32", IN_BASE32, BASE32, 1),
+        ("base32", IN_BASE32, BASE32_LOWER, 1),
+        ("base64", IN_BASE64, BASE64, 2),
+        ("base64", IN_BASE64, BASE64_URL, 2),
     ] {
-        let width = alphabet.len().ilog2() as usize;
-        forms.extend((0..width).step_by(step).map(|skipped| (form, digits(bytes, alphabet, skipped))));
+        for skipped in (0..width(alphabet)).step_by(step) {
+            add(name, trace, digits(bytes, alphabet, skipped));
+        }
     }
     if let Ok(text) = std::str::from_utf8(bytes) {
-        let units = || text.encode_utf16();
-        forms.push(("UTF-16LE", units().flat_map(u16::to_le_bytes).collect()));
-        forms.push(("UTF-16BE", units().flat_map(u16::to_be_bytes).collect()));
-        forms.push(("hex of UTF-16LE", digits(&units().flat_map(u16::to_le_bytes).collect::<Vec<_>>(), HEX_LOWER, 0)));
+        let little: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        add("hex of UTF-16", 2 * IN_UTF16, digits(&little, HEX_LOWER, 0));
+        add("UTF-16", IN_UTF16, little);
+        add("UTF-16", IN_UTF16, text.encode_utf16().flat_map(u16::to_be_bytes).collect());
     }
     forms
+}
+
+/// Bits of a digit.
+fn width(alphabet: &[u8]) -> usize {
+    alphabet.len().ilog2() as usize
 }
 
 /// Bytes that are written as lists of decimal numbers, as Rust shows them.
@@ -156,7 +179,7 @@ fn lists(text: &[u8]) -> Vec<Vec<u8>> {
 
 /// The digits that are wholly made of these bytes, without the first `skipped` bits.
 fn digits(bytes: &[u8], alphabet: &[u8], skipped: usize) -> Vec<u8> {
-    let width = alphabet.len().ilog2() as usize;
+    let width = width(alphabet);
     let bit = |at: usize| usize::from(bytes[at / 8] >> (7 - at % 8) & 1);
     let count = (8 * bytes.len()).saturating_sub(skipped) / width;
     (0..count)
@@ -186,11 +209,12 @@ mod tests {
             (b"AHF1YWdnYf/+LW9mLXRoZS1ub3J0aAo=", "base64"),
             (b"xABxdWFnZ2H//i1vZi10aGUtbm9ydGgK", "base64"),
             (b"xxAAcXVhZ2dh__4tb2YtdGhlLW5vcnRoCg", "base64"),
-            (b"ABYXKYLHM5Q774BNN5TC25DIMUWW433SORUAU", "base32"),
-            (b"abyxkylhm5q774bnn5tc25dimuww433sorua", "base32"),
+            (b"ABYXKYLHM5Q777RNN5TC25DIMUWW433SORUAU", "base32"),
+            (b"abyxkylhm5q777rnn5tc25dimuww433sorua", "base32"),
             (b"Zyx-quor", "raw"),
-            (b"b\0l\0\xfc\0h\0", "UTF-16LE"),
-            (b"\0q\0u\0o\0r", "UTF-16BE"),
+            (b"q\0u\0o\0r\0r\0a\0 \0b\0", "UTF-16"),
+            (b"\0r\0r\0a\0 \0b\0l\0\xfc\0h", "UTF-16"),
+            (b"710075006f00720072006100200062006c00", "hex of UTF-16"),
             (br"gga\xff\xfe-of", "escaped"),
             (b"Key { bytes: [0, 113, 117, 97, 103,103, 97, 255,\n 254, 45] }", "list of numbers"),
             (b"htron-eht-fo", "reversed"),
@@ -212,8 +236,8 @@ mod tests {
         fs::write(place.path().join("below/file"), [b"x", SECRET].concat()).expect("written");
         assert_eq!(traces.under(place.path()), Found::from([("a key".to_owned(), "raw")]));
         fs::remove_file(place.path().join("below/file")).expect("removed");
-        fs::write(place.path().join("below/7175616767"), b"").expect("written");
-        assert_eq!(traces.under(place.path()), Found::new(), "five bytes are no trace");
+        fs::write(place.path().join("below/71756167"), b"").expect("written");
+        assert_eq!(traces.under(place.path()), Found::new(), "four bytes are no trace");
         fs::write(place.path().join("below/717561676761fffe"), b"").expect("written");
         assert_eq!(traces.under(place.path()), Found::from([("a key".to_owned(), "hex")]));
     }

@@ -44,7 +44,12 @@ static EVIDENCE: LazyLock<Evidence> = LazyLock::new(|| {
         let rows = person.rows();
         known.extend(canaries(person.name, &rows, &told.members));
         keys.take(&rows, &told.invites);
-        let of_group = |id: &[u8; 16]| rows.iter().filter(|row| row.table == Table::Group && row.value.windows(16).any(|at| at == id)).map(|row| row.net).collect::<BTreeSet<u64>>();
+        let of_group = |id: &[u8; 16]| {
+            rows.iter()
+                .filter(|row| row.table == Table::Group && row.value.windows(16).any(|at| at == id))
+                .map(|row| row.net)
+                .collect::<BTreeSet<u64>>()
+        };
         let nets: Vec<BTreeSet<u64>> = told.groups.iter().map(of_group).collect();
         for taped in person.tape.so_far() {
             let connection = carried.len();
@@ -109,13 +114,110 @@ fn nothing_of_two_groups_shows_on_the_network_even_without_noise() {
     assert_eq!(odd_sizes(pieces), []);
     assert_eq!(in_common(groups, pieces), BTreeSet::new());
 }
+
+#[test]
+fn the_scan_of_the_network_has_seen_all_that_people_do() {
+    let Evidence { groups, pieces, keys, .. } = &*EVIDENCE;
+    for group in [0, 1] {
+        let of_group = |piece: &&Piece| groups[piece.connection] == group;
+        let kinds: BTreeSet<Kind> = pieces.iter().filter(of_group).map(|piece| piece.kind).collect();
+        for kind in [Kind::Envelope, Kind::Frame, Kind::HelloNonce, Kind::HelloTags, Kind::Ping, Kind::Topic] {
+            assert!(kinds.contains(&kind), "{kind:?} in group {group}");
+        }
+    }
+    let (all, cut) = pieces.iter().fold((0, 0), |(all, cut), piece| {
+        let length = piece.bytes.len();
+        (all + length, cut + if piece.kind == Kind::Cut { length } else { 0 })
+    });
+    assert!(100 * cut < all, "{cut} bytes of {all} were cut off, and said nothing");
+    let (unsealed, closed) = keys.unseal_frames(pieces);
+    assert_eq!(closed, 0, "frames that no member can open");
+    let said = numbers(&unsealed);
+    // Greetings, reconciliation, wants and pushes, receipts, addresses, a join and its answer, heads and controls.
+    for number in [0, 2, 3, 4, 7, 8, 9, 11, 13, 14] {
+        assert!(said.contains(&number), "message {number} was not said: {said:?}");
+    }
+    let (_, closed) = keys.unseal_envelopes(pieces);
+    assert_eq!(closed, 0, "envelopes that no member can open");
+}
+
+/// Whose traces were found, without the forms.
+fn names(found: &Found) -> BTreeSet<&str> {
+    found.iter().map(|(what, _)| what.as_str()).collect()
+}
+
+#[test]
+fn without_the_seal_of_links_the_same_scan_finds_people_keys_and_epochs() {
+    let Evidence { pieces, traces, keys, .. } = &*EVIDENCE;
+    let (unsealed, _) = keys.unseal_frames(pieces);
+    let found = shown(traces, &unsealed);
+    let begins = |what: &str| names(&found).iter().any(|name| name.starts_with(what));
+    for what in ["the name of Ana in group", "the name of Ben in group", "an address", "a member's key of"] {
+        assert!(begins(what), "{what}: {:?}", names(&found));
+    }
+    for what in ["a device's key of", "the name of an epoch of", "a net secret of"] {
+        assert!(begins(what), "{what}: {:?}", names(&found));
+    }
+    assert_eq!(odd_sizes(&unsealed), odd_sizes(pieces), "the padding is still there");
+}
+
+#[test]
+fn without_the_seal_of_envelopes_the_same_scan_finds_the_group_and_its_epochs() {
+    let Evidence { pieces, traces, keys, .. } = &*EVIDENCE;
+    let (unsealed, _) = keys.unseal_envelopes(pieces);
+    let found = shown(traces, &unsealed);
+    let begins = |what: &str| names(&found).iter().any(|name| name.starts_with(what));
+    for what in ["the id of a group", "the name of an epoch of", "a member's key of"] {
+        assert!(begins(what), "{what}: {:?}", names(&found));
+    }
+    assert_eq!(odd_sizes(&unsealed), odd_sizes(pieces), "the padding is still there");
+}
+
+#[test]
+fn without_padding_the_same_scan_finds_odd_sizes() {
+    let Evidence { pieces, keys, .. } = &*EVIDENCE;
+    let (unsealed, _) = keys.unseal_envelopes(&keys.unseal_frames(pieces).0);
+    let odd = odd_sizes(&without_padding(&unsealed));
+    for kind in [Kind::Envelope, Kind::Frame] {
+        let lengths: BTreeSet<usize> = odd.iter().filter(|(of, _)| *of == kind).map(|(_, length)| *length).collect();
+        assert!(lengths.len() > 5, "{kind:?}: {lengths:?}");
+    }
+}
+
+#[test]
+fn eight_bytes_that_two_groups_share_are_found_in_every_piece() {
+    let Evidence { groups, pieces, .. } = &*EVIDENCE;
+    let piece = |kind: Kind, group: usize| {
+        pieces.iter().find(|piece| piece.kind == kind && groups[piece.connection] == group).cloned()
+    };
+    for kind in [Kind::Envelope, Kind::Frame, Kind::HelloNonce, Kind::HelloTags, Kind::Ping, Kind::Topic] {
+        let (one, mut other) = (piece(kind, 0).expect("there are some"), piece(kind, 1).expect("there are some"));
+        let end = other.bytes.len() - 8;
+        assert_eq!(in_common(groups, &[one.clone(), other.clone()]), BTreeSet::new());
+        other.bytes[end..].copy_from_slice(&one.bytes[end..]);
+        assert_eq!(in_common(groups, &[one, other]), BTreeSet::from([kind]));
+    }
+}
+
+#[test]
+fn nothing_of_a_group_shows_in_the_data_folders() {
+    let Evidence { on_disk, .. } = &*EVIDENCE;
+    assert_eq!(*on_disk, Found::new());
+}
 #[test]
 fn stats() {
     let Evidence { groups, carried, pieces, on_disk, keys, .. } = &*EVIDENCE;
     let mut kinds: BTreeMap<Kind, (usize, usize, BTreeSet<usize>)> = BTreeMap::new();
-    for p in pieces { let k = kinds.entry(p.kind).or_default(); k.0 += 1; k.1 += p.bytes.len(); k.2.insert(p.bytes.len()); }
+    for p in pieces {
+        let k = kinds.entry(p.kind).or_default();
+        k.0 += 1;
+        k.1 += p.bytes.len();
+        k.2.insert(p.bytes.len());
+    }
     eprintln!("{groups:?} {:?}", carried.iter().flatten().map(Vec::len).collect::<Vec<_>>());
-    for k in kinds { eprintln!("{k:?}"); }
+    for k in kinds {
+        eprintln!("{k:?}");
+    }
     let (open, closed) = keys.unseal_frames(pieces);
     eprintln!("closed {closed} {:?}", numbers(&without_padding(&open)));
     let (open, closed) = keys.unseal_envelopes(pieces);

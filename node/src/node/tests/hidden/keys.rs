@@ -157,7 +157,8 @@ impl Keys {
             let (header, sealed) = piece.bytes.split_at(HEADER);
             let (nonce, tag) = (&header[22..46], &header[46..]);
             let is_under = |pair: &&[Key; 2]| keyed(&pair[1], "tag", &[nonce]).starts_with(tag);
-            let Some(pair) = known.iter().copied().find(is_under).or_else(|| self.envelopes.iter().find(is_under)) else {
+            let Some(pair) = known.iter().copied().find(is_under).or_else(|| self.envelopes.iter().find(is_under))
+            else {
                 closed += 1;
                 return piece.clone();
             };

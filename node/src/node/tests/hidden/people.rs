@@ -96,9 +96,8 @@ impl Person {
         let mut rows = Vec::new();
         let reader: Box<dyn Rows> = store.reader();
         let read = reader.scan(&mut |key, value| {
-            let (net, name) = key.name.split_first_chunk().map_or((0, &key.name[..]), |(net, name)| {
-                (u64::from_be_bytes(*net), name)
-            });
+            let (net, name) =
+                key.name.split_first_chunk().map_or((0, &key.name[..]), |(net, name)| (u64::from_be_bytes(*net), name));
             rows.push(Row { table: key.table, net, name: name.to_vec(), value: value.to_vec() });
         });
         read.expect("reads");
@@ -125,6 +124,7 @@ async fn turn(place: DataDir, tape: Tape, calls: mpsc::Receiver<Call>) {
     core.unlock(Zeroizing::new(PASSPHRASE.to_owned())).await.expect("opens");
     // Signals that nobody sends: those that end a program are to end the tests.
     let never = |kind| signal(kind).expect("a signal");
-    let mut stop = Stop { terminate: never(SignalKind::user_defined1()), interrupt: never(SignalKind::user_defined2()) };
+    let mut stop =
+        Stop { terminate: never(SignalKind::user_defined1()), interrupt: never(SignalKind::user_defined2()) };
     core.turn(inbox, calls, &mut stop, |_| {}).await;
 }

@@ -76,9 +76,10 @@ impl Told {
         let invite = made["invite"].as_str().expect("an invite").to_owned();
         let own = self.name(who, group);
         self.people[who].ask("join", &json!({ "invite": invite, "name": own }));
-        for (what, bytes) in ["the seed of an invite", "an invite's hash of the group", "an invite's hash of who answers"]
-            .into_iter()
-            .zip(super::keys::invite_parts(&invite))
+        for (what, bytes) in
+            ["the seed of an invite", "an invite's hash of the group", "an invite's hash of who answers"]
+                .into_iter()
+                .zip(super::keys::invite_parts(&invite))
         {
             self.canaries.push(Canary::new(what, bytes));
         }
@@ -145,7 +146,7 @@ fn meet(told: &mut Told) {
         told.connected(1, group, 1);
         for (what, bytes) in [("a word", 0), ("a page", 1_024), ("a letter", 16_384)] {
             told.say(0, group, what, bytes);
-            told.say(1, group, what, bytes + 5);
+            told.say(1, group, what, bytes.saturating_sub(5));
         }
     }
 }
@@ -181,9 +182,8 @@ pub(super) fn tell() -> Told {
     told.heard(1, CIRCLE, 9);
     let chi = word(&format!("the name of Chi in group {CIRCLE}"));
     told.people[0].ask("remove", &json!({ "group": Told::group(CIRCLE), "member": chi }));
-    told.people[2].until("the removal", "group.list", &json!({}), |answer| {
-        list(answer, "groups")[0]["standing"] == "removed"
-    });
+    told.people[2]
+        .until("the removal", "group.list", &json!({}), |answer| list(answer, "groups")[0]["standing"] == "removed");
     told.say(0, CIRCLE, "among two", 0);
     told.heard(1, CIRCLE, 10);
     told
