@@ -166,8 +166,9 @@ fn rpc(path: &[usize], mut rest: Rest<'_>, pieces: &mut Vec<(Kind, Vec<u8>)>) ->
         if tag & 7 == 0 {
             let number = rest.varint().ok_or_else(unknown)?;
             match path[..] {
-                // Whether to subscribe; for how many seconds not to graft.
+                // Whether to subscribe; parts of messages are neither asked for nor sent; for how many seconds not to graft.
                 [1, 1] if number <= 1 => {}
+                [1, 3 | 4] if number == 0 => {}
                 [3, 4, 3] if number <= 60 => {}
                 _ => return Err(format!("{}: {number}", unknown())),
             }

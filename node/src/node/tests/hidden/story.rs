@@ -144,7 +144,13 @@ fn meet(told: &mut Told) {
     for group in [CIRCLE, BOOKS] {
         told.connected(0, group, 1);
         told.connected(1, group, 1);
-        for (what, bytes) in [("a word", 0), ("a page", 1_024), ("a letter", 16_384)] {
+        for (what, bytes) in [
+            ("a word", 0),
+            ("a page", 1_024),
+            ("a letter", 2_600),
+            ("a long one", 12_000),
+            ("all there is room for", 16_384),
+        ] {
             told.say(0, group, what, bytes);
             told.say(1, group, what, bytes.saturating_sub(5));
         }
@@ -156,35 +162,35 @@ pub(super) fn tell() -> Told {
     let mut told = Told::new();
     meet(&mut told);
     for (who, group) in [(0, CIRCLE), (1, CIRCLE), (0, BOOKS), (1, BOOKS)] {
-        told.heard(who, group, 6);
+        told.heard(who, group, 10);
         told.received(who, group);
     }
     // Ben is away; things are said, the rule changes, and Chi comes in.
     told.people[1].down();
-    told.say(0, CIRCLE, "while Ben is away", 700);
     told.say(0, BOOKS, "while Ben is away", 3_000);
     told.people[0].ask("retention", &json!({ "group": Told::group(CIRCLE), "secs": 30 * 86_400 }));
     told.join(2, CIRCLE);
     told.connected(0, CIRCLE, 1);
+    told.say(0, CIRCLE, "while Ben is away", 700);
     told.say(2, CIRCLE, "before Ben comes", 0);
     told.people[1].up();
-    told.heard(1, CIRCLE, 8);
-    told.heard(1, BOOKS, 7);
+    told.heard(1, CIRCLE, 12);
+    told.heard(1, BOOKS, 11);
     told.say(1, CIRCLE, "back again", 5_000);
-    told.heard(0, CIRCLE, 9);
+    told.heard(0, CIRCLE, 13);
     told.say_for(1, CIRCLE, "not for long", 0, Some(DISAPPEARS_SECS));
     // Ana goes offline without stopping, and comes back.
     told.people[0].ask("lock", &json!({}));
     told.say(1, BOOKS, "while Ana has locked", 9_000);
     told.people[0].ask("unlock", &json!({ "passphrase": super::people::PASSPHRASE }));
-    told.heard(0, BOOKS, 8);
+    told.heard(0, BOOKS, 12);
     // What disappears is gone, and Chi goes out.
-    told.heard(1, CIRCLE, 9);
+    told.heard(1, CIRCLE, 13);
     let chi = word(&format!("the name of Chi in group {CIRCLE}"));
     told.people[0].ask("remove", &json!({ "group": Told::group(CIRCLE), "member": chi }));
     told.people[2]
         .until("the removal", "group.list", &json!({}), |answer| list(answer, "groups")[0]["standing"] == "removed");
     told.say(0, CIRCLE, "among two", 0);
-    told.heard(1, CIRCLE, 10);
+    told.heard(1, CIRCLE, 14);
     told
 }
