@@ -7,6 +7,9 @@ use kinfold_node::control::socket;
 use kinfold_node::{NodeError, Options};
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::Context;
 use crate::error::{Local, Result};
@@ -15,20 +18,8 @@ use crate::secret;
 /// The variable that says what goes to the log on stderr; codes only, never names, ids or content.
 const LOG_VARIABLE: &str = "KINFOLD_LOG";
 
-/// Libraries that log addresses, transport ids or what they store, whatever the variable asks for.
-const SILENT: &[&str] = &[
-    "libp2p=off",
-    "libp2p_core=off",
-    "libp2p_gossipsub=off",
-    "libp2p_noise=off",
-    "libp2p_ping=off",
-    "libp2p_swarm=off",
-    "libp2p_tcp=off",
-    "libp2p_yamux=off",
-    "multistream_select=off",
-    "sled=off",
-    "yamux=off",
-];
+/// How the modules that may log are called: ours, which name nothing. Libraries log names, keys' owners and addresses.
+const OURS: &str = "kinfold";
 
 pub(super) fn run(context: &Context) -> Result<()> {
     kinfold_node::check_set_up(&context.data_dir)?;
@@ -43,12 +34,12 @@ pub(super) fn run(context: &Context) -> Result<()> {
         lan: !context.global.no_lan,
     };
     context.out.talk("Opening...")?;
-    let filter = SILENT.iter().filter_map(|directive| directive.parse().ok()).fold(
-        EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new("warn")),
-        EnvFilter::add_directive,
-    );
+    let asked = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new("warn"));
+    // A filter of its own: among the directives of one filter, a more detailed one of the variable's would win.
+    let ours = filter_fn(|metadata| metadata.target().starts_with(OURS));
     let colour = env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colour).with_writer(io::stderr).init();
+    let lines = tracing_subscriber::fmt::layer().with_ansi(colour).with_writer(io::stderr);
+    tracing_subscriber::registry().with(asked).with(ours).with(lines).init();
 
     super::hush_panics();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|_| Local::NoRuntime)?;

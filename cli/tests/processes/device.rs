@@ -1,6 +1,7 @@
 //! One person's device: a data directory, and the node that runs on it, or does not.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -28,7 +29,7 @@ pub(crate) struct Device {
     /// The system clock of programs that start from now on, if it is not the right one.
     pub(crate) clock: Option<WrongClock>,
     /// What else programs that start from now on find in their environment.
-    pub(crate) environment: Vec<(&'static str, PathBuf)>,
+    pub(crate) environment: Vec<(&'static str, OsString)>,
     node: Option<Child>,
 }
 

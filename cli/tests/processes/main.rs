@@ -13,6 +13,7 @@ mod device;
 mod expiry;
 mod follow;
 mod frozen;
+mod hidden;
 mod invites;
 mod joins;
 mod lost;
@@ -20,6 +21,8 @@ mod roles;
 mod talk;
 mod together;
 mod told;
+#[path = "../../../tests/tests/shared/traces.rs"]
+mod traces;
 mod wait;
 #[path = "../../../tests/tests/shared/wrong_clock.rs"]
 mod wrong_clock;

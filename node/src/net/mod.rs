@@ -16,6 +16,8 @@ mod link;
 mod listen;
 mod offer;
 mod outbox;
+#[cfg(test)]
+pub(crate) mod recorded;
 mod stream;
 mod swarm;
 mod task;
@@ -29,8 +31,8 @@ use std::time::Duration;
 
 use kinfold_protocol::id::{LinkId, NetId, Topic};
 use kinfold_protocol::step::{Address, Input};
-use libp2p::PeerId;
 use libp2p::gossipsub::MessageId;
+use libp2p::{PeerId, Swarm};
 use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -238,8 +240,17 @@ pub(crate) fn start(config: NetConfig, inbox: mpsc::Sender<FromNet>) -> Result<N
 }
 
 fn start_with(config: NetConfig, inbox: mpsc::Sender<FromNet>, patience: Patience) -> Result<NetHandle, NetError> {
-    let (listen, port) = listen::choose(&config.listen, config.port)?;
     let swarm = swarm::build(patience.stream)?;
+    start_over(swarm, config, inbox, patience)
+}
+
+fn start_over(
+    swarm: Swarm<swarm::Behaviour>,
+    config: NetConfig,
+    inbox: mpsc::Sender<FromNet>,
+    patience: Patience,
+) -> Result<NetHandle, NetError> {
+    let (listen, port) = listen::choose(&config.listen, config.port)?;
     let (commands, receiver) = mpsc::channel(COMMANDS_MAX);
     let net = task::Net::new(config, swarm, inbox, patience);
     let task = tokio::spawn(net.listen(listen, port)?.run(receiver));

@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use kinfold_protocol::limits::{ADDRESSES_MAX, ENVELOPE_BYTES_MAX, LINKS_MAX};
 use libp2p::connection_limits::{self, ConnectionLimits};
+use libp2p::core::muxing::StreamMuxerBox;
+use libp2p::core::transport::{Boxed, upgrade::Builder};
+use libp2p::core::upgrade::Version;
 use libp2p::gossipsub::{self, MessageAuthenticity, MessageId, ValidationMode};
 use libp2p::identity::Keypair;
 use libp2p::swarm::NetworkBehaviour;
-use libp2p::{PeerId, Swarm, SwarmBuilder, noise, ping, tcp, yamux};
+use libp2p::{PeerId, Swarm, SwarmBuilder, Transport, noise, ping, tcp, yamux};
 
 use super::NetError;
 use super::gate::Gate;
@@ -45,21 +48,34 @@ pub(super) struct Behaviour {
     ping: ping::Behaviour,
 }
 
+/// What connects: an encrypted connection to a peer, with many streams.
+pub(super) type Wire = Boxed<(PeerId, StreamMuxerBox)>;
+
 /// A swarm with a fresh identity.
 pub(super) fn build(stream_patience: Duration) -> Result<Swarm<Behaviour>, NetError> {
-    let builder = SwarmBuilder::with_existing_identity(Keypair::generate_ed25519())
-        .with_tokio()
-        .with_tcp(tcp::Config::default(), noise::Config::new, muxer)
-        .map_err(NetError::Transport)?;
+    let key = Keypair::generate_ed25519();
+    let noise = noise::Config::new(&key).map_err(NetError::Transport)?;
+    Ok(build_over(bare().authenticate(noise).multiplex(muxer()).boxed(), key, stream_patience))
+}
+
+/// A swarm with the identity that the wire has.
+pub(super) fn build_over(wire: Wire, key: Keypair, stream_patience: Duration) -> Swarm<Behaviour> {
+    let builder = SwarmBuilder::with_existing_identity(key).with_tokio();
+    let Ok(builder) = builder.with_other_transport(|_| wire);
     let Ok(builder) = builder.with_behaviour(|key| behaviour(key.public().to_peer_id(), stream_patience));
-    Ok(builder
+    builder
         .with_swarm_config(|config| {
             config.with_idle_connection_timeout(IDLE).with_max_negotiating_inbound_streams(NEGOTIATING_MAX)
         })
-        .build())
+        .build()
 }
 
-fn muxer() -> yamux::Config {
+/// TCP, before anything is encrypted.
+pub(super) fn bare() -> Builder<tcp::tokio::Transport> {
+    tcp::tokio::Transport::new(tcp::Config::default()).upgrade(Version::V1Lazy)
+}
+
+pub(super) fn muxer() -> yamux::Config {
     let mut config = yamux::Config::default();
     config.set_max_num_streams(STREAMS_MAX);
     config
