@@ -36,7 +36,7 @@ impl BrokenDisk {
         file.set_len(FIELDS * 8).expect("its size");
         let folder = place.join(device.dir.file_name().expect("a name"));
         device.environment =
-            vec![("LD_PRELOAD", library), ("BROKEN_DISK_BOARD", board), ("BROKEN_DISK_FOLDER", folder)];
+            vec![("LD_PRELOAD", library.into()), ("BROKEN_DISK_BOARD", board.into()), ("BROKEN_DISK_FOLDER", folder.into())];
         Self(file)
     }
 
