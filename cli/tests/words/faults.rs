@@ -175,7 +175,7 @@ fn a_start_or_a_stop_that_the_disk_fails_loses_nothing() {
             assert!(STORAGE_FAILED.fit(&ran), "at {number}: {}{}", ran.out, ran.talk);
             ended += 1;
         }
-        assert!(!ran.talk.contains("panicked"), "at {number}: {}", ran.talk);
+        assert!(!ran.talk.contains("panicked at"), "at {number}: {}", ran.talk);
         ana.up();
         said.is_shown_at(&ana);
         assert!(ana.done(&["status"])["lost"].is_null(), "at {number}");
@@ -272,7 +272,7 @@ fn setting_up_on_a_disk_that_fails_can_be_done_again_or_is_done() {
         let disk = BrokenDisk::below(&mut ana);
         disk.fail_once(number, Errno::IO);
         let ran = ana.run(&["init", "--json"]);
-        assert!(!ran.talk.contains("panicked"), "at {number}: {}", ran.talk);
+        assert!(!ran.talk.contains("panicked at"), "at {number}: {}", ran.talk);
         disk.mend();
         if ran.code != 0 {
             assert!(STORAGE_FAILED.fit(&ran), "at {number}: {}", ran.out);
