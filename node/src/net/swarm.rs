@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use kinfold_protocol::limits::{ADDRESSES_MAX, ENVELOPE_BYTES_MAX, LINKS_MAX};
 use libp2p::connection_limits::{self, ConnectionLimits};
+use libp2p::core::Transport;
+use libp2p::core::upgrade::Version;
 use libp2p::gossipsub::{self, MessageAuthenticity, MessageId, ValidationMode};
 use libp2p::identity::Keypair;
 use libp2p::swarm::NetworkBehaviour;
@@ -11,6 +13,7 @@ use libp2p::{PeerId, Swarm, SwarmBuilder, noise, ping, tcp, yamux};
 
 use super::NetError;
 use super::gate::Gate;
+use super::lobby::{Known, Lobby, STRANGERS_MAX};
 use super::stream::Streams;
 
 /// Between two pings. libp2p tells of the second failure in a row, so a peer that is gone without a word is noticed
@@ -22,8 +25,9 @@ const PING_TIMEOUT: Duration = Duration::from_secs(10);
 const IDLE: Duration = Duration::from_secs(60);
 /// Connections per peer: both ends may have dialled at once.
 const PER_PEER_MAX: u32 = 2;
-/// Unauthenticated inbound connections: many, for a group that wakes at one time, but each costs memory.
-const PENDING_INBOUND_MAX: u32 = 64;
+/// Inbound connections before their handshake: the lobby bounds them, and those that have to leave it are gone when
+/// their tasks have run.
+const PENDING_INBOUND_MAX: usize = 4 * STRANGERS_MAX;
 /// Streams of one connection: link, two pings, two gossips, and refused ones that are not gone yet.
 const STREAMS_MAX: usize = 16;
 /// Streams of one connection that are being negotiated.
@@ -46,17 +50,19 @@ pub(super) struct Behaviour {
 }
 
 /// A swarm with a fresh identity.
-pub(super) fn build(stream_patience: Duration) -> Result<Swarm<Behaviour>, NetError> {
-    let builder = SwarmBuilder::with_existing_identity(Keypair::generate_ed25519())
-        .with_tokio()
-        .with_tcp(tcp::Config::default(), noise::Config::new, muxer)
-        .map_err(NetError::Transport)?;
+pub(super) fn build(stream_patience: Duration) -> Result<(Swarm<Behaviour>, Known), NetError> {
+    let (lobby, known) = Lobby::new(tcp::tokio::Transport::new(tcp::Config::default()));
+    let key = Keypair::generate_ed25519();
+    let noise = noise::Config::new(&key).map_err(NetError::Transport)?;
+    let transport = lobby.upgrade(Version::V1Lazy).authenticate(noise).multiplex(muxer());
+    let Ok(builder) = SwarmBuilder::with_existing_identity(key).with_tokio().with_other_transport(|_| transport);
     let Ok(builder) = builder.with_behaviour(|key| behaviour(key.public().to_peer_id(), stream_patience));
-    Ok(builder
+    let swarm = builder
         .with_swarm_config(|config| {
             config.with_idle_connection_timeout(IDLE).with_max_negotiating_inbound_streams(NEGOTIATING_MAX)
         })
-        .build())
+        .build();
+    Ok((swarm, known))
 }
 
 fn muxer() -> yamux::Config {
@@ -67,9 +73,9 @@ fn muxer() -> yamux::Config {
 
 fn behaviour(local: PeerId, stream_patience: Duration) -> Behaviour {
     let limits = ConnectionLimits::default()
-        .with_max_established(Some(bound(LINKS_MAX)))
+        .with_max_established(Some(bound(LINKS_MAX + STRANGERS_MAX)))
         .with_max_established_per_peer(Some(PER_PEER_MAX))
-        .with_max_pending_incoming(Some(PENDING_INBOUND_MAX))
+        .with_max_pending_incoming(Some(bound(PENDING_INBOUND_MAX)))
         .with_max_pending_outgoing(Some(bound(ADDRESSES_MAX)));
     Behaviour {
         limits: connection_limits::Behaviour::new(limits),
