@@ -178,6 +178,7 @@ impl Nets {
             Transmit::Dial { net, address } => self.command(net, NetCommand::Dial { address }).await,
             Transmit::Disconnect { link } => self.on_link(link, NetCommand::Disconnect { link }).await,
             Transmit::Frame { link, bytes } => self.on_link(link, NetCommand::Frame { link, bytes }).await,
+            Transmit::Known { link } => self.on_link(link, NetCommand::Known { link }).await,
             Transmit::Open { net, port } => self.open(net, port),
             Transmit::Publish { net, topic, bytes } => {
                 self.command(net, NetCommand::Publish { topic, bytes }).await;

@@ -191,6 +191,7 @@ impl Joining {
         match visit.talk.hear(bytes, || vec![candidate], cx.rng) {
             Ok(Heard::Answer(frame)) => cx.frame(id, frame),
             Ok(Heard::Sealed(_)) => {
+                cx.transmit(Transmit::Known { link: id });
                 let greeting =
                     Greeting { clock: cx.now.shown_to_peers(), member: None, head: None, answerer: None, newest: true };
                 self.say(cx, id, &Message::Greeting(Box::new(greeting)));

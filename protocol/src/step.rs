@@ -273,6 +273,11 @@ pub enum Transmit {
         /// What.
         bytes: Vec<u8>,
     },
+    /// The peer has shown in the hello that it holds something of ours: it is no stranger, whatever comes of it.
+    Known {
+        /// Which.
+        link: LinkId,
+    },
     /// Start a network, with a fresh transport identity.
     Open {
         /// Which.

@@ -123,6 +123,8 @@ impl Network {
             }
             Transmit::Disconnect { link } => self.cut_plug(node, link, now),
             Transmit::Frame { link, bytes } => self.frame(node, link, bytes, now),
+            // Nobody here is a stranger.
+            Transmit::Known { .. } => {}
             Transmit::Open { net, port } => self.open(node, net, port, now),
             Transmit::Publish { net, topic, bytes } => self.publish(node, net, topic, bytes, now, levers),
             Transmit::Topics { net, topics } => {

@@ -331,7 +331,7 @@ impl Stage {
                 }
                 self.published.push(Sent { by: from, bytes });
             }
-            Transmit::Topics { .. } => {}
+            Transmit::Known { .. } | Transmit::Topics { .. } => {}
         }
     }
 

@@ -108,6 +108,7 @@ fn transmit_kind(transmit: &Transmit) -> &'static str {
         Transmit::Dial { .. } => "dial",
         Transmit::Disconnect { .. } => "disconnect",
         Transmit::Frame { .. } => "frame",
+        Transmit::Known { .. } => "known",
         Transmit::Open { .. } => "open",
         Transmit::Publish { .. } => "publish",
         Transmit::Topics { .. } => "topics",
@@ -119,7 +120,10 @@ fn transmit_kind(transmit: &Transmit) -> &'static str {
 fn transmit_bytes(transmit: &Transmit) -> Vec<u8> {
     let kind = transmit_kind(transmit).as_bytes();
     let (number, parts): (u64, Vec<&[u8]>) = match transmit {
-        Transmit::Admit { link } | Transmit::Disconnect { link } | Transmit::Withhold { link } => (link.0, vec![]),
+        Transmit::Admit { link }
+        | Transmit::Disconnect { link }
+        | Transmit::Known { link }
+        | Transmit::Withhold { link } => (link.0, vec![]),
         Transmit::Close { net } => (net.0, vec![]),
         Transmit::Dial { net, address } => (net.0, vec![address.0.as_bytes()]),
         Transmit::Frame { link, bytes } => (link.0, vec![bytes]),

@@ -137,10 +137,14 @@ impl Device {
         until("the end of a node", || child.try_wait().expect("a child")).code().expect("an exit code")
     }
 
+    /// The node's process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.node.as_ref().expect("runs").id()
+    }
+
     /// Sends the node's process a signal.
     pub(crate) fn signal(&self, signal: Signal) {
-        let pid = self.node.as_ref().expect("runs").id();
-        let pid = Pid::from_raw(i32::try_from(pid).expect("a pid")).expect("a pid");
+        let pid = Pid::from_raw(i32::try_from(self.pid()).expect("a pid")).expect("a pid");
         kill_process(pid, signal).expect("told");
     }
 

@@ -35,8 +35,11 @@ impl BrokenDisk {
         let file = File::options().read(true).write(true).create_new(true).open(&board).expect("a board");
         file.set_len(FIELDS * 8).expect("its size");
         let folder = place.join(device.dir.file_name().expect("a name"));
-        device.environment =
-            vec![("LD_PRELOAD", library.into()), ("BROKEN_DISK_BOARD", board.into()), ("BROKEN_DISK_FOLDER", folder.into())];
+        device.environment = vec![
+            ("LD_PRELOAD", library.into()),
+            ("BROKEN_DISK_BOARD", board.into()),
+            ("BROKEN_DISK_FOLDER", folder.into()),
+        ];
         Self(file)
     }
 

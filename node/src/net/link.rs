@@ -12,6 +12,7 @@ use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use kinfold_protocol::id::{LinkId, NetId};
 use kinfold_protocol::limits::{FRAME_BYTES_MAX, PUSH_BYTES_MAX};
 use kinfold_protocol::step::{Address, Ends, Input};
+use libp2p::Multiaddr;
 use libp2p::swarm::Stream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{sleep, timeout};
@@ -37,6 +38,7 @@ pub(super) struct Link {
     frames: mpsc::Sender<Queued>,
     room: Arc<Semaphore>,
     admitted: CancellationToken,
+    remote: Multiaddr,
     _leave: DropGuard,
 }
 
@@ -52,6 +54,8 @@ pub(super) struct Start {
     pub(super) link: LinkId,
     pub(super) ends: Ends,
     pub(super) address: Option<Address>,
+    /// The other end of the connection.
+    pub(super) remote: Multiaddr,
     pub(super) stream: Stream,
     pub(super) inbox: mpsc::Sender<FromNet>,
     /// Resolves when an earlier link to the same peer has been reported as gone.
@@ -109,6 +113,11 @@ impl Link {
         }
     }
 
+    /// The other end of its connection.
+    pub(super) const fn remote(&self) -> &Multiaddr {
+        &self.remote
+    }
+
     /// Lets the link live on past the time of a stranger.
     pub(super) fn admit(&self) {
         self.admitted.cancel();
@@ -121,12 +130,12 @@ pub(super) fn prepare(start: Start) -> (Link, impl Future<Output = ()> + Send) {
     let (admitted, leave) = (CancellationToken::new(), CancellationToken::new());
     let orders = Orders { frames, admitted: admitted.clone(), leave: leave.clone() };
     let room = Arc::new(Semaphore::new(QUEUE_BYTES_MAX));
-    let link = Link { frames: sender, room, admitted, _leave: leave.drop_guard() };
+    let link = Link { frames: sender, room, admitted, remote: start.remote.clone(), _leave: leave.drop_guard() };
     (link, run(start, orders))
 }
 
 async fn run(start: Start, orders: Orders) {
-    let Start { net, link, ends, address, stream, inbox, before, patience } = start;
+    let Start { net, link, ends, address, stream, inbox, before, patience, .. } = start;
     if let Some(before) = before {
         // Its sender is dropped, never used.
         let _gone = before.await;

@@ -8,12 +8,14 @@
 //! - Two peers have one link ([`stream`], [`link`]), which carries frames in order. A link is reported by one
 //!   [`Input::Connected`], then its frames, then one [`Input::Disconnected`].
 //! - Gossip flows to and from admitted peers only ([`gate`]).
+//! - What strangers may cost is bounded where their connections come in ([`lobby`]).
 //! - The task never waits for the core, for a peer or for a disk. What cannot be queued within a named bound costs the
 //!   peer its link, or, for gossip, costs the message its fast path. No frame is ever dropped from a link that lives.
 
 mod gate;
 mod link;
 mod listen;
+mod lobby;
 mod offer;
 mod outbox;
 #[cfg(test)]
@@ -29,6 +31,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use self::lobby::Known;
 use kinfold_protocol::id::{LinkId, NetId, Topic};
 use kinfold_protocol::step::{Address, Input};
 use libp2p::gossipsub::MessageId;
@@ -167,6 +170,11 @@ pub(crate) enum NetCommand {
         /// What.
         bytes: Vec<u8>,
     },
+    /// The peer is no stranger: its connection is not bounded as theirs are.
+    Known {
+        /// Which.
+        link: LinkId,
+    },
     /// Gossips an envelope to admitted peers that subscribe to the topic.
     Publish {
         /// On which topic.
@@ -240,19 +248,20 @@ pub(crate) fn start(config: NetConfig, inbox: mpsc::Sender<FromNet>) -> Result<N
 }
 
 fn start_with(config: NetConfig, inbox: mpsc::Sender<FromNet>, patience: Patience) -> Result<NetHandle, NetError> {
-    let swarm = swarm::build(patience.stream)?;
-    start_over(swarm, config, inbox, patience)
+    let (swarm, known) = swarm::build(patience.stream)?;
+    start_over(swarm, known, config, inbox, patience)
 }
 
 fn start_over(
     swarm: Swarm<swarm::Behaviour>,
+    known: Known,
     config: NetConfig,
     inbox: mpsc::Sender<FromNet>,
     patience: Patience,
 ) -> Result<NetHandle, NetError> {
     let (listen, port) = listen::choose(&config.listen, config.port)?;
     let (commands, receiver) = mpsc::channel(COMMANDS_MAX);
-    let net = task::Net::new(config, swarm, inbox, patience);
+    let net = task::Net::new(config, swarm, known, inbox, patience);
     let task = tokio::spawn(net.listen(listen, port)?.run(receiver));
     Ok(NetHandle { commands, task })
 }

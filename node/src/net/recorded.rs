@@ -45,9 +45,10 @@ impl Tape {
         let key = Keypair::generate_ed25519();
         let noise = noise::Config::new(&key).map_err(NetError::Transport)?;
         let recording = Recording { noise, net: config.net, local: key.public().to_peer_id(), tape: self.clone() };
-        let wire = swarm::bare().authenticate(recording).multiplex(swarm::muxer()).boxed();
+        let (bare, known) = swarm::bare();
+        let wire = bare.authenticate(recording).multiplex(swarm::muxer()).boxed();
         let patience = Patience::default();
-        start_over(swarm::build_over(wire, key, patience.stream), config, inbox, patience)
+        start_over(swarm::build_over(wire, key, patience.stream), known, config, inbox, patience)
     }
 }
 

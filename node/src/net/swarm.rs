@@ -14,6 +14,7 @@ use libp2p::{PeerId, Swarm, SwarmBuilder, Transport, noise, ping, tcp, yamux};
 
 use super::NetError;
 use super::gate::Gate;
+use super::lobby::{Known, Lobby, STRANGERS_MAX};
 use super::stream::Streams;
 
 /// Between two pings. libp2p tells of the second failure in a row, so a peer that is gone without a word is noticed
@@ -25,8 +26,9 @@ const PING_TIMEOUT: Duration = Duration::from_secs(10);
 const IDLE: Duration = Duration::from_secs(60);
 /// Connections per peer: both ends may have dialled at once.
 const PER_PEER_MAX: u32 = 2;
-/// Unauthenticated inbound connections: many, for a group that wakes at one time, but each costs memory.
-const PENDING_INBOUND_MAX: u32 = 64;
+/// Inbound connections before their handshake: the lobby bounds them, and those that have to leave it are gone when
+/// their tasks have run.
+const PENDING_INBOUND_MAX: usize = 4 * STRANGERS_MAX;
 /// Streams of one connection: link, two pings, two gossips, and refused ones that are not gone yet.
 const STREAMS_MAX: usize = 16;
 /// Streams of one connection that are being negotiated.
@@ -52,10 +54,11 @@ pub(super) struct Behaviour {
 pub(super) type Wire = Boxed<(PeerId, StreamMuxerBox)>;
 
 /// A swarm with a fresh identity.
-pub(super) fn build(stream_patience: Duration) -> Result<Swarm<Behaviour>, NetError> {
+pub(super) fn build(stream_patience: Duration) -> Result<(Swarm<Behaviour>, Known), NetError> {
     let key = Keypair::generate_ed25519();
     let noise = noise::Config::new(&key).map_err(NetError::Transport)?;
-    Ok(build_over(bare().authenticate(noise).multiplex(muxer()).boxed(), key, stream_patience))
+    let (bare, known) = bare();
+    Ok((build_over(bare.authenticate(noise).multiplex(muxer()).boxed(), key, stream_patience), known))
 }
 
 /// A swarm with the identity that the wire has.
@@ -70,9 +73,10 @@ pub(super) fn build_over(wire: Wire, key: Keypair, stream_patience: Duration) ->
         .build()
 }
 
-/// TCP, before anything is encrypted.
-pub(super) fn bare() -> Builder<tcp::tokio::Transport> {
-    tcp::tokio::Transport::new(tcp::Config::default()).upgrade(Version::V1Lazy)
+/// TCP with its bound on strangers, before anything is encrypted.
+pub(super) fn bare() -> (Builder<Lobby>, Known) {
+    let (lobby, known) = Lobby::new(tcp::tokio::Transport::new(tcp::Config::default()));
+    (lobby.upgrade(Version::V1Lazy), known)
 }
 
 pub(super) fn muxer() -> yamux::Config {
@@ -83,9 +87,9 @@ pub(super) fn muxer() -> yamux::Config {
 
 fn behaviour(local: PeerId, stream_patience: Duration) -> Behaviour {
     let limits = ConnectionLimits::default()
-        .with_max_established(Some(bound(LINKS_MAX)))
+        .with_max_established(Some(bound(LINKS_MAX + STRANGERS_MAX)))
         .with_max_established_per_peer(Some(PER_PEER_MAX))
-        .with_max_pending_incoming(Some(PENDING_INBOUND_MAX))
+        .with_max_pending_incoming(Some(bound(PENDING_INBOUND_MAX)))
         .with_max_pending_outgoing(Some(bound(ADDRESSES_MAX)));
     Behaviour {
         limits: connection_limits::Behaviour::new(limits),

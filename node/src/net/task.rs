@@ -18,6 +18,7 @@ use tokio::time::{sleep_until, timeout};
 
 use super::link::{self, Link, Start};
 use super::listen::{self, Listening};
+use super::lobby::Known;
 use super::outbox::Outbox;
 use super::stream::Event;
 use super::swarm::{Behaviour, BehaviourEvent};
@@ -31,6 +32,7 @@ const LINK_TASKS_MAX: usize = 2 * LINKS_MAX;
 pub(super) struct Net {
     config: NetConfig,
     swarm: Swarm<Behaviour>,
+    known: Known,
     inbox: mpsc::Sender<FromNet>,
     patience: Patience,
     links: HashMap<LinkId, (PeerId, Link)>,
@@ -56,6 +58,7 @@ impl Net {
     pub(super) fn new(
         config: NetConfig,
         swarm: Swarm<Behaviour>,
+        known: Known,
         inbox: mpsc::Sender<FromNet>,
         patience: Patience,
     ) -> Self {
@@ -63,6 +66,7 @@ impl Net {
         Self {
             config,
             swarm,
+            known,
             inbox,
             patience,
             links: HashMap::new(),
@@ -158,6 +162,11 @@ impl Net {
             NetCommand::Dial { address } => self.dial(address),
             NetCommand::Disconnect { link } => self.leave(link),
             NetCommand::Frame { link, bytes } => self.send(link, bytes),
+            NetCommand::Known { link } => {
+                if let Some((_, handle)) = self.links.get(&link) {
+                    self.known.tell(handle.remote());
+                }
+            }
             NetCommand::Publish { topic, bytes } => self.publish(topic, bytes),
             NetCommand::Stop => {}
             NetCommand::Topics(topics) => self.subscribe(topics.into_iter().collect()),
@@ -255,8 +264,8 @@ impl Net {
     fn on_swarm_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
         match event {
             SwarmEvent::Behaviour(BehaviourEvent::Streams(Event::Failed(peer))) => self.disconnect(peer),
-            SwarmEvent::Behaviour(BehaviourEvent::Streams(Event::Opened { peer, connection, stream })) => {
-                self.on_opened(peer, connection, stream);
+            SwarmEvent::Behaviour(BehaviourEvent::Streams(Event::Opened { peer, connection, remote, stream })) => {
+                self.on_opened(peer, connection, remote, stream);
             }
             SwarmEvent::Behaviour(BehaviourEvent::Gossip(gossipsub::Event::Message {
                 propagation_source,
@@ -302,7 +311,7 @@ impl Net {
         }
     }
 
-    fn on_opened(&mut self, peer: PeerId, connection: ConnectionId, stream: Stream) {
+    fn on_opened(&mut self, peer: PeerId, connection: ConnectionId, remote: Multiaddr, stream: Stream) {
         if self.tasks.len() >= LINK_TASKS_MAX {
             tracing::warn!(code = "net-links-full");
             return self.disconnect(peer);
@@ -315,6 +324,7 @@ impl Net {
             link,
             ends: Ends { local: self.swarm.local_peer_id().to_bytes(), remote: peer.to_bytes() },
             address: self.dials.remove(&connection),
+            remote,
             stream,
             inbox: self.inbox.clone(),
             before,

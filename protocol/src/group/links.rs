@@ -69,7 +69,10 @@ impl Group {
                 cx.frame(id, frame);
                 Ok(())
             }
-            Ok(Heard::Sealed(admission)) => self.on_sealed(cx, id, admission),
+            Ok(Heard::Sealed(admission)) => {
+                cx.transmit(Transmit::Known { link: id });
+                self.on_sealed(cx, id, admission)
+            }
             Ok(Heard::Message(message)) => return self.on_message(cx, id, *message),
             Err(refusal) => {
                 self.close(cx, id);

@@ -14,8 +14,8 @@ const UNSAFE_FILE: &str = "node/src/vault/locked.rs";
 /// A family of crates and the folder that alone names it.
 const HOMES: [(&str, &str); 3] =
     [("libp2p", "node/src/net"), ("openmls", "protocol/src/mls"), ("sled", "node/src/store")];
-/// Benchmarks compare with, and interop tests speak to, the bare libraries.
-const BARE: [&str; 2] = ["tests/benches/", "tests/tests/interop"];
+/// Benchmarks compare with, and tests of interop and of strangers speak, the bare libraries.
+const BARE: [&str; 3] = ["cli/tests/strangers/", "tests/benches/", "tests/tests/interop"];
 /// What waits for a time and not for a state.
 const SLEEPING: [&str; 4] = ["park_timeout", "sleep", "sleep_ms", "sleep_until"];
 /// Lines of an example at most: it is read at one sitting.

@@ -45,6 +45,8 @@ pub(super) enum Event {
         peer: PeerId,
         /// On which connection.
         connection: ConnectionId,
+        /// Where that comes from or goes to.
+        remote: Multiaddr,
         /// The stream.
         stream: Stream,
     },
@@ -52,7 +54,7 @@ pub(super) enum Event {
 
 #[derive(Default)]
 struct Peer {
-    connections: Vec<ConnectionId>,
+    connections: Vec<(ConnectionId, Multiaddr)>,
     /// The connection that carries the link, or that this end has asked to.
     carrier: Option<ConnectionId>,
 }
@@ -80,7 +82,7 @@ impl Streams {
         let (peer, id) = (event.peer_id, event.connection_id);
         let opens = self.opens(&peer);
         let entry = self.peers.entry(peer).or_default();
-        entry.connections.push(id);
+        entry.connections.push((id, event.endpoint.get_remote_address().clone()));
         if entry.carrier.is_some() {
             // Both ends know the same carrier, so this one is nobody's.
             self.close(peer, id);
@@ -96,7 +98,7 @@ impl Streams {
 
     fn on_closed(&mut self, event: ConnectionClosed<'_>) {
         let Some(entry) = self.peers.get_mut(&event.peer_id) else { return };
-        entry.connections.retain(|id| *id != event.connection_id);
+        entry.connections.retain(|(id, _)| *id != event.connection_id);
         if entry.connections.is_empty() {
             self.peers.remove(&event.peer_id);
         } else if entry.carrier == Some(event.connection_id) {
@@ -109,9 +111,10 @@ impl Streams {
         let opens = self.opens(&peer);
         let Some(entry) = self.peers.get_mut(&peer) else { return };
         let expected = if opens { entry.carrier == Some(connection) } else { entry.carrier.is_none() };
-        if expected {
+        let remote = entry.connections.iter().find(|(id, _)| *id == connection).map(|(_, remote)| remote.clone());
+        if let (true, Some(remote)) = (expected, remote) {
             entry.carrier = Some(connection);
-            self.waiting.push_back(ToSwarm::GenerateEvent(Event::Opened { peer, connection, stream }));
+            self.waiting.push_back(ToSwarm::GenerateEvent(Event::Opened { peer, connection, remote, stream }));
         } else {
             tracing::debug!(code = "net-second-stream");
             self.fail(peer);

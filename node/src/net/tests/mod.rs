@@ -1,8 +1,10 @@
 //! Networks on real TCP, on the loopback interface only.
 
 mod gossip;
+mod hostile;
 mod links;
 mod listening;
+mod lobby;
 mod raw;
 mod strangers;
 
@@ -164,7 +166,7 @@ impl Node {
     }
 }
 
-/// Dials `b` from `a`; the link as each of them names it.
+/// Dials `b` from `a`, who is no stranger there; the link as each of them names it.
 async fn connect(a: &mut Node, b: &mut Node) -> (LinkId, LinkId) {
     let address = b.addresses[0].clone();
     a.dial(&address).await;
@@ -172,6 +174,8 @@ async fn connect(a: &mut Node, b: &mut Node) -> (LinkId, LinkId) {
     let (at_b, ends_b, inbound) = b.connected().await;
     assert_eq!((dialled, inbound), (Some(address), None));
     assert_eq!((&ends_a.local, &ends_a.remote), (&ends_b.remote, &ends_b.local));
+    b.order(NetCommand::Known { link: at_b }).await;
+    round_trip(a, at_a, b, at_b).await;
     (at_a, at_b)
 }
 

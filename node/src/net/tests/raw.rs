@@ -3,6 +3,7 @@
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
 use kinfold_protocol::step::Address;
 use libp2p::gossipsub::{self, IdentTopic, MessageAuthenticity, ValidationMode};
+use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::swarm::{NetworkBehaviour, Stream, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, SwarmBuilder, noise, ping, tcp, yamux};
 use libp2p_stream::{Control, IncomingStreams};
@@ -15,7 +16,7 @@ use crate::net::stream::PROTOCOL;
 #[derive(NetworkBehaviour)]
 #[behaviour(prelude = "libp2p::swarm::derive_prelude")]
 struct Behaviour {
-    gossip: gossipsub::Behaviour,
+    gossip: Toggle<gossipsub::Behaviour>,
     streams: libp2p_stream::Behaviour,
     ping: ping::Behaviour,
 }
@@ -43,6 +44,15 @@ impl Raw {
         let config = gossipsub::ConfigBuilder::default().validation_mode(ValidationMode::Anonymous).build().unwrap();
         let mut gossip = gossipsub::Behaviour::new(MessageAuthenticity::Anonymous, config).unwrap();
         gossip.subscribe(&IdentTopic::new(topic)).unwrap();
+        Self::start(Some(gossip).into())
+    }
+
+    /// A peer whose gossip is written by hand.
+    pub(super) fn scripted() -> Self {
+        Self::start(None.into())
+    }
+
+    fn start(gossip: Toggle<gossipsub::Behaviour>) -> Self {
         let streams = libp2p_stream::Behaviour::new();
         let mut control = streams.new_control();
         let incoming = control.accept(PROTOCOL).unwrap();

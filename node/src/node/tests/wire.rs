@@ -330,6 +330,7 @@ impl Wire {
             }
             // Who may gossip about what: nobody is to be kept out here.
             NetCommand::Admit { .. }
+            | NetCommand::Known { .. }
             | NetCommand::Topics(_)
             | NetCommand::Verdict { .. }
             | NetCommand::Withhold { .. } => {}

@@ -280,7 +280,7 @@ impl Room {
                 }
                 self.published.push(bytes);
             }
-            Transmit::Admit { .. } | Transmit::Topics { .. } | Transmit::Withhold { .. } => {}
+            Transmit::Admit { .. } | Transmit::Known { .. } | Transmit::Topics { .. } | Transmit::Withhold { .. } => {}
         }
     }
 
