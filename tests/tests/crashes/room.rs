@@ -81,6 +81,8 @@ impl Room {
 
     /// Ends a room: `all` were in from the first message to the last, and one of them told everything.
     pub(crate) fn end(mut self, share: &Share<'_>, all: Vec<Node>, feed: Option<Feed>) {
+        // Whoever only listened would show nothing of whether its ear is open.
+        all.iter().for_each(|node| self.said.say(node, 1));
         let shown = self.said.shown_by(&all);
         if let Some(feed) = feed {
             feed.told_once(&shown);
