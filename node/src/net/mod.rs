@@ -31,7 +31,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use self::lobby::Known;
 use kinfold_protocol::id::{LinkId, NetId, Topic};
 use kinfold_protocol::step::{Address, Input};
 use libp2p::gossipsub::MessageId;
@@ -39,6 +38,8 @@ use libp2p::{PeerId, Swarm};
 use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+
+use self::lobby::Known;
 
 /// Commands that wait for the task: what a full step of the core can ask for at once, so that it seldom waits.
 const COMMANDS_MAX: usize = 1_024;
