@@ -303,7 +303,7 @@ impl Core {
     }
 
     fn on_net(&mut self, round: &mut Round, from: FromNet) {
-        let FromNet { input, verdict } = from;
+        let FromNet { input, verdict, room: _room } = from;
         match &input {
             Input::Connected { net, link, .. } => self.nets.note_link(*net, *link),
             Input::Listening { net, .. } => {
