@@ -287,7 +287,7 @@ impl Core {
             // A network that was stopped still had something to say; it comes again.
             return;
         }
-        let FromNet { input, verdict } = from;
+        let FromNet { input, verdict, room: _room } = from;
         match &input {
             Input::Connected { net, link, .. } => self.nets.note_link(*net, *link),
             Input::Listening { net, .. } => {

@@ -197,6 +197,7 @@ impl Client {
             | Input::Deadline
             | Input::DialFailed { .. }
             | Input::Disconnected { .. }
+            | Input::Flooded { .. }
             | Input::Frame { .. }
             | Input::Gossip { .. }
             | Input::Listening { .. } => {}

@@ -10,7 +10,7 @@ use crate::group::{self, Cx, Group, LoadedRow};
 use crate::id::{GroupId, LinkId, NetId};
 use crate::identity::{Identity, IdentityRow};
 use crate::journal;
-use crate::limits::{LINKS_MAX, READER_KEPT};
+use crate::limits::{LINKS_MAX, MEMBERS_MAX, READER_KEPT};
 use crate::meet::generation::Generation;
 use crate::meet::hello::{Admission, Candidate};
 use crate::meet::talk::{Heard, Talk};
@@ -265,6 +265,10 @@ impl Joining {
         let (Some(group), Ok(roster)) = (group, roster) else { return Ok(Arrival::Failed(Refusal::Malformed)) };
         // The group and its inviter must be those whom the invite names, and the inviter must really be in it.
         let named = invite::commitment(group, &bundle.inviter) == self.invite.commitment;
+        // A group that is larger than any can be has rules that are not ours.
+        if roster.len() > MEMBERS_MAX {
+            return Ok(Arrival::Failed(Refusal::Malformed));
+        }
         if !named || !roster.has(&bundle.inviter.member()) || !roster.has(&self.me.member()) {
             return Ok(Arrival::Failed(Refusal::WrongGroup));
         }

@@ -23,4 +23,4 @@ pub mod view;
 mod wire;
 
 pub use client::Client;
-pub use policy::limits;
+pub use policy::{allowance, limits};

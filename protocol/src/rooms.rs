@@ -51,7 +51,7 @@ pub(crate) fn route(
     let done = Ok(Outcome::Applied(Reply::Done));
     let unknown = Ok(Outcome::Refused(Refusal::UnknownLink));
     cx.at = match &input {
-        Input::Frame { link, .. } | Input::Disconnected { link } => links.get(link).copied(),
+        Input::Frame { link, .. } | Input::Flooded { link } | Input::Disconnected { link } => links.get(link).copied(),
         Input::Connected { net, .. }
         | Input::DialFailed { net, .. }
         | Input::Gossip { net, .. }
@@ -80,6 +80,14 @@ pub(crate) fn route(
             match links.get(&link).and_then(|net| rooms.get_mut(net)) {
                 Some(Room::Group(group)) => group.on_disconnected(cx, link),
                 Some(Room::Joining(joining)) => joining.on_disconnected(link),
+                None => return unknown,
+            }
+            done
+        }
+        Input::Flooded { link } => {
+            match links.get(&link).and_then(|net| rooms.get_mut(net)) {
+                Some(Room::Group(group)) => group.on_flooded(cx, link),
+                Some(Room::Joining(_)) => cx.transmit(Transmit::Disconnect { link }),
                 None => return unknown,
             }
             done

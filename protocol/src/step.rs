@@ -40,6 +40,12 @@ pub enum Input {
         /// Which.
         link: LinkId,
     },
+    /// A link brings more by gossip than [`crate::limits::GOSSIP_BY_LINK`], and none of that is read any more. The link
+    /// is still up.
+    Flooded {
+        /// Which.
+        link: LinkId,
+    },
     /// Bytes of one frame from a peer, at most [`crate::limits::FRAME_BYTES_MAX`].
     Frame {
         /// From whom.

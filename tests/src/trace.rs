@@ -66,6 +66,7 @@ pub fn input(input: &Input) -> String {
         Input::Deadline => "deadline".to_owned(),
         Input::DialFailed { net, address } => format!("dial failed net={} {}", net.0, address.0),
         Input::Disconnected { link } => format!("disconnected link={}", link.0),
+        Input::Flooded { link } => format!("flooded link={}", link.0),
         Input::Frame { link, bytes } => format!("frame link={} {}", link.0, sized(bytes)),
         Input::Gossip { net, bytes, .. } => format!("gossip net={} {}", net.0, sized(bytes)),
         Input::Listening { net, port, .. } => format!("listening net={} port={port}", net.0),

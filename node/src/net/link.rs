@@ -26,6 +26,11 @@ const QUEUE_FRAMES_MAX: usize = 1_024;
 /// bounds what a peer that does not read can make us keep; beyond it the peer loses its link, and catches up after the
 /// next.
 const QUEUE_BYTES_MAX: usize = 64 * PUSH_BYTES_MAX;
+/// What a peer may have in the core's inbox at once: a page of envelopes that is opened, and one that waits. What one
+/// peer says then holds up another for that long and no longer.
+const IN_HAND_BYTES: usize = FRAME_BYTES_MAX;
+/// What a frame takes of it at least: a short one can ask for much.
+const IN_HAND_EACH: usize = 8 * 1024;
 /// Bytes between two looks at the clock while writing: a peer that takes this much is alive.
 const CHUNK_BYTES: usize = 16 * 1024;
 /// Reserved for a frame before its bytes are there, so that a length alone costs little.
@@ -150,7 +155,7 @@ async fn run(start: Start, orders: Orders) {
 }
 
 async fn tell(inbox: &mpsc::Sender<FromNet>, input: Input) -> Result<(), End> {
-    inbox.send(FromNet { input, verdict: None }).await.map_err(|_| End::CoreGone)
+    inbox.send(FromNet::plain(input)).await.map_err(|_| End::CoreGone)
 }
 
 async fn carry(stream: Stream, link: LinkId, inbox: &mpsc::Sender<FromNet>, orders: Orders, patience: Patience) -> End {
@@ -182,13 +187,17 @@ async fn never_admitted(admitted: &CancellationToken, stranger: Duration) -> End
 }
 
 async fn read_frames(mut reader: impl AsyncRead + Unpin, link: LinkId, inbox: &mpsc::Sender<FromNet>) -> End {
+    let in_hand = Arc::new(Semaphore::new(IN_HAND_BYTES));
     loop {
         let bytes = match read_frame(&mut reader).await {
             Ok(bytes) => bytes,
             Err(end) => return end,
         };
-        if let Err(end) = tell(inbox, Input::Frame { link, bytes }).await {
-            return end;
+        let takes = u32::try_from(bytes.len().clamp(IN_HAND_EACH, IN_HAND_BYTES)).unwrap_or(u32::MAX);
+        let Ok(room) = Arc::clone(&in_hand).acquire_many_owned(takes).await else { return End::CoreGone };
+        let frame = FromNet { input: Input::Frame { link, bytes }, verdict: None, room: Some(room) };
+        if inbox.send(frame).await.is_err() {
+            return End::CoreGone;
         }
     }
 }

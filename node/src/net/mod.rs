@@ -36,7 +36,7 @@ use kinfold_protocol::step::{Address, Input};
 use libp2p::gossipsub::MessageId;
 use libp2p::{PeerId, Swarm};
 use thiserror::Error;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinHandle;
 
 use self::lobby::Known;
@@ -109,6 +109,15 @@ pub(crate) struct FromNet {
     /// With [`Input::Gossip`] only: to be given back in [`NetCommand::Verdict`] within four seconds, or the message is
     /// not passed on.
     pub(crate) verdict: Option<GossipTicket>,
+    /// What it takes of its source's share of the core's inbox, until the core has done with it.
+    pub(crate) room: Option<OwnedSemaphorePermit>,
+}
+
+impl FromNet {
+    /// Something that is rare, and takes no share.
+    pub(crate) const fn plain(input: Input) -> Self {
+        Self { input, verdict: None, room: None }
+    }
 }
 
 /// Which gossip a verdict is on.

@@ -5,8 +5,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::Ordering;
 
 use futures::StreamExt;
+use kinfold_protocol::allowance::Used;
 use kinfold_protocol::id::{LinkId, Topic};
-use kinfold_protocol::limits::{ENVELOPE_BYTES_MAX, LINKS_MAX};
+use kinfold_protocol::limits::{ENVELOPE_BYTES_MAX, GOSSIP_BY_LINK, LINKS_MAX};
 use kinfold_protocol::step::{Address, Ends};
 use libp2p::gossipsub::{self, IdentTopic, MessageAcceptance, PublishError};
 use libp2p::swarm::dial_opts::DialOpts;
@@ -23,6 +24,7 @@ use super::outbox::Outbox;
 use super::stream::Event;
 use super::swarm::{Behaviour, BehaviourEvent};
 use super::{FromNet, GossipTicket, NetCommand, NetConfig, NetError, Patience, Verdict};
+use crate::clock;
 
 /// Link tasks at a time: a link that waits for the core to take its end has no connection, so there can be more tasks
 /// than connections, but not without bound.
@@ -48,6 +50,8 @@ pub(super) struct Net {
 /// The newest link of a peer, until its task has ended.
 struct Newest {
     link: LinkId,
+    /// What it has brought by gossip.
+    heard: Used,
     /// Resolves when the end was told.
     told: oneshot::Receiver<()>,
     /// Whether its connections are still to be closed.
@@ -97,6 +101,7 @@ impl Net {
         let inbox = self.inbox.clone();
         loop {
             let settled_at = self.listening.settled_at();
+            let in_hand = self.outbox.waits_for_core();
             tokio::select! {
                 command = commands.recv() => match command {
                     None | Some(NetCommand::Stop) => break,
@@ -104,7 +109,7 @@ impl Net {
                 },
                 event = self.swarm.select_next_some() => self.on_swarm_event(event),
                 Some(ended) = self.tasks.join_next() => self.on_link_ended(ended),
-                permit = inbox.reserve(), if !self.outbox.is_empty() => {
+                permit = inbox.reserve(), if self.outbox.has_some() => {
                     let Ok(permit) = permit else { break };
                     for ticket in self.outbox.expire_gossip() {
                         self.judge(&ticket, Verdict::Ignore);
@@ -113,6 +118,9 @@ impl Net {
                         permit.send(message);
                     }
                 }
+                // The permit is given back at once: it only says that there is one.
+                _room = async { in_hand.clone().expect("the branch is off without it").acquire_owned().await },
+                    if in_hand.is_some() => {}
                 () = async { sleep_until(settled_at.expect("the branch is off without a time")).await },
                     if settled_at.is_some() =>
                 {
@@ -304,11 +312,23 @@ impl Net {
         if bytes.len() > ENVELOPE_BYTES_MAX {
             return self.judge(&ticket, Verdict::Reject);
         }
-        let link = self.newest.get(&ticket.source).map(|newest| newest.link);
+        let newest = self.newest.get_mut(&ticket.source);
+        let link = newest.as_ref().map(|newest| newest.link);
+        if newest.is_some_and(|newest| !newest.heard.take(GOSSIP_BY_LINK, 1, clock::wall())) {
+            return self.on_flood(ticket, link);
+        }
         if let Err(ticket) = self.outbox.gossip(link, bytes, ticket) {
             tracing::debug!(code = "net-gossip-ignored");
             self.judge(&ticket, Verdict::Ignore);
         }
+    }
+
+    /// Nothing is read of it from here on, before the core knows.
+    fn on_flood(&mut self, ticket: GossipTicket, link: Option<LinkId>) {
+        tracing::debug!(code = "net-gossip-flood");
+        self.swarm.behaviour_mut().gossip.withhold(ticket.source);
+        self.judge(&ticket, Verdict::Ignore);
+        link.into_iter().for_each(|link| self.outbox.flooded(link));
     }
 
     fn on_opened(&mut self, peer: PeerId, connection: ConnectionId, remote: Multiaddr, stream: Stream) {
@@ -318,7 +338,10 @@ impl Net {
         }
         let link = LinkId(self.config.links.fetch_add(1, Ordering::Relaxed));
         let (tell, told) = oneshot::channel();
-        let before = self.newest.insert(peer, Newest { link, told, connected: true }).map(|old| old.told);
+        let before = self
+            .newest
+            .insert(peer, Newest { link, heard: Used::default(), told, connected: true })
+            .map(|old| old.told);
         let (handle, task) = link::prepare(Start {
             net: self.config.net,
             link,

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::id::{EpochId, GroupId, NetId};
 use crate::identity::Credential;
 use crate::journal;
-use crate::limits::{CONTROL_KEPT, READER_KEPT};
+use crate::limits::{CONTROL_KEPT, RATCHET_WINDOW, READER_KEPT};
 use crate::meet::generation::Rank;
 use crate::mls::{MlsError, State};
 use crate::persist::{Key, Table, Value};
@@ -185,11 +185,12 @@ impl Epochs {
         self.all.get(epoch).and_then(|epoch| epoch.heard.get(leaf)).copied().unwrap_or(0)
     }
 
-    /// A message of a sender was opened.
+    /// A message of a sender was opened. Its count stands outside of MLS, where any member can set another; but no
+    /// ratchet goes farther than its window, so that a lie soon comes true.
     pub(crate) fn heard(&mut self, (epoch, leaf): Sender, count: u32) {
         if let Some(epoch) = self.all.get_mut(&epoch) {
             let next = epoch.heard.entry(leaf).or_default();
-            *next = (*next).max(count.saturating_add(1));
+            *next = (*next).max(count.min(next.saturating_add(RATCHET_WINDOW)).saturating_add(1));
         }
     }
 

@@ -166,7 +166,7 @@ impl Group {
     }
 
     /// Decides anew what may flow on a link: after its greeting, a proof, or a new head.
-    fn weigh(&mut self, cx: &mut Cx<'_>, id: LinkId) -> Result<(), Error> {
+    pub(crate) fn weigh(&mut self, cx: &mut Cx<'_>, id: LinkId) -> Result<(), Error> {
         let (newest, hello_key) = (self.newest()?.rank(), self.newest()?.hello_key());
         let head = self.facts.head;
         let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
@@ -194,7 +194,7 @@ impl Group {
         if !std::mem::replace(&mut link.has_controls, true) {
             self.say_controls(cx, id)?;
         }
-        if proved && agrees {
+        if proved && agrees && !self.conduct.is_muted(&member) {
             self.become_full(cx, id)?;
         }
         self.say_blind(cx, id);

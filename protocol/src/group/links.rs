@@ -113,6 +113,9 @@ impl Group {
     }
 
     fn on_message(&mut self, cx: &mut Cx<'_>, id: LinkId, message: Message) -> Result<Outcome, Error> {
+        if !self.may_ask(cx, id, &message) {
+            return Ok(self.refuse_more(cx, id));
+        }
         let link = self.links.get(&id).ok_or(Error::Broken)?;
         let invited = matches!(link.admission, Some(Admission::Invite(_)));
         let greeted = link.member.is_some();
@@ -266,9 +269,14 @@ impl Group {
         self.links.iter().find(|(_, link)| link.full && link.member == Some(*member)).map(|(id, _)| *id)
     }
 
+    /// Who is linked, or muted: whoever is muted comes back by itself.
+    pub(crate) fn not_to_dial(&self) -> BTreeSet<MemberId> {
+        self.linked().into_iter().chain(self.conduct.muted()).collect()
+    }
+
     /// Dials what is due.
     pub(crate) fn dial(&mut self, cx: &mut Cx<'_>) {
-        let linked = self.linked();
+        let linked = self.not_to_dial();
         self.reach.dial(cx, self.net, &linked, &self.listening);
     }
 

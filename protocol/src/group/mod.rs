@@ -17,6 +17,7 @@ pub(crate) mod admit;
 pub(crate) mod advance;
 mod begin;
 mod commits;
+mod conduct;
 mod controls;
 pub(crate) mod cx;
 mod epochs;
@@ -46,6 +47,7 @@ use minicbor::{Decode, Encode};
 
 pub(crate) use self::begin::Arrival;
 use self::commits::Commits;
+use self::conduct::Conduct;
 use self::controls::Controls;
 pub(crate) use self::cx::Cx;
 use self::epochs::{Epoch, Epochs};
@@ -98,6 +100,7 @@ pub(crate) struct Group {
     verified: BTreeMap<MemberId, [u8; 32]>,
     reach: Reach,
     links: BTreeMap<LinkId, Link>,
+    conduct: Conduct,
     spread: Spread,
     receipts: Receipts,
     listening: Vec<Address>,
@@ -182,6 +185,7 @@ impl Group {
             verified: BTreeMap::new(),
             reach: Reach::default(),
             links: BTreeMap::new(),
+            conduct: Conduct::default(),
             spread: Spread::default(),
             receipts: Receipts::default(),
             listening: Vec::new(),
@@ -212,6 +216,7 @@ impl Group {
         for link in self.links.values_mut() {
             link.closes = Some(Time::ZERO);
         }
+        self.conduct = before.conduct;
         self.spread = before.spread;
         self.vain_claims = before.vain_claims;
         self.receipts.last = before.receipts.last;

@@ -21,8 +21,10 @@ use crate::wire::signed::Signed;
 /// What may come on the way it came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flow {
-    /// Everything.
+    /// Everything, on a link.
     All,
+    /// Everything, as long as it is not too much.
+    Gossip,
     /// Commits, tickets, votes and links: the link is in catch-up (PROTOCOL M2).
     ControlOnly,
 }
@@ -40,6 +42,8 @@ pub(crate) struct Batch {
 pub(crate) struct Origin {
     pub(crate) link: Option<LinkId>,
     pub(crate) member: Option<MemberId>,
+    /// Whether gossip brought it, just now.
+    gossiped: bool,
 }
 
 /// What is known of an envelope before it is opened.
@@ -72,8 +76,12 @@ impl Group {
         bytes: Vec<u8>,
     ) -> Result<Outcome, Error> {
         match Envelope::parse(bytes) {
-            Ok(envelope) => self.ingest(cx, Batch { envelopes: vec![envelope], from, flow: Flow::All }),
-            Err(_) => Ok(Outcome::Refused(Refusal::Malformed)),
+            Ok(envelope) => self.ingest(cx, Batch { envelopes: vec![envelope], from, flow: Flow::Gossip }),
+            Err(_) => {
+                let outcome = Outcome::Refused(Refusal::Malformed);
+                from.into_iter().for_each(|from| self.account(cx, from, Flow::Gossip, &outcome));
+                Ok(outcome)
+            }
         }
     }
 
@@ -81,7 +89,7 @@ impl Group {
     pub(crate) fn ingest(&mut self, cx: &mut Cx<'_>, batch: Batch) -> Result<Outcome, Error> {
         let mut outcome = Outcome::Duplicate;
         let member = batch.from.and_then(|link| self.links.get(&link)).and_then(|link| link.member);
-        let origin = Origin { link: batch.from, member };
+        let origin = Origin { link: batch.from, member, gossiped: batch.flow == Flow::Gossip };
         let mut placed = BTreeMap::new();
         for envelope in batch.envelopes {
             let id = envelope.id();
@@ -98,6 +106,7 @@ impl Group {
         let head = self.facts.head;
         for ((_, id), (envelope, spot)) in placed {
             outcome = self.take(cx, id, &envelope, spot, origin)?;
+            batch.from.into_iter().for_each(|from| self.account(cx, from, batch.flow, &outcome));
         }
         if self.facts.head != head {
             self.rescan(cx)?;
@@ -195,6 +204,15 @@ impl Group {
         if placed.order == Order::UNKNOWN && !self.log.has_room(from) {
             return Err(Refusal::OverBudget);
         }
+        // Before MLS is asked: a flood costs no more than reading whose it says to be. Links bring the rest in time.
+        if flow == Flow::Gossip
+            && placed
+                .spot
+                .and_then(|spot| self.author(&spot.sender))
+                .is_some_and(|author| self.conduct.is_muted(&author))
+        {
+            return Err(Refusal::OverBudget);
+        }
         Ok(placed)
     }
 
@@ -255,7 +273,7 @@ impl Group {
             Seal::Control(rank) => self.open_control(cx, envelope, &rank),
             Seal::Commit(parent) => self.open_commit(cx, envelope, &parent, from),
             Seal::Content(epoch) => {
-                let outcome = self.open_content(cx, envelope, &epoch, from)?;
+                let outcome = self.open_content(cx, envelope, &epoch, origin)?;
                 // What waited and is nobody's is not kept, nor passed on.
                 if outcome == Outcome::Refused(Refusal::BadSeal) && self.log.waits(&id) {
                     self.log.forget(cx, self.net, &id);
@@ -272,11 +290,14 @@ impl Group {
     }
 
     /// The author of a message, if it is linked, will hear that it is held here.
-    fn owe_have(&mut self, cx: &Cx<'_>, id: EnvelopeId, (epoch, leaf): &Sender) {
-        let author = self.epochs.get(epoch).and_then(|epoch| epoch.roster.at(*leaf)).map(|seat| seat.member);
-        if let Some(link) = author.and_then(|author| self.link_to(&author)) {
+    fn owe_have(&mut self, cx: &Cx<'_>, id: EnvelopeId, sender: &Sender) {
+        if let Some(link) = self.author(sender).and_then(|author| self.link_to(&author)) {
             self.have_soon(cx, link, id);
         }
+    }
+
+    fn author(&self, (epoch, leaf): &Sender) -> Option<MemberId> {
+        self.epochs.get(epoch)?.roster.at(*leaf).map(|seat| seat.member)
     }
 
     fn open_content(
@@ -284,8 +305,9 @@ impl Group {
         cx: &mut Cx<'_>,
         envelope: &Envelope,
         epoch: &EpochId,
-        from: Option<MemberId>,
+        origin: Origin,
     ) -> Result<Outcome, Error> {
+        let from = origin.member;
         let numbered = match self.numbered(epoch, envelope) {
             Ok(numbered) => numbered,
             Err(refusal) => return Ok(Outcome::Refused(refusal)),
@@ -325,6 +347,9 @@ impl Group {
         // From here on the message's key is spent: whatever is decided, the batch is kept (PROTOCOL E).
         if leaf == numbered.leaf {
             self.epochs.heard(sender, numbered.count);
+        }
+        if let Some(author) = self.author(&(*epoch, leaf)).filter(|_| origin.gossiped) {
+            self.note_said(cx, author);
         }
         let content = (leaf == numbered.leaf)
             .then(|| wire::decode::<Signed>(&plain, ENVELOPE_BYTES_MAX).ok())

@@ -251,8 +251,10 @@ impl Group {
     }
 
     fn publish(&mut self, cx: &mut Cx<'_>, envelope: &Envelope) -> Result<(), Error> {
-        let topic = self.newest()?.topic(cx.now.stamp.day());
-        cx.transmit(Transmit::Publish { net: self.net, topic, bytes: envelope.as_bytes().to_vec() });
+        if self.conduct.may_publish(cx.now.wall) {
+            let topic = self.newest()?.topic(cx.now.stamp.day());
+            cx.transmit(Transmit::Publish { net: self.net, topic, bytes: envelope.as_bytes().to_vec() });
+        }
         self.spread.begin(envelope.id(), cx.now.wall);
         Ok(())
     }

@@ -42,6 +42,7 @@ impl Group {
         for link in self.links.values_mut() {
             link.clock_went_back(now);
         }
+        self.conduct.clock_went_back(now);
         self.gaps.values_mut().for_each(|gap| gap.clock_went_back(now));
     }
 
@@ -59,6 +60,7 @@ impl Group {
             self.rescan(cx)?;
         }
         self.skip_gaps(cx)?;
+        self.unmute(cx)?;
         self.flush_receipts(cx)?;
         self.push_lacking(cx)?;
         self.tend_links(cx)?;
@@ -124,8 +126,9 @@ impl Group {
             self.spread.deadline(),
             self.links_deadline(),
             self.gaps_deadline(),
+            self.conduct.deadline(),
             self.look_again.then_some(now.wall),
-            self.reach.deadline(&self.linked(), &self.listening),
+            self.reach.deadline(&self.not_to_dial(), &self.listening),
             topics,
         ];
         by_mark.chain(by_wall.into_iter().flatten()).min()

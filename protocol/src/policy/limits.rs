@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::allowance::Allowance;
+
 /// Protocol version spoken here; what a group's minimum is compared with (PROTOCOL V8).
 pub const PROTOCOL_VERSION: u16 = 1;
 
@@ -78,7 +80,24 @@ pub const UNKNOWN_MAX: usize = 20_000;
 /// How many of them one peer may bring in one run: three that flood leave room for others.
 pub const UNKNOWN_BY_PEER_MAX: usize = UNKNOWN_MAX / 4;
 
+/// Messages of one author that gossip may bring: a program that says 500 a second loses none, and five seconds of
+/// delay that come at once are no flood.
+pub const SAID_BY_AUTHOR: Allowance = Allowance { per_second: 600, burst: 3_000 };
+/// Own messages that are given to gossip: less, so that nobody who keeps to it is taken for a flood. The others reach
+/// their readers by link a second later.
+pub const SAID_HERE: Allowance = Allowance { per_second: 500, burst: 2_500 };
+/// Envelopes that one link may bring by gossip: what two authors say at their most, and all else that is passed on.
+pub const GOSSIP_BY_LINK: Allowance = Allowance { per_second: 1_500, burst: 3_000 };
+/// What one member may ask of a device on its links, in units of 50 microseconds of one core: a tenth of it, and a
+/// second at once. A catch-up of 100,000 messages is within it.
+pub const ASKED_BY_MEMBER: Allowance = Allowance { per_second: 2_000, burst: 20_000 };
+/// How long nothing but control is taken from a member who goes beyond. Without it a flood would come back with a fresh
+/// transport identity at once; with more, a mistake of ours would part people.
+pub const MUTED: Duration = Duration::from_secs(60);
+
 const _: () = {
+    assert!(SAID_HERE.per_second < SAID_BY_AUTHOR.per_second && SAID_HERE.burst < SAID_BY_AUTHOR.burst);
+    assert!(SAID_BY_AUTHOR.per_second < GOSSIP_BY_LINK.per_second && SAID_BY_AUTHOR.burst <= GOSSIP_BY_LINK.burst);
     assert!(EXPIRY_MIN.as_secs() < RETENTION_MIN.as_secs());
     assert!(RETENTION_MAX.as_secs() <= GENERATION_KEPT.as_secs());
     assert!(GENERATION_KEPT.as_secs() < CONTROL_KEPT.as_secs());

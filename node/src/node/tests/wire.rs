@@ -282,7 +282,7 @@ impl Wire {
                 self.collect(who);
             }
             let Some((who, input)) = self.on_the_way.pop_front() else { return };
-            let work = vec![Work::Net(FromNet { input, verdict: None })];
+            let work = vec![Work::Net(FromNet::plain(input))];
             self.people[who].core.round(work).await;
         }
     }

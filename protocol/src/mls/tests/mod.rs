@@ -1,6 +1,7 @@
 //! The folder's promises, told with people.
 
 mod bytes;
+pub(crate) mod foreign;
 mod messages;
 mod rogue;
 mod rows;

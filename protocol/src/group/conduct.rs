@@ -1,0 +1,197 @@
+//! How much of this device each member uses, and what becomes of who uses too much: its links end, and for a while
+//! nothing of it is taken but control. All of it is forgotten at a restart.
+
+use std::collections::BTreeMap;
+
+use super::Group;
+use super::cx::Cx;
+use super::link::Link;
+use super::receive::Flow;
+use crate::allowance::Used;
+use crate::error::{Error, Refusal};
+use crate::id::{LinkId, MemberId};
+use crate::limits::{ASKED_BY_MEMBER, MEMBERS_MAX, MUTED, SAID_BY_AUTHOR, SAID_HERE};
+use crate::step::Outcome;
+use crate::time::Time;
+use crate::wire::message::Message;
+
+/// Joining a comparison takes a snapshot of the whole log.
+const NEW_SESSION: u64 = 2_000;
+/// A wish for one has us take it, a few seconds later and once for many.
+const COMPARE: u64 = 500;
+/// Any frame: opened, decoded, made durable.
+const FRAME: u64 = 4;
+/// A page of envelopes, or the answer to one: the next comes when this is answered, and what is wrong with one is on
+/// its own account.
+const PAGE: u64 = 1;
+/// A ticket or vote has a signature to be checked.
+const CONTROL: u64 = 4;
+/// A commit that MLS had to read before it was refused.
+const BAD_COMMIT: u64 = 50;
+/// Another envelope that gossip should not have brought.
+const BAD_GOSSIP: u64 = 10;
+/// One that waits is written, and looked at again.
+const PARKED: u64 = 2;
+/// A peer may push, in good faith, what it cannot judge itself.
+const BAD_PUSH: u64 = 4;
+
+/// What each member has used, in this run.
+#[derive(Default)]
+pub(crate) struct Conduct {
+    /// The own messages that were given to gossip.
+    own: Used,
+    members: BTreeMap<MemberId, Record>,
+    /// Whoever is no member: there can be any number of them, and none is known from another.
+    outsiders: Used,
+}
+
+#[derive(Default)]
+struct Record {
+    said: Used,
+    asked: Used,
+    muted: Option<Time>,
+}
+
+impl Conduct {
+    /// Whether one more own message may be given to gossip.
+    pub(crate) fn may_publish(&mut self, now: Time) -> bool {
+        self.own.take(SAID_HERE, 1, now)
+    }
+
+    /// Whether nothing but control is taken of a member.
+    pub(crate) fn is_muted(&self, member: &MemberId) -> bool {
+        self.members.get(member).is_some_and(|record| record.muted.is_some())
+    }
+
+    /// Who is muted.
+    pub(crate) fn muted(&self) -> impl Iterator<Item = MemberId> + '_ {
+        self.members.iter().filter(|(_, record)| record.muted.is_some()).map(|(member, _)| *member)
+    }
+
+    /// The wall clock went back.
+    pub(crate) fn clock_went_back(&mut self, now: Time) {
+        for record in self.members.values_mut() {
+            record.muted = record.muted.map(|until| until.min(now + MUTED));
+        }
+    }
+
+    /// When somebody is muted no longer.
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        self.members.values().filter_map(|record| record.muted).min()
+    }
+}
+
+/// What a message costs its receiver beyond the envelopes in it.
+fn cost(link: &Link, message: &Message) -> u64 {
+    let each = |count: usize, units: u64| u64::try_from(count).unwrap_or(u64::MAX).saturating_mul(units);
+    let work = match message {
+        Message::Reconcile(round) => {
+            let known = link.session.as_ref().is_some_and(|session| session.is(&round.nonce));
+            if known || !round.opener { 0 } else { NEW_SESSION }
+        }
+        Message::Compare => COMPARE,
+        Message::Cannot(ids) => each(ids.len(), 1),
+        Message::Want(want) => each(want.names.len(), 1) / 8,
+        Message::Missing(span) => u64::from(span.to.saturating_sub(span.from).min(crate::limits::RATCHET_WINDOW)) / 16,
+        Message::Controls(controls) => each(controls.len(), CONTROL),
+        Message::After(_) => CONTROL,
+        Message::Have(ids) | Message::Got(ids) => each(ids.len(), 1) / 32,
+        _ => 0,
+    };
+    let frame = if matches!(message, Message::Push(_) | Message::Got(_)) { PAGE } else { FRAME };
+    work.saturating_add(frame)
+}
+
+impl Group {
+    /// A peer asks for something: whether it may. A link on which nobody has greeted has a time of its own.
+    pub(crate) fn may_ask(&mut self, cx: &Cx<'_>, id: LinkId, message: &Message) -> bool {
+        let Some(link) = self.links.get(&id) else { return true };
+        let Some(member) = link.member else { return true };
+        let units = cost(link, message);
+        self.charge(cx, &member, units)
+    }
+
+    fn charge(&mut self, cx: &Cx<'_>, member: &MemberId, units: u64) -> bool {
+        let used = if self.roster().is_ok_and(|roster| roster.has(member)) {
+            &mut self.record(*member).asked
+        } else {
+            &mut self.conduct.outsiders
+        };
+        used.take(ASKED_BY_MEMBER, units, cx.now.wall)
+    }
+
+    /// Of members only, so that there are never many.
+    fn record(&mut self, member: MemberId) -> &mut Record {
+        if self.conduct.members.len() >= MEMBERS_MAX {
+            let roster = self.roster().cloned().unwrap_or_default();
+            self.conduct.members.retain(|member, _| roster.has(member));
+        }
+        self.conduct.members.entry(member).or_default()
+    }
+
+    /// A peer asked for more than it may.
+    pub(crate) fn refuse_more(&mut self, cx: &mut Cx<'_>, id: LinkId) -> Outcome {
+        let member = self.links.get(&id).and_then(|link| link.member);
+        self.close(cx, id);
+        if let Some(member) = member {
+            self.mute(cx, member);
+        }
+        Outcome::Refused(Refusal::OverBudget)
+    }
+
+    /// What became of an envelope is on the account of whoever brought it.
+    pub(crate) fn account(&mut self, cx: &mut Cx<'_>, id: LinkId, flow: Flow, outcome: &Outcome) {
+        let units = match (flow, outcome) {
+            (Flow::Gossip, Outcome::Refused(Refusal::InvalidCommit)) => BAD_COMMIT,
+            (Flow::Gossip, Outcome::Refused(Refusal::BadSeal | Refusal::Malformed | Refusal::NotAMember)) => BAD_GOSSIP,
+            (Flow::Gossip, Outcome::Parked(_)) => PARKED,
+            (Flow::All | Flow::ControlOnly, Outcome::Refused(Refusal::InvalidCommit | Refusal::BadSeal)) => BAD_PUSH,
+            _ => return,
+        };
+        let Some(member) = self.links.get(&id).and_then(|link| link.member) else { return };
+        if !self.charge(cx, &member, units) {
+            self.refuse_more(cx, id);
+        }
+    }
+
+    /// Gossip brought a message that an author has indeed written.
+    pub(crate) fn note_said(&mut self, cx: &mut Cx<'_>, author: MemberId) {
+        if author != self.me.member() && !self.record(author).said.take(SAID_BY_AUTHOR, 1, cx.now.wall) {
+            self.mute(cx, author);
+        }
+    }
+
+    /// The network cannot keep up with what a link brings.
+    pub(crate) fn on_flooded(&mut self, cx: &mut Cx<'_>, id: LinkId) {
+        self.refuse_more(cx, id);
+    }
+
+    /// A member's links end, and none of them is full for a while.
+    fn mute(&mut self, cx: &mut Cx<'_>, member: MemberId) {
+        if !self.roster().is_ok_and(|roster| roster.has(&member)) {
+            return;
+        }
+        self.record(member).muted = Some(cx.now.wall + MUTED);
+        let of_it = self.links.iter().filter(|(_, link)| link.full && link.member == Some(member));
+        let links: Vec<LinkId> = of_it.map(|(id, _)| *id).collect();
+        for id in links {
+            self.close(cx, id);
+        }
+    }
+
+    /// Listens again to those whose time is over.
+    pub(crate) fn unmute(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
+        let mut heard = Vec::new();
+        for (member, record) in &mut self.conduct.members {
+            if record.muted.take_if(|until| *until <= cx.now.wall).is_some() {
+                heard.push(*member);
+            }
+        }
+        let back = |link: &Link| link.member.is_some_and(|member| heard.contains(&member));
+        let links: Vec<LinkId> = self.links.iter().filter(|(_, link)| back(link)).map(|(id, _)| *id).collect();
+        for id in links {
+            self.weigh(cx, id)?;
+        }
+        Ok(())
+    }
+}

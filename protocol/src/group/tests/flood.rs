@@ -1,0 +1,278 @@
+//! A member who says or asks too much: the others hear its allowance, nothing more, and everybody else as before.
+
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use super::commits::{Bad, REFUSED, TAKEN, forge};
+use super::content::{seal, words};
+use super::disk::Disk;
+use super::rogue::{Outside, Rogue};
+use super::room::{ANA, BEN, CHI, Room};
+use crate::error::Refusal;
+use crate::id::{EnvelopeId, LinkId};
+use crate::limits::{ASKED_BY_MEMBER, MUTED, SAID_BY_AUTHOR, SAID_HERE};
+use crate::meet::reconcile::Session;
+use crate::step::{Command, Input, Outcome};
+use crate::wire;
+use crate::wire::content::{Content, Numbered};
+use crate::wire::message::{Message, SessionId, Span, Want};
+
+const OVER: Outcome = Outcome::Refused(Refusal::OverBudget);
+
+/// So many messages that Ben's device sealed by hand, at no pace at all.
+fn of_ben(room: &mut Room, count: usize) -> Vec<Vec<u8>> {
+    let ben = room.see(BEN, |group| group.me.key());
+    let content = words(room, ben, "small");
+    let content = |n: usize| Content { pos: content.pos + Duration::from_millis(n as u64), ..content.clone() };
+    (0..count)
+        .map(|n| {
+            let signed = room.see(BEN, |group| group.me.sign(group.id, &content(n)));
+            seal(room, BEN, &signed, None)
+        })
+        .collect()
+}
+
+/// Gives Ana envelopes as gossip brings them on a link, 5,000 a second.
+fn flood(room: &mut Room, link: LinkId, envelopes: &[Vec<u8>]) -> Vec<Outcome> {
+    let (net, mut outcomes) = (room.net(ANA), Vec::new());
+    for five in envelopes.chunks(5) {
+        for bytes in five {
+            outcomes.push(room.give(ANA, Input::Gossip { net, link: Some(link), bytes: bytes.clone() }));
+        }
+        room.now = room.now + Duration::from_millis(1);
+    }
+    outcomes
+}
+
+fn is_full(room: &mut Room, link: LinkId) -> bool {
+    room.see(ANA, |group| group.links.get(&link).is_some_and(|link| link.full))
+}
+
+fn says(room: &mut Room, who: usize, text: &str) {
+    let text = Zeroizing::new(text.to_owned());
+    room.ask(who, Command::Send { group: room.group, text, expires: None });
+}
+
+/// What is taken of 5,000 a second: the burst, what comes back meanwhile, and the one that shows that it is too much.
+fn allowed() -> usize {
+    let mut taken = 0_u64;
+    while taken < SAID_BY_AUTHOR.burst + taken / 5 * SAID_BY_AUTHOR.per_second / 1_000 {
+        taken += 1;
+    }
+    usize::try_from(taken + 1).unwrap()
+}
+
+#[test]
+fn a_member_who_says_5000_a_second_is_heard_up_to_its_allowance_and_then_not_for_a_minute() {
+    let mut room = Room::of(3);
+    let (link, said) = (room.link(ANA, BEN), of_ben(&mut room, 4_000));
+    let outcomes = flood(&mut room, link, &said);
+    let taken = outcomes.iter().take_while(|outcome| **outcome == TAKEN).count();
+    assert!(taken.abs_diff(allowed()) <= 5, "{taken} instead of {}", allowed());
+    assert!(outcomes[taken..].iter().all(|outcome| *outcome == OVER));
+    room.settle();
+    assert_eq!(room.texts(ANA).len(), taken);
+    assert!(!is_full(&mut room, link), "its link has ended");
+    // Ben's device comes back at once, and others pass on what he says: it is as before.
+    let again = room.connect(ANA, BEN);
+    room.settle();
+    assert!(room.see(ANA, |group| group.links.get(&again).is_some_and(|link| link.member.is_some())));
+    let through_chi = room.link(ANA, CHI);
+    let before = room.disk(ANA).all();
+    for (n, link) in [again, through_chi].into_iter().enumerate() {
+        let late = of_ben(&mut room, 10 + n);
+        assert!(flood(&mut room, link, &late).iter().all(|outcome| *outcome == OVER));
+        assert!(!is_full(&mut room, again));
+    }
+    assert!(room.disk(ANA).all() == before, "nothing is written of it");
+    assert!(is_full(&mut room, through_chi), "who passes it on is not blamed");
+    says(&mut room, CHI, "still here");
+    assert!(room.texts(ANA).contains(&"still here".to_owned()));
+    // A minute later he is a member like the others.
+    room.pass(60_000);
+    assert!(is_full(&mut room, again));
+    says(&mut room, BEN, "sorry");
+    assert!(room.texts(ANA).contains(&"sorry".to_owned()));
+}
+
+#[test]
+fn whoever_says_much_at_once_and_keeps_the_pace_loses_nothing_and_is_not_muted() {
+    let mut room = Room::of(3);
+    let from = room.published.len();
+    for n in 0..3_500 {
+        let text = Zeroizing::new(format!("m{n}"));
+        room.give(BEN, Input::Command(Command::Send { group: room.group, text, expires: None }));
+    }
+    let published = u64::try_from(room.published.len() - from).unwrap();
+    assert_eq!(published, SAID_HERE.burst);
+    while room.step() {}
+    room.pass(20_000);
+    for who in [ANA, CHI] {
+        assert_eq!(room.texts(who).len(), 3_500, "{who}");
+        assert_eq!(room.see(who, |group| group.conduct.muted().count()), 0, "{who}");
+    }
+}
+
+/// A device that was suspended gets at once what came meanwhile.
+#[test]
+fn five_seconds_of_a_busy_author_that_come_at_once_are_no_flood() {
+    let mut room = Room::of(3);
+    let (net, link) = (room.net(ANA), room.link(ANA, BEN));
+    for bytes in of_ben(&mut room, 2_500) {
+        assert_eq!(room.give(ANA, Input::Gossip { net, link: Some(link), bytes }), TAKEN);
+    }
+    room.settle();
+    assert!(is_full(&mut room, link));
+}
+
+/// Chi cannot use up what Ana would take of Ben by sealing what says to be his.
+#[test]
+fn nobody_is_muted_for_what_others_seal_under_its_leaf() {
+    let mut room = Room::of(3);
+    let (net, link) = (room.net(ANA), room.link(ANA, CHI));
+    let rows = room.disk(CHI).copy();
+    let (key, leaf) = {
+        let group = rows.group();
+        let ben = room.see(BEN, |group| group.me.member());
+        let head = group.head().unwrap();
+        (head.keys.as_ref().unwrap().content.clone(), head.roster.seat(&ben).unwrap().leaf)
+    };
+    let outside = Outside::of(&rows, room.now.hour(), wire::envelope::LifetimeClass::Week);
+    let mut refused = 0_u64;
+    while is_full(&mut room, link) {
+        let body = wire::encode(&Numbered { leaf, count: 0, burnt: 0, mls: vec![7; 200] });
+        let bytes = outside.seal(&mut room, &key, &body);
+        let outcome = room.give(ANA, Input::Gossip { net, link: Some(link), bytes });
+        assert_eq!(outcome, Outcome::Refused(Refusal::BadSeal));
+        refused += 1;
+    }
+    assert!(refused <= ASKED_BY_MEMBER.burst / 10 + 1, "{refused} before its link ended");
+    room.settle();
+    let ben = room.see(BEN, |group| group.me.member());
+    assert!(!room.see(ANA, |group| group.conduct.is_muted(&ben)));
+    says(&mut room, BEN, "it was not me");
+    assert_eq!(room.texts(ANA), ["it was not me"]);
+}
+
+/// The questions that cost the most to answer, as large as they may be.
+fn questions(rows: &Disk) -> Vec<(&'static str, Box<dyn Fn(u64) -> Message>)> {
+    let epoch = rows.group().facts.head;
+    let ids = || (0..1_024_u32).map(|n| *blake3::hash(&n.to_be_bytes()).as_bytes());
+    let round = |n: u64| {
+        let mut nonce = [0; 16];
+        nonce[..8].copy_from_slice(&n.to_be_bytes());
+        let (_, round) = Session::open(nonce, 0, std::iter::empty()).ok().unwrap();
+        Message::Reconcile(round)
+    };
+    vec![
+        ("a new comparison", Box::new(move |n| round(n))),
+        ("a wish to compare", Box::new(|_| Message::Compare)),
+        ("what cannot be opened", Box::new(move |_| Message::Cannot(ids().map(EnvelopeId::from_bytes).collect()))),
+        (
+            "what is wanted",
+            Box::new(move |_| Message::Want(Want { names: ids().map(SessionId).collect(), more: true })),
+        ),
+        ("what is missing", Box::new(move |_| Message::Missing(Span { epoch, leaf: 0, from: 0, to: u32::MAX }))),
+        ("what is held", Box::new(move |_| Message::Have(ids().map(EnvelopeId::from_bytes).collect()))),
+        ("what was got", Box::new(move |_| Message::Got(ids().map(EnvelopeId::from_bytes).collect()))),
+    ]
+}
+
+/// In one moment, so that nothing comes back: the link ends, and the next one carries nothing for a minute.
+#[test]
+fn a_peer_that_asks_without_end_loses_its_link_whatever_it_asks() {
+    let mut room = Room::of(3);
+    let rows = room.disk(BEN).copy();
+    room.lose(BEN);
+    for (what, question) in questions(&rows) {
+        let mut rogue = Rogue::link(&mut room, &rows, ANA);
+        let mut asked = 0;
+        while rogue.is_up(&room) {
+            assert!(asked <= ASKED_BY_MEMBER.burst, "{what} has no end");
+            let outcome = rogue.say(&mut room, &question(asked));
+            assert_eq!(outcome == OVER, !rogue.is_up(&room), "{what}");
+            asked += 1;
+        }
+        let muted = room.see(ANA, |group| group.conduct.muted().count());
+        assert_eq!(muted, 1, "{what}");
+        let mut again = Rogue::link(&mut room, &rows, ANA);
+        again.hear(&mut room);
+        assert!(!again.heard.iter().any(|message| matches!(message, Message::Reconcile(_))), "{what}");
+        says(&mut room, CHI, what);
+        assert_eq!(room.texts(ANA).last().unwrap(), what);
+        room.pass(u64::try_from(MUTED.as_millis()).unwrap());
+        assert_eq!(room.see(ANA, |group| group.conduct.muted().count()), 0, "{what}");
+    }
+}
+
+/// A network that cannot keep up says so: the link ends in the same way.
+#[test]
+fn a_link_that_floods_its_network_ends_and_carries_nothing_for_a_minute() {
+    let mut room = Room::of(3);
+    let link = room.link(ANA, BEN);
+    room.give(ANA, Input::Flooded { link });
+    room.settle();
+    assert!(room.see(ANA, |group| !group.links.contains_key(&link)));
+    let again = room.connect(ANA, BEN);
+    room.pass(59_000);
+    assert!(!is_full(&mut room, again));
+    room.pass(2_000);
+    assert!(is_full(&mut room, again));
+}
+
+/// PROTOCOL V2: Ben is no facilitator, and makes a hundred commits a second that execute a ticket of Ana's.
+#[test]
+fn a_hundred_commits_a_second_move_nobody_and_keep_nobody_from_talking() {
+    let mut room = Room::of(3);
+    let (net, link, head) = (room.net(ANA), room.link(ANA, BEN), room.stands(ANA).head);
+    let bad: Vec<_> = (0..100).map(|_| forge(&mut room, Some(Bad::NotFacilitator))).collect();
+    let mut judged = 0_u64;
+    for second in 0..8 {
+        for bytes in &bad {
+            // Each is another envelope, and the same commit: to the judge they are all new.
+            let bytes = rewrap(&mut room, bytes);
+            let outcome = room.give(ANA, Input::Gossip { net, link: Some(link), bytes });
+            assert_eq!(outcome, REFUSED);
+            judged += u64::from(is_full(&mut room, link));
+            room.now = room.now + Duration::from_millis(10);
+        }
+        let text = format!("second {second}");
+        says(&mut room, CHI, &text);
+        assert_eq!(room.texts(ANA).last(), Some(&text));
+    }
+    assert!(judged > 100 && judged < 700, "{judged} before its link ended");
+    assert!(room.stands(ANA).head == head);
+}
+
+/// A commit in an envelope of its own.
+fn rewrap(room: &mut Room, bytes: &[u8]) -> Vec<u8> {
+    let envelope = wire::envelope::Envelope::parse(bytes.to_vec()).unwrap();
+    let (made, _) = room.inside(BEN, |group, cx| {
+        let key = group.head().unwrap().keys.as_ref().unwrap().commit.clone();
+        let body = envelope.open(&key).unwrap();
+        let generation = group.newest().unwrap().clone();
+        group.seal_envelope(cx, &key, &generation, &body).unwrap().into_bytes()
+    });
+    made
+}
+
+/// The founder's device does what it likes: whoever speaks is still read.
+#[test]
+fn a_hundred_changes_a_second_by_the_founder_keep_nobody_from_talking() {
+    let mut room = Room::of(3);
+    let mut said = Vec::new();
+    for n in 0..100 {
+        room.change_rules();
+        room.now = room.now + Duration::from_millis(10);
+        if n % 10 == 0 {
+            said.push(format!("after {n} changes"));
+            says(&mut room, CHI, said.last().unwrap());
+        }
+    }
+    room.pass(5_000);
+    for who in [ANA, BEN, CHI] {
+        assert_eq!(room.texts(who), said, "{who}");
+        assert!(room.stands(who).head == room.stands(ANA).head);
+    }
+}
