@@ -68,6 +68,9 @@ struct JoiningRow {
     asked: Option<Time>,
 }
 
+/// The largest Welcome: a leaf with the longest credential takes half of this for each member.
+const WELCOME_BYTES_MAX: usize = MEMBERS_MAX * 1_024;
+
 /// What a join has come to.
 pub(crate) enum Arrival {
     /// Nothing yet.
@@ -257,6 +260,10 @@ impl Joining {
     }
 
     fn on_welcome(&self, cx: &mut Cx<'_>, id: LinkId, bundle: &Bundle) -> Result<Arrival, Error> {
+        // MLS would look at each of its leaves.
+        if bundle.welcome.len() > WELCOME_BYTES_MAX {
+            return Ok(Arrival::Failed(Refusal::Oversize));
+        }
         let Ok(state) = mls::join(cx.mls, &self.rows, &bundle.welcome) else {
             return Ok(Arrival::Failed(Refusal::Malformed));
         };
