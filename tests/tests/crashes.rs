@@ -27,8 +27,11 @@ use std::io::Write as _;
 
 use ledger::Ledger;
 
-/// Whoever does something when the power goes, with its play.
-const ROLES: [(&str, fn(&mut ledger::Share<'_>)); 4] =
+/// What somebody does when the power goes.
+type Play = fn(&mut ledger::Share<'_>);
+
+/// Whoever does something when the power goes.
+const ROLES: [(&str, Play); 4] =
     [("sender", sender::play), ("receiver", receiver::play), ("committer", committer::play), ("joiner", joiner::play)];
 
 #[test]

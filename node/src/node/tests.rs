@@ -156,6 +156,10 @@ async fn on_a_full_disk_what_is_here_is_shown_and_with_room_everything_goes_on()
     let status = wire.ask_and_carry(ANA, "status", &json!({})).await.expect("an answer");
     assert!(status["full"]["message"].is_string() && status["groups"][0]["connected"] == 0, "{status}");
     wire.people[ANA].disk.fill(false);
+    // She hears it before she says anything more: otherwise neither would be the later one.
+    wire.turn(ANA).await;
+    wire.carry().await;
+    assert_eq!(wire.said(ANA).await, ["hello Ben", "hello Ana", "while it was full"]);
     talks_on(&mut wire, &["hello Ben", "hello Ana", "while it was full"]).await;
     assert_eq!(wire.people[ANA].openings(), openings, "what opens needs no room");
 }

@@ -141,7 +141,7 @@ impl MlsStore {
         let name = name(label, key)?;
         let mut inner = self.inner.borrow_mut();
         let before = inner.find(&name).map_or(0, |value| value.len());
-        let value = codec::encode(value, before + GROWTH)?;
+        let value = codec::encode(value, before.saturating_add(GROWTH))?;
         inner.journal.insert(name, Some(value));
         Ok(())
     }

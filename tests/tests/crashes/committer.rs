@@ -34,7 +34,7 @@ pub(crate) fn play(share: &mut Share<'_>) {
 fn in_a_room(share: &Share<'_>, deaths: &[Death]) {
     let mut room = Room::new();
     let (mut ana, [ben]) = room.group("Ana", ["Ben"]);
-    let (usual, guest) = come(&mut room, &mut ana, 0);
+    let (usual, guest) = come(&room, &ana, 0);
     let usual = (usual, timed(|| remove(&ana, &guest.name)));
     drop(guest);
     for (number, death) in (1..).zip(deaths) {
@@ -46,7 +46,7 @@ fn in_a_room(share: &Share<'_>, deaths: &[Death]) {
             remove(&ana, &guest.name);
             gone(&[&ana, &ben], &guest);
         } else {
-            let (_, guest) = come(&mut room, &mut ana, number);
+            let (_, guest) = come(&room, &ana, number);
             ben_and_ana_talk(&mut room, &ana, &ben);
             die_putting_out(&mut room, share, &mut ana, &guest, death, usual.1);
             gone(&[&ana, &ben], &guest);
@@ -61,7 +61,7 @@ fn ben_and_ana_talk(room: &mut Room, ana: &Node, ben: &Node) {
 }
 
 /// Somebody new comes in at leisure; how long that took.
-fn come(room: &mut Room, ana: &mut Node, number: usize) -> (Duration, Node) {
+fn come(room: &Room, ana: &Node, number: usize) -> (Duration, Node) {
     let guest = room.node(&format!("Guest {number:04}"));
     let invite = ana.invite(GROUP);
     let took = timed(|| drop(guest.call("join", &json!({ "invite": invite, "name": guest.name }))));

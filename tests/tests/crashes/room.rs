@@ -37,7 +37,10 @@ pub(crate) struct Said {
 pub(crate) struct Talk(Vec<(Api, Vec<String>)>);
 
 /// Things that are being said, each with its answer in the end, if there is one.
-pub(crate) struct Talking(Vec<JoinHandle<Vec<(String, Option<Value>)>>>);
+pub(crate) struct Talking(Vec<JoinHandle<Answered>>);
+
+/// Each thing, and the answer to it.
+type Answered = Vec<(String, Option<Value>)>;
 
 /// A folder with devices, a judge, and what was said.
 pub(crate) struct Room {
@@ -162,7 +165,7 @@ impl Said {
     /// The last thing that somebody was told is kept.
     pub(crate) fn last_of(&self, name: &str) -> String {
         let of = |text: &&String| text.strip_prefix(name).is_some_and(|rest| rest.starts_with('-'));
-        self.kept.iter().filter(of).next_back().expect("something was said").clone()
+        self.kept.iter().rfind(of).expect("something was said").clone()
     }
 
     /// Waits until all devices show the same texts in the same order; these are what was said, each once. Their ids.

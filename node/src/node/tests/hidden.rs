@@ -195,9 +195,9 @@ fn eight_bytes_that_two_groups_share_are_found_in_every_piece() {
     };
     for kind in [Kind::Envelope, Kind::Frame, Kind::HelloNonce, Kind::HelloTags, Kind::Ping, Kind::Topic] {
         let (one, mut other) = (piece(kind, 0).expect("there are some"), piece(kind, 1).expect("there are some"));
-        let end = other.bytes.len() - 8;
+        let (from, to) = (one.bytes.len() - 8, other.bytes.len() - 8);
         assert_eq!(in_common(groups, &[one.clone(), other.clone()]), BTreeSet::new());
-        other.bytes[end..].copy_from_slice(&one.bytes[end..]);
+        other.bytes[to..].copy_from_slice(&one.bytes[from..]);
         assert_eq!(in_common(groups, &[one, other]), BTreeSet::from([kind]));
     }
 }

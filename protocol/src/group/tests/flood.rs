@@ -155,8 +155,11 @@ fn nobody_is_muted_for_what_others_seal_under_its_leaf() {
     assert_eq!(room.texts(ANA), ["it was not me"]);
 }
 
+/// The n-th of its kind.
+type Question = Box<dyn Fn(u64) -> Message>;
+
 /// The questions that cost the most to answer, as large as they may be.
-fn questions(rows: &Disk) -> Vec<(&'static str, Box<dyn Fn(u64) -> Message>)> {
+fn questions(rows: &Disk) -> Vec<(&'static str, Question)> {
     let epoch = rows.group().facts.head;
     let ids = || (0..1_024_u32).map(|n| *blake3::hash(&n.to_be_bytes()).as_bytes());
     let round = |n: u64| {
@@ -166,7 +169,7 @@ fn questions(rows: &Disk) -> Vec<(&'static str, Box<dyn Fn(u64) -> Message>)> {
         Message::Reconcile(round)
     };
     vec![
-        ("a new comparison", Box::new(move |n| round(n))),
+        ("a new comparison", Box::new(round)),
         ("a wish to compare", Box::new(|_| Message::Compare)),
         ("what cannot be opened", Box::new(move |_| Message::Cannot(ids().map(EnvelopeId::from_bytes).collect()))),
         (

@@ -67,7 +67,7 @@ impl List<'_> {
         let written = self.out.get_mut(start..).ok_or(CodecError)?;
         let first = written.first_mut().ok_or(CodecError)?;
         *first ^= (BYTES ^ ARRAY) << 5;
-        let items = start + head(written).ok_or(CodecError)?.len;
+        let items = start.saturating_add(head(written).ok_or(CodecError)?.len);
         for index in (items..at).rev() {
             if self.out.get(index).is_some_and(|number| *number >= ONE_BYTE_FOLLOWS) {
                 self.out.insert(index, ONE_BYTE_FOLLOWS);
@@ -90,7 +90,7 @@ macro_rules! signed_numbers {
         $(fn $name(mut self, number: $number) -> Result<(), CodecError> {
             match u64::try_from(number) {
                 Ok(number) => self.number(UNSIGNED, number),
-                Err(_) => self.number(NEGATIVE, i64::from(number).unsigned_abs() - 1),
+                Err(_) => self.number(NEGATIVE, (!i64::from(number)).unsigned_abs()),
             }
         })*
     };

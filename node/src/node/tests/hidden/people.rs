@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use super::super::super::*;
 use crate::net::recorded::Tape;
+use crate::vault::KdfCost;
 
 pub(super) const PASSPHRASE: &str = "six-plain-words-to-open-it";
 /// Longer than anything takes on a busy machine.

@@ -32,7 +32,10 @@ fn word(of: &str) -> String {
 fn hex<const N: usize>(value: &Value) -> [u8; N] {
     let text = value.as_str().expect("an id");
     assert_eq!(text.len(), 2 * N);
-    std::array::from_fn(|at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).expect("hexadecimal"))
+    let digit = |at: usize| char::from(text.as_bytes()[at]).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    std::array::from_fn(|at| {
+        digit(2 * at).zip(digit(2 * at + 1)).map(|(high, low)| high << 4 | low).expect("hexadecimal")
+    })
 }
 
 fn list<'a>(answer: &'a Value, name: &str) -> &'a [Value] {
@@ -106,8 +109,7 @@ impl Told {
 
     fn say_for(&mut self, who: usize, group: usize, what: &str, bytes: usize, secs: Option<u64>) {
         let word = self.coin(&format!("what {} said in group {group}: {what}", self.people[who].name));
-        let text = format!("{word}{}", word.repeat(bytes.saturating_sub(1) / word.len()));
-        let text = &text[..bytes.max(word.len())];
+        let text: String = word.chars().cycle().take(bytes.max(word.len())).collect();
         let sent = json!({ "group": Self::group(group), "text": text, "expires_secs": secs });
         let sent = self.people[who].ask("send", &sent);
         self.canaries.push(Canary::new("the id of a message", hex::<32>(&sent["id"])));
@@ -148,6 +150,7 @@ fn meet(told: &mut Told) {
             ("a word", 0),
             ("a page", 1_024),
             ("a letter", 2_600),
+            ("a chapter", 5_000),
             ("a long one", 12_000),
             ("all there is room for", 16_384),
         ] {
@@ -162,7 +165,7 @@ pub(super) fn tell() -> Told {
     let mut told = Told::new();
     meet(&mut told);
     for (who, group) in [(0, CIRCLE), (1, CIRCLE), (0, BOOKS), (1, BOOKS)] {
-        told.heard(who, group, 10);
+        told.heard(who, group, 12);
         told.received(who, group);
     }
     // Ben is away; things are said, the rule changes, and Chi comes in.
@@ -174,23 +177,23 @@ pub(super) fn tell() -> Told {
     told.say(0, CIRCLE, "while Ben is away", 700);
     told.say(2, CIRCLE, "before Ben comes", 0);
     told.people[1].up();
-    told.heard(1, CIRCLE, 12);
-    told.heard(1, BOOKS, 11);
+    told.heard(1, CIRCLE, 14);
+    told.heard(1, BOOKS, 13);
     told.say(1, CIRCLE, "back again", 5_000);
-    told.heard(0, CIRCLE, 13);
+    told.heard(0, CIRCLE, 15);
     told.say_for(1, CIRCLE, "not for long", 0, Some(DISAPPEARS_SECS));
     // Ana goes offline without stopping, and comes back.
     told.people[0].ask("lock", &json!({}));
     told.say(1, BOOKS, "while Ana has locked", 9_000);
     told.people[0].ask("unlock", &json!({ "passphrase": super::people::PASSPHRASE }));
-    told.heard(0, BOOKS, 12);
+    told.heard(0, BOOKS, 14);
     // What disappears is gone, and Chi goes out.
-    told.heard(1, CIRCLE, 13);
+    told.heard(1, CIRCLE, 15);
     let chi = word(&format!("the name of Chi in group {CIRCLE}"));
     told.people[0].ask("remove", &json!({ "group": Told::group(CIRCLE), "member": chi }));
     told.people[2]
         .until("the removal", "group.list", &json!({}), |answer| list(answer, "groups")[0]["standing"] == "removed");
     told.say(0, CIRCLE, "among two", 0);
-    told.heard(1, CIRCLE, 14);
+    told.heard(1, CIRCLE, 16);
     told
 }
