@@ -15,10 +15,11 @@ use crate::step::Outcome;
 use crate::time::Time;
 use crate::wire::message::Message;
 
-/// Joining a comparison takes a snapshot of the whole log.
-const NEW_SESSION: u64 = 2_000;
-/// A wish for one has us take it, a few seconds later and once for many.
-const COMPARE: u64 = 500;
+/// Joining a comparison takes a snapshot of the whole log: of so many envelopes for a unit. Whoever comes and goes all
+/// the time in a small group costs little.
+const COMPARED_FOR_A_UNIT: usize = 50;
+/// A wish for a comparison has us take the snapshot a few seconds later, and once for so many wishes.
+const WISHES: usize = 4;
 /// Any frame: opened, decoded, made durable.
 const FRAME: u64 = 4;
 /// A page of envelopes, or the answer to one: the next comes when this is answered, and what is wrong with one is on
@@ -82,14 +83,14 @@ impl Conduct {
 }
 
 /// What a message costs its receiver beyond the envelopes in it.
-fn cost(link: &Link, message: &Message) -> u64 {
+fn cost(link: &Link, message: &Message, log: usize) -> u64 {
     let each = |count: usize, units: u64| u64::try_from(count).unwrap_or(u64::MAX).saturating_mul(units);
     let work = match message {
         Message::Reconcile(round) => {
             let known = link.session.as_ref().is_some_and(|session| session.is(&round.nonce));
-            if known || !round.opener { 0 } else { NEW_SESSION }
+            if known || !round.opener { 0 } else { each(log / COMPARED_FOR_A_UNIT, 1) }
         }
-        Message::Compare => COMPARE,
+        Message::Compare => each(log / COMPARED_FOR_A_UNIT / WISHES, 1),
         Message::Cannot(ids) => each(ids.len(), 1),
         Message::Want(want) => each(want.names.len(), 1) / 8,
         Message::Missing(span) => u64::from(span.to.saturating_sub(span.from).min(crate::limits::RATCHET_WINDOW)) / 16,
@@ -107,7 +108,7 @@ impl Group {
     pub(crate) fn may_ask(&mut self, cx: &Cx<'_>, id: LinkId, message: &Message) -> bool {
         let Some(link) = self.links.get(&id) else { return true };
         let Some(member) = link.member else { return true };
-        let units = cost(link, message);
+        let units = cost(link, message, self.log.len());
         self.charge(cx, &member, units)
     }
 
@@ -171,6 +172,7 @@ impl Group {
         if !self.roster().is_ok_and(|roster| roster.has(&member)) {
             return;
         }
+        tracing::warn!(code = "member_muted");
         self.record(member).muted = Some(cx.now.wall + MUTED);
         let of_it = self.links.iter().filter(|(_, link)| link.full && link.member == Some(member));
         let links: Vec<LinkId> = of_it.map(|(id, _)| *id).collect();

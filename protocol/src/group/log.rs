@@ -191,6 +191,11 @@ impl Log {
         self.unknown.len() < UNKNOWN_MAX && brought < UNKNOWN_BY_PEER_MAX
     }
 
+    /// How many envelopes the reconciled set has.
+    pub(crate) fn len(&self) -> usize {
+        self.items.len()
+    }
+
     /// The reconciled set: hour and id of everything that is or was here.
     pub(crate) fn reconciled(&self) -> impl Iterator<Item = (u32, EnvelopeId)> + '_ {
         self.items.iter().map(|(id, item)| (item.hour, *id))
