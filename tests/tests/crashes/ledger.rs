@@ -20,6 +20,8 @@ const AT_RANDOM: u64 = 30;
 const OPENS_WITHIN: Duration = Duration::from_secs(2);
 /// Openings of one store, until one is fast enough.
 const OPEN_TRIES: usize = 5;
+/// How often a death is tried: a burst may end before a point that only comes when there is much to do.
+const DEATH_TRIES: usize = 5;
 
 /// When to die in what is done now.
 #[derive(Clone, Debug)]
@@ -101,6 +103,19 @@ impl Ledger {
                 assert!(died >= AT_RANDOM * times, "only {died} random deaths of the {role}");
             }
         });
+    }
+}
+
+/// Tries each death until it came about; `dies` is told how many were tried before, and says whether it did.
+pub(crate) fn each(deaths: &[Death], mut dies: impl FnMut(usize, &Death) -> bool) {
+    let mut tried = 0;
+    for death in deaths {
+        for _ in 0..DEATH_TRIES {
+            tried += 1;
+            if dies(tried - 1, death) {
+                break;
+            }
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Whoever receives dies.
 
-use crate::ledger::{Death, Share};
+use crate::ledger::{Death, Share, each};
 use crate::room::{Feed, GROUP, ROOM_DEATHS, Room, die_unlocking, timed};
 use crate::wait::until;
 
@@ -35,7 +35,7 @@ fn in_a_room(share: &Share<'_>, deaths: &[Death]) {
         room.said.say(&ben, BURST);
         until("a burst", || (chi.texts(GROUP).len() >= BURST).then_some(()));
     });
-    for (number, death) in deaths.iter().enumerate() {
+    each(deaths, |number, death| {
         // Every other burst comes while it still asks what it has missed.
         if number % 2 == 0 {
             chi.until_linked(GROUP, 2);
@@ -48,6 +48,7 @@ fn in_a_room(share: &Share<'_>, deaths: &[Death]) {
             room.look(share, &chi);
             chi.up();
         }
-    }
+        died
+    });
     room.end(share, vec![ana, ben, chi], Some(feed));
 }

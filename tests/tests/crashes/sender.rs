@@ -1,6 +1,6 @@
 //! Whoever sends dies.
 
-use crate::ledger::{Death, Share};
+use crate::ledger::{Death, Share, each};
 use crate::room::{Feed, GROUP, ROOM_DEATHS, Room, die_unlocking, timed};
 use crate::wait::until;
 
@@ -38,7 +38,7 @@ fn in_a_room(share: &Share<'_>, deaths: &[Death]) {
         room.said.say(&ben, BURST);
         until("a burst", || (ana.texts(GROUP).len() >= BURST).then_some(()));
     });
-    for (number, death) in deaths.iter().enumerate() {
+    each(deaths, |number, death| {
         // Every other burst begins while nobody is connected yet.
         if number % 2 == 0 {
             ben.until_linked(GROUP, 2);
@@ -52,6 +52,7 @@ fn in_a_room(share: &Share<'_>, deaths: &[Death]) {
             room.look(share, &ben);
             ben.up();
         }
-    }
+        died
+    });
     room.end(share, vec![ana, ben, chi], Some(feed));
 }
