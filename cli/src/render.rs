@@ -88,7 +88,7 @@ pub(crate) fn status(status: &Status) -> String {
 /// What speaks against this device's clock, and what to do.
 pub(crate) fn clock(doubt: ClockDoubt, scroll: &Scroll) -> String {
     match doubt {
-        ClockDoubt::Off { ahead_secs } => scroll::clock_off(ahead_secs),
+        ClockDoubt::Off { ahead_secs, corrected } => scroll::clock_off(ahead_secs, corrected),
         ClockDoubt::Leapt { says, last } if last < says => format!(
             "This device's clock says that it is {}, and Kinfold last ran on {}. If the clock is not right, set it \
              within a day: until then, messages whose time seems to be over are hidden and not deleted.",

@@ -258,7 +258,7 @@ impl Scroll {
 
     fn sentence(&self, notice: &Notice) -> String {
         match notice {
-            Notice::ClockOff { ahead_secs } => clock_off(*ahead_secs),
+            Notice::ClockOff { ahead_secs, corrected } => clock_off(*ahead_secs, *corrected),
             Notice::Connected { group_id, member_id, name, connected } => {
                 let name = self.named(group_id, member_id, name);
                 format!("{name} is {} connected.", if *connected { "now" } else { "no longer" })
@@ -286,12 +286,21 @@ impl Scroll {
     }
 }
 
-/// That this device's clock disagrees with the others'.
-pub(crate) fn clock_off(ahead_secs: i64) -> String {
+/// That this device's clock disagrees with the others', or does so no more.
+pub(crate) fn clock_off(ahead_secs: i64, corrected: bool) -> String {
+    if ahead_secs == 0 {
+        return "This device's clock and the others' agree again.".to_owned();
+    }
     let side = if ahead_secs < 0 { "behind" } else { "ahead of" };
     // The others' clocks are known to a few seconds.
     let span = span::in_words(ahead_secs.unsigned_abs().saturating_add(30) / 60 * 60);
-    format!("This device's clock is {span} {side} the others'. Messages carry the corrected time.")
+    let then = if corrected {
+        "Messages carry the corrected time."
+    } else {
+        "Whose is right cannot be known here: look at it, and set the wrong one right. Until then some messages may be \
+         hidden, and some go too early or too late."
+    };
+    format!("This device's clock is {span} {side} the others'. {then}")
 }
 
 /// What becomes of a message that was just said. Each is a fact.

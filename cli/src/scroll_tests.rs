@@ -169,9 +169,14 @@ fn notices_are_sentences() {
     let mut told = |notice: &Notice| scroll.notice(notice).expect("news");
     assert_eq!(told(&gone(&["01"])), "1 message reached its time and is gone.");
     assert_eq!(told(&gone(&["01", "02"])), "2 messages reached their time and are gone.");
-    let slow = Notice::ClockOff { ahead_secs: -7_200 };
+    let mut off = |ahead_secs, corrected| told(&Notice::ClockOff { ahead_secs, corrected });
     let expected = "This device's clock is 2 hours behind the others'. Messages carry the corrected time.";
-    assert_eq!(told(&slow), expected);
+    assert_eq!(off(-7_200, true), expected);
+    let expected = "This device's clock is 1 day 1 hour ahead of the others'. Whose is right cannot be known here: look at \
+                    it, and set the wrong one right. Until then some messages may be hidden, and some go too early or \
+                    too late.";
+    assert_eq!(off(90_000, false), expected);
+    assert_eq!(off(0, false), "This device's clock and the others' agree again.");
     let here =
         |connected| Notice::Connected { group_id: "bb".into(), member_id: "aa".into(), name: "Ana".into(), connected };
     assert_eq!(told(&here(true)), "Ana is now connected.");

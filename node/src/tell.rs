@@ -10,7 +10,7 @@ use crate::control::show;
 /// What subscribers are told of an event, if it is for them.
 pub(crate) fn notice(client: &Client, event: Event) -> Option<Notice> {
     Some(match event {
-        Event::ClockOff { ahead_ms } => Notice::ClockOff { ahead_secs: ahead_ms / 1_000 },
+        Event::ClockOff { ahead_ms, corrected } => Notice::ClockOff { ahead_secs: ahead_ms / 1_000, corrected },
         Event::Connected { group, member, up } => Notice::Connected {
             group_id: group.to_hex(),
             member_id: member.to_hex(),

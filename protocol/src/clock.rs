@@ -76,6 +76,15 @@ impl ClockRow {
     }
 }
 
+/// How far the others' clocks are from the own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Off {
+    /// What to add to the own clock, in milliseconds; nothing, when they agree.
+    pub(crate) offset: i64,
+    /// Whether it is added.
+    pub(crate) corrected: bool,
+}
+
 /// The device's clock.
 #[derive(Debug, Default)]
 pub(crate) struct Clock {
@@ -129,8 +138,9 @@ impl Clock {
 
     /// What speaks against the wall clock: the peers' clocks, or without them what this device has lived through.
     pub(crate) fn doubt(&self, wall: Time) -> Option<ClockView> {
-        if self.correction() != 0 {
-            return Some(ClockView::Off { ahead_ms: self.correction().saturating_neg() });
+        let Off { offset, corrected } = self.off();
+        if offset != 0 {
+            return Some(ClockView::Off { ahead_ms: offset.saturating_neg(), corrected });
         }
         let last = self.row.mark.max(EARLIEST);
         let jumped = self.row.mark != Time::ZERO && self.has_jumped(wall);
@@ -161,8 +171,8 @@ impl Clock {
         self.row.jumped.map(|first| first + JUMP_BELIEVED)
     }
 
-    /// Takes a peer's clock. The answer is the new offset, if it changed by enough to tell the person.
-    pub(crate) fn heard(&mut self, net: NetId, member: MemberId, peer: Time, wall: Time) -> Option<i64> {
+    /// Takes a peer's clock. The answer is how far the clocks differ now, if that changed by enough to tell the person.
+    pub(crate) fn heard(&mut self, net: NetId, member: MemberId, peer: Time, wall: Time) -> Option<Off> {
         if peer < EARLIEST || peer > LATEST {
             return None;
         }
@@ -173,8 +183,8 @@ impl Clock {
         if self.peers.len() >= PEERS_MAX && !self.peers.contains_key(&(net, member)) {
             self.peers.pop_first();
         }
+        let before = self.off();
         self.peers.insert((net, member), difference(peer, wall));
-        let before = self.correction();
         self.row.offset = self.median(!self.own_is_suspect(wall));
         let stamp = self.corrected(wall);
         // Back goes the mark only as far as the own clock, suspect or not, is outvoted.
@@ -190,7 +200,9 @@ impl Clock {
         if !self.has_jumped(self.target(wall)) {
             self.row.jumped = None;
         }
-        (self.correction().abs_diff(before) > milliseconds(TOLD)).then_some(self.row.offset)
+        let off = self.off();
+        let news = off.corrected != before.corrected || off.offset.abs_diff(before.offset) > milliseconds(TOLD);
+        news.then_some(off)
     }
 
     /// A member is out: its clock does not count when the next one is heard.
@@ -251,6 +263,17 @@ impl Clock {
 
     fn has_jumped(&self, time: Time) -> bool {
         time > self.row.mark + CLOCK_JUMP
+    }
+
+    /// How far the others' clocks are from the own, when that is too far to go unsaid.
+    fn off(&self) -> Off {
+        let believed = self.correction();
+        if believed != 0 {
+            return Off { offset: believed, corrected: true };
+        }
+        let theirs = self.median(false);
+        let far = theirs.unsigned_abs() > milliseconds(CLOCK_OFF);
+        Off { offset: if far { theirs } else { 0 }, corrected: false }
     }
 
     fn correction(&self) -> i64 {

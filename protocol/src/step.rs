@@ -370,10 +370,12 @@ pub enum Event {
         /// To what.
         state: MessageState,
     },
-    /// The clocks disagree by more than ten minutes; messages carry the corrected time.
+    /// The clocks disagree by more than ten minutes, or agree again.
     ClockOff {
         /// Own clock less the peers' median, in milliseconds.
         ahead_ms: i64,
+        /// Whether theirs is believed, so that messages carry it. Of two alone, nobody knows whose is right.
+        corrected: bool,
     },
 }
 

@@ -11,10 +11,12 @@ use crate::time::Time;
 /// What speaks against this device's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClockView {
-    /// The clocks of others; messages carry the corrected time.
+    /// The clocks of others.
     Off {
         /// Own clock less theirs, in milliseconds.
         ahead_ms: i64,
+        /// Whether theirs is believed, so that messages carry it. Of two alone, nobody knows whose is right.
+        corrected: bool,
     },
     /// What this device has lived through: it is far after that, or before it. Nobody else has been heard.
     Leapt {

@@ -39,7 +39,7 @@ pub(super) fn run(context: &Context, args: HistoryArgs) -> Result<()> {
     }
     if !out.json
         && let Ok(status) = remote.call::<StatusAnswer>(&Request::Status {})
-        && let Some(doubt @ ClockDoubt::Leapt { .. }) = status.clock
+        && let Some(doubt @ (ClockDoubt::Leapt { .. } | ClockDoubt::Off { corrected: false, .. })) = status.clock
     {
         // It may be why something is not shown.
         out.talk(&render::clock(doubt, &scroll))?;

@@ -17,7 +17,7 @@ const LINE: &[&str] =
 fn promised() -> BTreeMap<&'static str, BTreeSet<String>> {
     let fields = |names: &[&[&str]]| names.concat().iter().map(|name| (*name).to_owned()).collect();
     BTreeMap::from([
-        ("clock_off", fields(&[&["event", "ahead_secs"]])),
+        ("clock_off", fields(&[&["event", "ahead_secs", "corrected"]])),
         ("connected", fields(&[&["event", "group_id", "member_id", "name", "connected"]])),
         ("gone", fields(&[&["event", "group_id", "ids"]])),
         ("joined", fields(&[LINE, &["member"]])),

@@ -113,10 +113,12 @@ pub struct OutboxRow {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Notice {
-    /// This device's clock and those of the others disagree.
+    /// This device's clock and those of the others disagree, or agree again.
     ClockOff {
-        /// Own clock less theirs.
+        /// Own clock less theirs; nothing, when they agree.
         ahead_secs: i64,
+        /// Whether messages carry their time. Of two clocks alone, nobody knows which is right.
+        corrected: bool,
     },
     /// Somebody came or went.
     Connected {

@@ -160,6 +160,8 @@ pub enum ClockDoubt {
     Off {
         /// Own clock less theirs.
         ahead_secs: i64,
+        /// Whether messages carry their time. Of two clocks alone, nobody knows which is right.
+        corrected: bool,
     },
     /// What this device has lived through, and nobody else has been heard.
     Leapt {

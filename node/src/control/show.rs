@@ -43,7 +43,7 @@ pub(crate) fn full(full: bool) -> Option<Full> {
 /// What speaks against this device's clock.
 pub(crate) fn clock(doubt: ClockView) -> ClockDoubt {
     match doubt {
-        ClockView::Off { ahead_ms } => ClockDoubt::Off { ahead_secs: ahead_ms / 1_000 },
+        ClockView::Off { ahead_ms, corrected } => ClockDoubt::Off { ahead_secs: ahead_ms / 1_000, corrected },
         ClockView::Leapt { says, last } => ClockDoubt::Leapt { says: moment(says), last: moment(last) },
     }
 }

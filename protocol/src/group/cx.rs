@@ -3,7 +3,7 @@
 use rand_chacha::ChaCha20Rng;
 use rand_core::RngCore as _;
 
-use crate::clock::{Clock, Now};
+use crate::clock::{Clock, Now, Off};
 use crate::id::{LinkId, NetId};
 use crate::journal::Tx;
 use crate::mls::Provider;
@@ -57,8 +57,8 @@ impl<'a> Cx<'a> {
 
     /// Takes a peer's clock.
     pub(crate) fn heard_clock(&mut self, net: NetId, member: crate::id::MemberId, peer: crate::time::Time) {
-        if let Some(offset) = self.clock.heard(net, member, peer, self.now.wall) {
-            self.tell(Event::ClockOff { ahead_ms: offset.saturating_neg() });
+        if let Some(Off { offset, corrected }) = self.clock.heard(net, member, peer, self.now.wall) {
+            self.tell(Event::ClockOff { ahead_ms: offset.saturating_neg(), corrected });
         }
         self.now = self.clock.tick(self.now.wall);
     }

@@ -161,9 +161,19 @@ impl History {
         self.lines.iter().filter(|(_, facts)| after(facts)).map(|(place, _)| place.id).collect()
     }
 
-    /// The authors have been told of all lines so far.
-    pub(crate) fn mark_receipted(&self, cx: &mut Cx<'_>, net: NetId) {
-        cx.tx.write(receipted_key(net), &self.arrivals, None);
+    /// The authors have been told of all lines so far but these, which are not shown yet. After a restart they are told
+    /// again of what arrived since the first of these.
+    pub(crate) fn mark_receipted(&self, cx: &mut Cx<'_>, net: NetId, but: &[MsgId]) {
+        let facts = but.iter().filter_map(|id| self.lines.get(self.places.get(id)?));
+        let first = facts.map(|facts| facts.arrival).min();
+        let upto = first.map_or(self.arrivals, |first| first.saturating_sub(1));
+        cx.tx.write(receipted_key(net), &upto, None);
+    }
+
+    /// Whether a line is here and may be seen.
+    pub(crate) fn is_visible(&self, id: &MsgId, now: Time) -> bool {
+        let place = self.places.get(id);
+        place.and_then(|place| self.lines.get(place).map(|facts| visible(place, facts, now))).unwrap_or(false)
     }
 
     fn index(&mut self, id: MsgId, row: &LineRow) {
@@ -292,7 +302,8 @@ impl History {
         let to = now + AHEAD_MAX;
         let from = self.horizon.filter(|from| *from < to);
         let come = from.into_iter().flat_map(|from| self.lines.range(after(from)..).take_while(|(at, _)| at.pos <= to));
-        come.filter(|(place, facts)| visible(place, facts, now)).map(|(place, _)| place.id).collect()
+        // What was said here was told when it was said.
+        come.filter(|(place, facts)| !facts.own && visible(place, facts, now)).map(|(place, _)| place.id).collect()
     }
 
     /// When, by the stamps' clock, [`Self::surfacing`] has something to tell.
@@ -377,7 +388,7 @@ fn after(time: Time) -> Place {
 }
 
 fn visible(place: &Place, facts: &Facts, now: Time) -> bool {
-    place.pos <= now + AHEAD_MAX && facts.expires.is_none_or(|expires| expires > now)
+    (facts.own || place.pos <= now + AHEAD_MAX) && facts.expires.is_none_or(|expires| expires > now)
 }
 
 /// The row of a line.

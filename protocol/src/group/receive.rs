@@ -443,6 +443,7 @@ impl Group {
     /// Tells the lines that were written far ahead of the clock and whose time has come.
     pub(crate) fn surface(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
         for id in self.history.surfacing(cx.now.stamp) {
+            self.receipts.due.get_or_insert(cx.now.wall);
             if let Some(row) = History::row(cx, self.net, &id)? {
                 cx.tell(Event::Line { group: self.id, line: to_line(id, &row, MessageState::Held) });
             }

@@ -103,7 +103,7 @@ impl Group {
         if self.require_active().is_err() || !self.may_seal() {
             return Ok(());
         }
-        if !self.receipts.ids.is_empty() {
+        if self.receipts.ids.iter().any(|id| self.history.is_visible(id, cx.now.stamp)) {
             self.receipts.due.get_or_insert(cx.now.wall + RECEIPT_FIRST);
         }
         let mut intents: Vec<(MsgId, Time)> = self
@@ -342,12 +342,15 @@ impl Group {
         }
         self.receipts.last = Some(cx.now.wall);
         let retention = Duration::from_secs(self.extension()?.policy.retention);
-        let ids = std::mem::take(&mut self.receipts.ids);
+        let opened = std::mem::take(&mut self.receipts.ids).into_iter().filter(|id| self.history.has(id));
+        // What was stamped far ahead of this clock, or is hidden by it, nobody has seen.
+        let (ids, hidden): (Vec<_>, Vec<_>) = opened.partition(|id| self.history.is_visible(id, cx.now.stamp));
+        self.receipts.ids = hidden;
         for part in ids.chunks(RECEIPTS_MAX) {
             let (signed, content) = self.content(cx, Kind::Receipt(part.to_vec()), retention);
             self.seal_content(cx, &signed, content.deadline)?;
         }
-        self.history.mark_receipted(cx, self.net);
+        self.history.mark_receipted(cx, self.net, &self.receipts.ids);
         Ok(())
     }
 }

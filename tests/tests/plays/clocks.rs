@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use kinfold_protocol::step::{Command, Input, MessageState};
+use kinfold_protocol::step::{Command, Event, Input, MessageState};
+use kinfold_protocol::view::ClockView;
 use kinfold_tests::disk::Trouble;
 use zeroize::Zeroizing;
 
@@ -243,4 +244,59 @@ fn the_clocks_of_those_who_are_out_do_not_count() {
     assert_eq!(stage.view(ANA).connected, 1);
     assert!(sent(&mut stage) < Duration::from_secs(600));
     assert_eq!(stage.texts(4), ["what time is it"]);
+}
+
+/// Two people, and one clock is a day and more ahead: which one, neither device can know. Both are told; nobody is told
+/// "received" of what is not shown; whoever wrote it sees it; and with the clock right it is there for both.
+#[test]
+fn of_two_clocks_that_differ_both_people_are_told_and_no_tick_is_false() {
+    for ahead_ms in [25 * HOUR_MS, 6 * DAY_MS, 8 * DAY_MS] {
+        let (mut stage, _) = Stage::group([0; 3], &[BEN]);
+        stage.say(ANA, "before");
+        stage.pass(60_000);
+        stage.person(BEN).ahead_ms = ahead_ms;
+        stage.restart(BEN);
+        stage.online(BEN);
+        stage.pass(60_000);
+        for (who, sign) in [(ANA, -1), (BEN, 1)] {
+            let wall = stage.clock(who);
+            let doubt = stage.person(who).client.clock(wall);
+            assert!(
+                matches!(doubt, Some(ClockView::Off { ahead_ms: told, corrected: false })
+                    if told.abs_diff(sign * ahead_ms) < 60_000),
+                "{who}: {doubt:?}"
+            );
+            let told = |event: &Event| matches!(event, Event::ClockOff { corrected: false, .. });
+            assert_eq!(stage.people[who].events.iter().filter(|event| told(event)).count(), 1, "{who}");
+        }
+        let from_ben = stage.say(BEN, "ahead");
+        stage.pass(60_000);
+        assert!(!stage.texts(ANA).contains(&"ahead".to_owned()));
+        assert_eq!(stage.state(BEN, from_ben), Some(MessageState::Held), "not shown, so not received");
+        // A restart of who hides it changes nothing of that.
+        stage.restart(ANA);
+        stage.online(ANA);
+        stage.pass(60_000);
+        assert_eq!(stage.state(BEN, from_ben), Some(MessageState::Held), "after a restart");
+
+        stage.person(BEN).ahead_ms = 0;
+        stage.restart(BEN);
+        stage.online(BEN);
+        stage.pass(60_000);
+        assert!(stage.texts(BEN).contains(&"ahead".to_owned()), "its author sees it: {:?}", stage.texts(BEN));
+        for who in [ANA, BEN] {
+            let wall = stage.clock(who);
+            assert_eq!(stage.person(who).client.clock(wall), None, "{who} has nothing to doubt any more");
+        }
+        // Its time comes.
+        for _ in 0..ahead_ms / HOUR_MS - 23 {
+            stage.pass(3_600_000);
+        }
+        assert!(stage.texts(ANA).contains(&"ahead".to_owned()));
+        assert_eq!(stage.state(BEN, from_ben), Some(MessageState::Received { by: 1, of: 1 }));
+        let lines = |event: &&Event| matches!(event, Event::Line { line, .. } if line.id == from_ben);
+        for who in [ANA, BEN] {
+            assert_eq!(stage.people[who].events.iter().filter(lines).count(), 1, "told once at {who}");
+        }
+    }
 }
