@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::id::{EnvelopeId, EpochId, MemberId, MsgId, NetId};
 use crate::journal;
 use crate::persist::{Key, Table};
+use crate::policy::roster::Roster;
 use crate::step::MessageState;
 use crate::time::Time;
 
@@ -93,6 +94,19 @@ impl Entry {
         !self.held.is_empty() || !self.received.is_empty()
     }
 
+    /// Whether everybody it was last sealed for has opened it.
+    fn is_complete(&self) -> bool {
+        let opened = u32::try_from(self.received.len()).unwrap_or(u32::MAX);
+        !self.received.is_empty() && opened >= self.audience
+    }
+
+    /// Whether those who have it are all out, and somebody in the head may still wait for it.
+    pub(crate) fn is_lost_with_its_readers(&self, head: &Roster, accepted: Option<&Roster>, me: &MemberId) -> bool {
+        let here = self.held.iter().chain(&self.received).any(|member| head.has(member));
+        let meant = |then: &Roster| then.seats().iter().any(|seat| seat.member != *me && head.has(&seat.member));
+        self.is_held() && !here && !self.is_complete() && accepted.is_none_or(meant)
+    }
+
     /// What the author is told. Facts only (P7).
     pub(crate) fn state(&self) -> MessageState {
         if !self.received.is_empty() {
@@ -113,6 +127,8 @@ impl Entry {
 pub(crate) struct Outbox {
     entries: BTreeMap<MsgId, Entry>,
     envelopes: BTreeMap<EnvelopeId, MsgId>,
+    /// How many of the entries nobody else is known to hold.
+    unheld: usize,
 }
 
 impl Outbox {
@@ -125,7 +141,9 @@ impl Outbox {
 
     fn index(&mut self, id: MsgId, entry: Entry) {
         self.envelopes.extend(entry.seals.iter().map(|(_, envelope)| (*envelope, id)));
-        self.entries.insert(id, entry);
+        self.unheld = self.unheld.saturating_add(usize::from(!entry.is_held()));
+        let before = self.entries.insert(id, entry);
+        self.unheld = self.unheld.saturating_sub(usize::from(before.is_some_and(|entry| !entry.is_held())));
     }
 
     /// Writes an entry, new or changed.
@@ -137,6 +155,7 @@ impl Outbox {
     /// Takes an entry away.
     pub(crate) fn remove(&mut self, cx: &mut Cx<'_>, net: NetId, id: &MsgId) -> Option<Entry> {
         let entry = self.entries.remove(id)?;
+        self.unheld = self.unheld.saturating_sub(usize::from(!entry.is_held()));
         for (_, envelope) in &entry.seals {
             self.envelopes.remove(envelope);
         }
@@ -168,9 +187,9 @@ impl Outbox {
         self.entries.iter()
     }
 
-    /// How many there are.
-    pub(crate) fn len(&self) -> usize {
-        self.entries.len()
+    /// How many nobody else is known to hold. The others are as many as the lines of the history that they belong to.
+    pub(crate) const fn unheld(&self) -> usize {
+        self.unheld
     }
 }
 

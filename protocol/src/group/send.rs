@@ -42,7 +42,7 @@ impl Group {
         if text.trim().is_empty() || text.len() > TEXT_BYTES_MAX {
             return Err(Error::BadText);
         }
-        if self.outbox.len() >= OUTBOX_MAX {
+        if self.outbox.unheld() >= OUTBOX_MAX {
             return Err(Error::OutboxFull);
         }
         let retention = Duration::from_secs(self.extension()?.policy.retention);
@@ -189,8 +189,11 @@ impl Group {
             let old = long_ago(at.hour()) || self.log.hour(&envelope).is_none_or(long_ago);
             someone_left || same || old
         };
-        let here = |entry: &Entry| entry.held.iter().chain(&entry.received).any(|member| head.has(member));
-        let moved = |entry: &Entry| !entry.dropped && !here(entry) && (stale(entry) || entry.is_held());
+        let lost = |entry: &Entry| {
+            let accepted = self.epochs.get(&entry.accepted_in).map(|epoch| &epoch.roster);
+            entry.is_lost_with_its_readers(&head, accepted, &self.me.member())
+        };
+        let moved = |entry: &Entry| !entry.dropped && if entry.is_held() { lost(entry) } else { stale(entry) };
         let moved: Vec<MsgId> = self.outbox.iter().filter(|(_, entry)| moved(entry)).map(|(id, _)| *id).collect();
         for id in moved {
             let Some(mut entry) = self.outbox.get(&id).cloned() else { continue };

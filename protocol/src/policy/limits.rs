@@ -63,7 +63,7 @@ pub const CLOCK_OFF: Duration = Duration::from_secs(600);
 /// A jump of the clock past the last confirmed time from which nothing is destroyed unasked (PROTOCOL E1).
 pub const CLOCK_JUMP: Duration = Duration::from_secs(30 * 86_400);
 
-/// Outbox entries of a group.
+/// Own messages of a group that nobody else is known to hold.
 pub const OUTBOX_MAX: usize = 10_000;
 /// Causal parents that a message names (PROTOCOL O6).
 pub const PARENTS_MAX: usize = 8;

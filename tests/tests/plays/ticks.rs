@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use kinfold_protocol::error::Error;
 use kinfold_protocol::id::{GroupId, MsgId};
+use kinfold_protocol::limits::OUTBOX_MAX;
 use kinfold_protocol::step::{Command, Event, Input, MessageState, Outcome, Reply};
 use zeroize::Zeroizing;
 
@@ -256,4 +258,70 @@ fn a_receipt_of_somebody_who_is_out_delivers_nothing() {
     stage.online(BEN);
     stage.pass(60_000);
     assert_eq!(stage.texts(BEN), ["help"]);
+}
+
+/// Everybody it was for has read it; then they go, and somebody else comes.
+#[test]
+fn what_all_have_received_stays_received_when_its_readers_go() {
+    for later in [0, 80] {
+        let mut stage = Stage::empty(&[0; 4]);
+        let group = stage.found(&[BEN, CHI]);
+        let id = stage.say(ANA, "thank you");
+        stage.pass(60_000);
+        let received = Some(MessageState::Received { by: 2, of: 2 });
+        assert_eq!(stage.state(ANA, id), received);
+        // It was said in a state that is long gone when they go.
+        stage.ask(ANA, Command::SetRetention { group, retention: Duration::from_secs(8 * 86_400) });
+        hours(&mut stage, later);
+        for who in [BEN, CHI] {
+            let member = stage.member(who);
+            stage.ask(ANA, Command::Remove { group, member });
+        }
+        assert_eq!(stage.state(ANA, id), received, "{later} hours later");
+        stage.join(group, DAN);
+        stage.pass(60_000);
+        assert_eq!(stage.state(ANA, id), received);
+        let now = stage.clock(ANA);
+        assert!(stage.person(ANA).client.outbox(group, now).unwrap().is_empty());
+        let dropped = stage.give(ANA, Input::Command(Command::Drop { group, id }));
+        assert!(dropped.is_err() && stage.texts(ANA) == ["thank you"], "nothing that was read can be taken back");
+        assert!(stage.texts(DAN).is_empty());
+    }
+}
+
+/// Ben's device holds it, and he goes before he reads it; nobody else was there when it was said.
+#[test]
+fn what_was_for_those_who_are_out_does_not_wait_for_others() {
+    let (mut stage, group) = Stage::group([0; 3], &[BEN]);
+    let id = stage.say(ANA, "for you, Ben");
+    for _ in 0..100 {
+        if stage.state(ANA, id) == Some(MessageState::Kept) {
+            stage.pass(10);
+        }
+    }
+    let held = stage.state(ANA, id);
+    assert_eq!(held, Some(MessageState::Held));
+    let ben = stage.member(BEN);
+    stage.ask(ANA, Command::Remove { group, member: ben });
+    stage.join(group, CHI);
+    stage.pass(60_000);
+    assert_eq!((stage.state(ANA, id), stage.texts(CHI).len()), (held, 0));
+}
+
+/// The bound is for what nobody has, not for what is said.
+#[test]
+fn a_full_outbox_takes_words_again_when_somebody_has_come() {
+    let (mut stage, group) = Stage::group([0; 3], &[BEN]);
+    stage.offline(BEN);
+    let send = || Command::Send { group, text: Zeroizing::new("one more".into()), expires: None };
+    for _ in 0..OUTBOX_MAX {
+        stage.ask(ANA, send());
+    }
+    assert_eq!(stage.give(ANA, Input::Command(send())).err(), Some(Error::OutboxFull));
+    stage.online(BEN);
+    hours(&mut stage, 1);
+    assert_eq!(stage.texts(BEN).len(), OUTBOX_MAX);
+    stage.ask(ANA, send());
+    stage.pass(1_000);
+    assert_eq!(stage.texts(BEN).len(), OUTBOX_MAX + 1);
 }
