@@ -166,25 +166,30 @@ impl Visitor {
         }
     }
 
-    fn count(&mut self, read: usize) -> io::Result<usize> {
-        if let Stay::Stranger { bytes, .. } = &mut self.stay {
-            match bytes.checked_sub(read) {
-                Some(left) => *bytes = left,
-                None => {
-                    tracing::debug!(code = "net-stranger-talks");
-                    self.stay = Stay::Over;
-                    return Err(io::ErrorKind::ConnectionReset.into());
-                }
-            }
+    /// How much more is read for now. A stranger that has said all it may is not cut, for the word that it is a friend
+    /// may be on its way: what it says next waits in the socket.
+    const fn room(&self) -> usize {
+        match self.stay {
+            Stay::Stranger { bytes, .. } => bytes,
+            Stay::Known | Stay::Over => usize::MAX,
         }
-        Ok(read)
     }
 }
 
 impl AsyncRead for Visitor {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        // Also wakes this when the lobby says something.
+        self.socket(cx)?;
+        let room = self.room().min(buffer.len());
+        if room == 0 {
+            return Poll::Pending;
+        }
+        let (buffer, _) = buffer.split_at_mut(room);
         let read = ready!(self.socket(cx)?.poll_read(cx, buffer))?;
-        Poll::Ready(self.count(read))
+        if let Stay::Stranger { bytes, .. } = &mut self.stay {
+            *bytes = bytes.saturating_sub(read);
+        }
+        Poll::Ready(Ok(read))
     }
 }
 

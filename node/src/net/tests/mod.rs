@@ -73,7 +73,7 @@ impl Node {
                 return (found, self.pending.remove(index).unwrap());
             }
         }
-        timeout(LONG, async {
+        let found = timeout(LONG, async {
             loop {
                 let message = self.inbox.recv().await.expect("the network has ended");
                 match wanted(&message) {
@@ -82,8 +82,9 @@ impl Node {
                 }
             }
         })
-        .await
-        .expect("it never came")
+        .await;
+        let came = || self.pending.iter().map(|message| &message.input).collect::<Vec<_>>();
+        found.unwrap_or_else(|_| panic!("it never came; what did: {:?}", came()))
     }
 
     async fn order(&self, command: NetCommand) {

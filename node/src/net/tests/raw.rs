@@ -4,6 +4,7 @@ use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
 use kinfold_protocol::step::Address;
 use libp2p::gossipsub::{self, IdentTopic, MessageAuthenticity, ValidationMode};
 use libp2p::swarm::behaviour::toggle::Toggle;
+use libp2p::swarm::dial_opts::DialOpts;
 use libp2p::swarm::{NetworkBehaviour, Stream, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, SwarmBuilder, noise, ping, tcp, yamux};
 use libp2p_stream::{Control, IncomingStreams};
@@ -71,7 +72,12 @@ impl Raw {
             loop {
                 let event = tokio::select! {
                     address = to_dial.recv() => match address {
-                        Some(address) => { swarm.dial(address).unwrap(); continue }
+                        Some(address) => {
+                            // From where nobody waits: other tests leave ports that are not free for a minute.
+                            let dial = DialOpts::unknown_peer_id().address(address).allocate_new_port();
+                            swarm.dial(dial.build()).unwrap();
+                            continue
+                        }
                         None => return,
                     },
                     event = swarm.select_next_some() => event,
@@ -83,7 +89,9 @@ impl Raw {
                     SwarmEvent::NewListenAddr { address, .. } => Seen::Listens(address),
                     _ => continue,
                 };
-                tell.send(seen).await.unwrap();
+                if tell.send(seen).await.is_err() {
+                    return;
+                }
             }
         });
         Self { id, control, seen, incoming, dials }
