@@ -1,6 +1,7 @@
 //! The core loop over a store that fails on demand, and networks that a test plays: nothing leaves before it is durable,
 //! and a failure costs no more than it must.
 
+mod flood;
 mod hidden;
 mod wire;
 
