@@ -2,11 +2,16 @@
 
 use std::io::{self, Write};
 
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fs::FileType;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Local, Result};
 use crate::screen;
+
+/// Longer than `head` takes to go once it has what it wants, and too short for a person to notice.
+const READER_LEAVES_WITHIN: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
 
 /// The two ways out, and the form.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +42,19 @@ impl Out {
         let mut stdout = io::stdout().lock();
         writeln!(stdout, "{text}")?;
         Ok(stdout.flush()?)
+    }
+
+    /// An error if whoever reads our data through a pipe has closed it: what was not read was not shown.
+    pub(crate) fn taken(self) -> Result<()> {
+        let stdout = io::stdout();
+        let kind = rustix::fs::fstat(&stdout).map(|facts| FileType::from_raw_mode(facts.st_mode));
+        if kind != Ok(FileType::Fifo) {
+            return Ok(());
+        }
+        // Asked for nothing, the system tells only that nobody reads any more.
+        let mut end = [PollFd::new(&stdout, PollFlags::empty())];
+        let told = rustix::event::poll(&mut end, Some(&READER_LEAVES_WITHIN)).map_err(io::Error::from)?;
+        if told == 0 { Ok(()) } else { Err(Local::OutputClosed.into()) }
     }
 
     /// A sentence for people; a script is spared it.

@@ -6,7 +6,7 @@ use std::thread;
 
 use kinfold_node::control::Request;
 use kinfold_node::control::lines::{Notice, Row};
-use kinfold_node::control::rows::History;
+use kinfold_node::control::rows::{Done, History};
 use rustyline::history::MemHistory;
 use rustyline::{Editor, ExternalPrinter};
 
@@ -126,10 +126,21 @@ pub(crate) fn missed(remote: &mut Remote, scroll: &Scroll, group: &str, missed: 
     Ok(after_the_known(newest(remote, group, missed)?.rows, |id| scroll.has_seen(id)))
 }
 
-/// Marks everything of a group as shown to the person.
-pub(crate) fn mark_read(remote: &mut Remote, group: &str) -> Result<()> {
-    let read = Request::History { group: group.to_owned(), last: Some(0), all_unread: false, mark_read: true };
-    match remote.call::<History>(&read) {
+/// Marks everything of a group as read that the person was shown; what the window has yet to show waits for the next time.
+pub(crate) fn mark_shown(remote: &mut Remote, scroll: &Scroll, group: &str) -> Result<()> {
+    let unread = Request::History { group: group.to_owned(), last: Some(0), all_unread: true, mark_read: false };
+    match remote.call::<History>(&unread) {
+        Ok(history) if history.rows.iter().all(|row| row.own || scroll.has_seen(&row.id)) => mark_read(remote, &history),
+        Err(error) if ends(&error) => Err(error),
+        // Locked or left meanwhile: the lines stay unread, which is true enough.
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// Marks the lines of an answer as read, after they were shown.
+pub(crate) fn mark_read(remote: &mut Remote, history: &History) -> Result<()> {
+    let Some(mark) = history.read_mark else { return Ok(()) };
+    match remote.call::<Done>(&Request::Read { group: history.group_id.clone(), mark }) {
         Err(error) if ends(&error) => Err(error),
         // Locked or left meanwhile: the lines stay unread, which is true enough.
         Ok(_) | Err(_) => Ok(()),

@@ -97,6 +97,11 @@ impl Desk<'_> {
                 let (group, id) = self.message(&id)?;
                 self.done(Command::Release { group, id })
             }
+            Request::Read { group, mark } => {
+                let group = self.group(&group)?.group;
+                // With no room for the mark the lines stay unread, and were shown all the same.
+                if self.full { value(&rows::Done {}) } else { self.done(Command::MarkRead { group, upto: Some(mark) }) }
+            }
             Request::Remove { group, member } => {
                 let group = self.group(&group)?.group;
                 let member = self.member(group, &member, resolve_whole)?.member;
@@ -216,10 +221,11 @@ impl Desk<'_> {
             hidden = 0;
         }
         if mark_read && !self.full && (hidden == 0 || last == Some(0)) {
-            self.command(Command::MarkRead { group: view.group })?;
+            self.command(Command::MarkRead { group: view.group, upto: None })?;
         }
+        let read_mark = (view.unread > 0 && hidden == 0 && !mark_read).then_some(view.arrivals);
         let rows = lines.iter().map(|line| show::line(view.group, &view.name, line)).collect();
-        value(&rows::History { group_id: view.group.to_hex(), group: view.name, rows, unread_earlier: hidden })
+        value(&rows::History { group_id: view.group.to_hex(), group: view.name, rows, unread_earlier: hidden, read_mark })
     }
 
     fn invite(&mut self, group: &str, valid_secs: Option<u64>) -> Answered {

@@ -233,7 +233,7 @@ fn on_command(rooms: &mut Rooms, cx: &mut Cx<'_>, command: Command) -> Result<Re
         Command::Remove { group, member } => find_mut(rooms, group)?.remove(cx, member)?,
         Command::SetRetention { group, retention } => find_mut(rooms, group)?.set_retention(cx, retention)?,
         Command::Verify { group, member, verified } => find_mut(rooms, group)?.verify(cx, member, verified)?,
-        Command::MarkRead { group } => find_mut(rooms, group)?.mark_read(cx),
+        Command::MarkRead { group, upto } => find_mut(rooms, group)?.mark_read(cx, upto),
         Command::Connect { group, address } => find_mut(rooms, group)?.connect(cx, address)?,
     }
     Ok(Reply::Done)

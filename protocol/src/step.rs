@@ -180,10 +180,12 @@ pub enum Command {
         /// The mark.
         verified: bool,
     },
-    /// All lines so far were shown to the person.
+    /// Lines were shown to the person.
     MarkRead {
         /// In which group.
         group: GroupId,
+        /// Only those that had come when so many had; all so far without it.
+        upto: Option<u64>,
     },
     /// Tries an address typed by hand.
     Connect {

@@ -46,6 +46,8 @@ pub struct GroupView {
     pub connected: usize,
     /// Lines not shown yet.
     pub unread: usize,
+    /// How many lines have come so far: what [`crate::step::Command::MarkRead`] counts by.
+    pub arrivals: u64,
     /// Own messages that wait for the author's word.
     pub waiting: usize,
     /// People who may change it.

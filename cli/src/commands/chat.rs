@@ -126,13 +126,13 @@ impl Chat {
         window.talk("What this window shows stays in it after its time, until you close or clear it.")?;
         window.talk("Type a line and press Enter to send it. /who, /help and /quit do what they say.\n")?;
         let (group, last) = (self.group.clone(), Some(last));
-        let ask = Request::History { group, last, all_unread: true, mark_read: true };
+        let ask = Request::History { group, last, all_unread: true, mark_read: false };
         let history: History = self.remote.call(&ask)?;
-        for row in history.rows {
-            self.show(&Notice::Line(row))?;
+        for row in &history.rows {
+            self.line(row)?;
         }
         self.unread = false;
-        Ok(())
+        watch::mark_read(&mut self.remote, &history)
     }
 
     /// How long to wait for what comes next.
@@ -255,7 +255,10 @@ impl Chat {
     }
 
     fn mark_read(&mut self) -> Result<()> {
-        if std::mem::take(&mut self.unread) { watch::mark_read(&mut self.remote, &self.group) } else { Ok(()) }
+        if !std::mem::take(&mut self.unread) {
+            return Ok(());
+        }
+        watch::mark_shown(&mut self.remote, &self.scroll, &self.group)
     }
 }
 

@@ -131,7 +131,7 @@ impl Follow<'_> {
     fn mark_read(&mut self) -> Result<()> {
         for group in std::mem::take(&mut self.unread) {
             if !self.context.out.json {
-                watch::mark_read(&mut self.remote, &group)?;
+                watch::mark_shown(&mut self.remote, &self.scroll, &group)?;
             }
         }
         Ok(())

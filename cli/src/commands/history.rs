@@ -6,7 +6,7 @@ use kinfold_node::control::rows::{ClockDoubt, GroupDetail, History, Members, Sta
 use super::{Context, earlier_unread};
 use crate::args::HistoryArgs;
 use crate::error::Result;
-use crate::render;
+use crate::{render, watch};
 
 pub(super) fn run(context: &Context, args: HistoryArgs) -> Result<()> {
     let HistoryArgs { group, last, keep_unread } = args;
@@ -26,10 +26,14 @@ pub(super) fn run(context: &Context, args: HistoryArgs) -> Result<()> {
             }
         }
     }
-    let request = Request::History { group, last, all_unread: false, mark_read: !keep_unread };
+    let request = Request::History { group, last, all_unread: false, mark_read: false };
     let history: History = remote.call(&request)?;
     for row in &history.rows {
         out.row(row, || scroll.line(row))?;
+    }
+    if !keep_unread && history.read_mark.is_some() {
+        out.taken()?;
+        watch::mark_read(&mut remote, &history)?;
     }
     if history.rows.is_empty() {
         out.talk("Nothing is here: nothing was said, or its time is over.")?;

@@ -1,6 +1,7 @@
 //! One question, one answer.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
 use serde_json::{Value, json};
@@ -33,7 +34,7 @@ fn answers_for_scripts_are_one_object_with_ok() {
 fn lists_for_scripts_are_bare_objects_one_a_line() {
     let fake = Fake::start();
     assert_eq!(fake.run(&["history", "Circle", "--json"]).json(), row("01", "How is\neveryone?\u{1b}[2J", false));
-    assert_eq!(fake.last("history"), json!({"group": "Circle", "mark_read": true}));
+    assert_eq!(fake.last("history"), json!({"group": "Circle", "mark_read": false}));
     let members = fake.run(&["members", "Circle", "--json"]).json();
     let expected = json!({"member_id": ANA, "name": "Ana", "role": "facilitator", "self": false, "connected": true,
         "verified": false});
@@ -157,6 +158,75 @@ fn a_reader_that_has_seen_enough_is_no_news() {
         command(&fake.directory, &["history", "Circle", "--last", "5"]).stdout(writer).output().expect("ends"),
     );
     assert_eq!(ran.talk, "");
+}
+
+/// How often a core was told that something was read, in whichever way.
+fn marked(fake: &Fake) -> usize {
+    let asked = fake.asked.lock().expect("unpoisoned");
+    asked.iter().filter(|asked| asked["method"] == "read" || asked["params"]["mark_read"] == true).count()
+}
+
+#[test]
+fn what_was_shown_is_read_and_no_more_than_that() {
+    let fake = Fake::start();
+    assert_eq!((fake.run(&["history", "Circle", "--keep-unread"]).code, marked(&fake)), (0, 0));
+    assert_eq!((fake.run(&["history", "Circle", "--last", "1"]).code, marked(&fake)), (0, 0), "some are left out");
+    for line in [&["history", "Circle"][..], &["history", "Circle", "--json"], &["chat", "Circle"]] {
+        assert_eq!(fake.run(line).code, 0, "{line:?}");
+        assert_eq!(fake.last("read"), json!({"group": GROUP, "mark": 7}), "{line:?}");
+        fake.asked.lock().expect("unpoisoned").clear();
+    }
+}
+
+#[test]
+fn what_could_not_be_shown_stays_unread() {
+    let fake = Fake::start();
+    for line in [&["history", "Circle"][..], &["history", "Circle", "--json"], &["chat", "Circle"]] {
+        let file = fs::File::options().write(true).open("/dev/full").expect("opens");
+        let ran = Ran::from(command(&fake.directory, line).stdout(file).output().expect("ends"));
+        assert_eq!((ran.code, marked(&fake)), (5, 0), "{line:?}: {}", ran.talk);
+        assert!(line.contains(&"--json") || ran.talk.contains("the answer could not be written"), "{}", ran.talk);
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let ran = Ran::from(command(&fake.directory, line).stdout(writer).output().expect("ends"));
+        assert_eq!((ran.code, marked(&fake)), (1, 0), "{line:?}: {}", ran.talk);
+        assert!(!ran.talk.contains("Error"), "nobody is left to tell: {}", ran.talk);
+        assert_eq!(fake.asked("history"), 2, "{line:?}: it was to be shown");
+        fake.asked.lock().expect("unpoisoned").clear();
+    }
+}
+
+/// As `head` does. It is given another chance where the machine was too busy to let it go in time.
+#[test]
+fn a_reader_that_goes_after_the_first_line_leaves_the_rest_unread() {
+    let fake = Fake::start();
+    let left_unread = (0..20).any(|_| {
+        fake.asked.lock().expect("unpoisoned").clear();
+        let mut child = crate::fake::start(&fake.directory, &["history", "Circle"]);
+        let mut out = BufReader::new(child.stdout.take().expect("a pipe"));
+        out.read_line(&mut String::new()).expect("reads");
+        drop(out);
+        (child.wait().expect("ends").code(), marked(&fake)) == (Some(1), 0)
+    });
+    assert!(left_unread, "it was marked as read each time");
+}
+
+#[test]
+fn what_cannot_be_undone_is_not_done_where_nobody_can_be_asked() {
+    let fake = Fake::start();
+    for (line, method) in [
+        (&["group", "leave", "Circle"][..], "group.leave"),
+        (&["remove", "Circle", "Ana"], "remove"),
+        (&["outbox", "drop", "ab12"], "outbox.drop"),
+    ] {
+        let ran = fake.run(line);
+        let expected = "Error: this cannot be undone, and there is no terminal to ask whether it is meant; nothing was \
+            changed\nhint: if it is meant, add --yes\n";
+        assert_eq!((ran.code, ran.talk.as_str(), fake.asked(method)), (1, expected, 0), "{line:?}");
+        let ran = fake.run(&[line, &["--json"]].concat());
+        assert_eq!((ran.code, &ran.json()["error"]["code"]), (1, &json!("not_confirmed")), "{line:?}");
+        assert_eq!((fake.run(&[line, &["--yes"]].concat()).code, fake.asked(method)), (0, 1), "{line:?}");
+    }
 }
 
 #[test]

@@ -55,6 +55,11 @@ impl Fake {
         run(&self.directory, line, "")
     }
 
+    /// What was asked of one kind.
+    pub(crate) fn asked(&self, method: &str) -> usize {
+        self.asked.lock().expect("unpoisoned").iter().filter(|request| request["method"] == method).count()
+    }
+
     /// The parameters of the last request of a method.
     pub(crate) fn last(&self, method: &str) -> Value {
         let asked = self.asked.lock().expect("unpoisoned");
@@ -122,8 +127,11 @@ fn answer(request: &Request, feed: &broadcast::Sender<Notice>) -> Result<Value, 
         Request::GroupShow { group: asked } => group(if asked == "Tuesday" { "Tuesday circle" } else { "Circle" }),
         Request::History { last, .. } => {
             let rows = if *last == Some(0) { vec![] } else { vec![row("01", "How is\neveryone?\u{1b}[2J", false)] };
-            let unread_earlier = if *last == Some(1) { 292 } else { 0 };
-            json!({"group_id": GROUP, "group": "Circle", "rows": rows, "unread_earlier": unread_earlier})
+            let (unread_earlier, mark) = if *last == Some(1) { (292, None) } else { (0, Some(7)) };
+            let mut history = json!({"group_id": GROUP, "group": "Circle", "rows": rows});
+            history["unread_earlier"] = unread_earlier.into();
+            history["read_mark"] = mark.into();
+            history
         }
         Request::InviteCreate { .. } => {
             json!({"invite": "kinfold:abc", "invite_id": "ab12ab12ab12ab12", "expires": "2026-11-23T13:00:00.000Z"})
@@ -161,6 +169,7 @@ fn answer(request: &Request, feed: &broadcast::Sender<Notice>) -> Result<Value, 
         | Request::Lock {}
         | Request::OutboxDrop { .. }
         | Request::OutboxSend { .. }
+        | Request::Read { .. }
         | Request::Remove { .. }
         | Request::Unlock { .. }
         | Request::Version {} => json!({}),

@@ -102,7 +102,7 @@ fn chat_shows_what_was_said_sends_what_is_typed_and_ends_when_told() {
     let kept = "13:05  Kept on this device; it goes out when somebody is connected.  (gone Sun 29 Nov at 13:05)";
     assert_eq!(window.read(), kept);
     assert_eq!(fake.last("send")["text"], "fine, thanks");
-    assert_eq!(fake.last("history"), json!({"group": GROUP, "last": 20, "all_unread": true, "mark_read": true}));
+    assert_eq!(fake.last("history"), json!({"group": GROUP, "last": 20, "all_unread": true, "mark_read": false}));
     fake.feed.send(received("02")).expect("somebody listens");
     assert_eq!(window.read(), "Your message of 13:05 “fine, thanks”: 1 of 1 have it.");
     fake.feed.send(received("02")).expect("somebody listens");

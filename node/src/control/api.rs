@@ -35,6 +35,7 @@ pub const METHODS: &[&str] = &[
     "outbox",
     "outbox.drop",
     "outbox.send",
+    "read",
     "remove",
     "retention",
     "send",
@@ -95,8 +96,9 @@ pub enum Request {
         /// At least all that is unread, even if that is more than `last`.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         all_unread: bool,
-        /// Whether everything up to now counts as shown to the person. With lines that leave out something unread
-        /// nothing is marked; with `last` 0 the person has seen all elsewhere.
+        /// Whether everything up to now counts as shown to the person, before anybody was shown it; see `read` for
+        /// after. With lines that leave out something unread nothing is marked; with `last` 0 the person has seen all
+        /// elsewhere.
         #[serde(default)]
         mark_read: bool,
     },
@@ -173,6 +175,14 @@ pub enum Request {
     OutboxSend {
         /// The beginning of its id.
         id: String,
+    },
+    /// Counts lines as shown to the person, once they were. Answer: [`super::rows::Done`].
+    #[serde(rename = "read")]
+    Read {
+        /// Of which group.
+        group: String,
+        /// The `read_mark` of the history that was shown: what has come since stays unread.
+        mark: u64,
     },
     /// Takes a member out of a group. Answer: [`super::rows::Done`].
     #[serde(rename = "remove")]
@@ -260,6 +270,7 @@ impl Request {
             Self::Outbox { .. } => "outbox",
             Self::OutboxDrop { .. } => "outbox.drop",
             Self::OutboxSend { .. } => "outbox.send",
+            Self::Read { .. } => "read",
             Self::Remove { .. } => "remove",
             Self::Retention { .. } => "retention",
             Self::Send { .. } => "send",
@@ -331,7 +342,8 @@ mod tests {
     fn each_method_of_the_table_has_its_request() {
         let full = serde_json::json!({
             "group": "g", "name": "n", "display_name": "d", "invite_id": "i", "invite": "v", "member": "m",
-            "id": "x", "text": "t", "passphrase": "p", "address": "a", "confirm": true, "undo": false
+            "id": "x", "text": "t", "passphrase": "p", "address": "a", "confirm": true, "undo": false,
+            "mark": 1
         });
         for method in METHODS {
             // Each method takes the parameters it knows; the message of a refusal names one it does not.

@@ -335,6 +335,9 @@ pub struct History {
     /// Unread messages before these, which therefore stay unread.
     #[serde(default)]
     pub unread_earlier: usize,
+    /// What `read` takes once these were shown; none when that would mark nothing, or lines that are not among these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_mark: Option<u64>,
 }
 
 /// Own messages that nobody else is known to hold.

@@ -227,7 +227,7 @@ impl History {
         self.write(cx, net, id, &row);
         self.index(id, &row);
         if read {
-            self.mark_read(cx, net);
+            self.mark_read(cx, net, None);
         }
     }
 
@@ -320,11 +320,18 @@ impl History {
         self.lines.iter().filter(unread).count()
     }
 
-    /// Marks everything that can be seen as read.
-    pub(crate) fn mark_read(&mut self, cx: &mut Cx<'_>, net: NetId) {
+    /// How many lines have come: what a reader of them was shown, at most.
+    pub(crate) const fn arrivals(&self) -> u64 {
+        self.arrivals
+    }
+
+    /// Marks everything that can be seen as read, or only what had come when so many lines had. What is read stays so.
+    pub(crate) fn mark_read(&mut self, cx: &mut Cx<'_>, net: NetId, upto: Option<u64>) {
+        let upto = upto.map_or(self.arrivals, |upto| upto.min(self.arrivals)).max(self.read.upto);
         let hidden = self.lines.iter().filter(|(place, facts)| !visible(place, facts, cx.now.stamp));
-        let unseen = hidden.map(|(_, facts)| facts.arrival).filter(|arrival| !self.read.has(*arrival)).collect();
-        let mark = ReadMark { upto: self.arrivals, unseen };
+        let unseen = hidden.map(|(_, facts)| facts.arrival).filter(|arrival| *arrival <= upto);
+        let unseen = unseen.filter(|arrival| !self.read.has(*arrival)).collect();
+        let mark = ReadMark { upto, unseen };
         if mark != self.read {
             self.read = mark;
             cx.tx.write(read_key(net), &self.read, None);

@@ -30,6 +30,7 @@ impl Group {
             members: head.map_or(0, |head| head.roster.len()),
             connected: self.linked().len(),
             unread: self.history.unread(now.stamp),
+            arrivals: self.history.arrivals(),
             waiting: self.outbox.iter().filter(|(_, entry)| entry.waiting).count(),
             facilitators: head.map_or(0, |head| head.extension.facilitators.len()),
             joined: self.facts.joined,
@@ -117,9 +118,9 @@ impl Group {
         self.verified.insert(member, device_key);
     }
 
-    /// All lines so far were shown.
-    pub(crate) fn mark_read(&mut self, cx: &mut Cx<'_>) {
-        self.history.mark_read(cx, self.net);
+    /// All lines so far were shown, or those that had come when so many had.
+    pub(crate) fn mark_read(&mut self, cx: &mut Cx<'_>, upto: Option<u64>) {
+        self.history.mark_read(cx, self.net, upto);
     }
 
     /// Whether an invite's commitment names this group, through whichever member made it.

@@ -14,7 +14,7 @@ use crate::world::World;
 pub(super) fn read(dice: &mut Dice, world: &mut World, circle: usize) {
     let Some((group, inside)) = inside(world, circle) else { return };
     let Some(node) = dice.pick(&inside).copied() else { return };
-    world.ask(node, Ask::Read { circle }, Command::MarkRead { group });
+    world.ask(node, Ask::Read { circle }, Command::MarkRead { group, upto: None });
 }
 
 /// Somebody has compared a safety code, or doubts it.

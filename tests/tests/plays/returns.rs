@@ -15,7 +15,7 @@ fn who_is_invited_again_finds_one_group_with_what_was_there() {
     stage.pass(2_000);
     let chi = stage.member(CHI);
     stage.ask(BEN, Command::Verify { group, member: chi, verified: true });
-    stage.ask(BEN, Command::MarkRead { group });
+    stage.ask(BEN, Command::MarkRead { group, upto: None });
     stage.say(ANA, "not read yet");
     stage.pass(2_000);
     stage.offline(BEN);

@@ -162,10 +162,27 @@ fn what_was_not_shown_yet_is_not_marked_as_read() {
     stage.say(BEN, "tomorrow");
     stage.pass(60_000);
     assert!(stage.texts(ANA).is_empty());
-    stage.ask(ANA, Command::MarkRead { group });
+    stage.ask(ANA, Command::MarkRead { group, upto: None });
     hours(&mut stage, 3);
     assert_eq!(stage.texts(ANA), ["tomorrow"]);
     assert_eq!(stage.view(ANA).unread, 1);
+}
+
+/// Between showing and marking another line comes.
+#[test]
+fn what_comes_while_the_rest_is_shown_stays_unread() {
+    let (mut stage, group) = Stage::group([0; 3], &[BEN]);
+    stage.say(BEN, "one");
+    stage.pass(60_000);
+    let shown = stage.view(ANA);
+    assert_eq!(shown.unread, 1);
+    stage.say(BEN, "two");
+    stage.pass(60_000);
+    stage.ask(ANA, Command::MarkRead { group, upto: Some(shown.arrivals) });
+    assert_eq!(stage.view(ANA).unread, 1, "the second was not shown");
+    stage.ask(ANA, Command::MarkRead { group, upto: None });
+    stage.ask(ANA, Command::MarkRead { group, upto: Some(0) });
+    assert_eq!(stage.view(ANA).unread, 0, "what is read stays so");
 }
 
 /// Ana's clock is forty days fast for a while: what it hides was not seen.
@@ -178,7 +195,7 @@ fn what_a_wrong_clock_hides_is_not_marked_as_read() {
     stage.person(ANA).ahead_ms = 40 * 24 * i64::try_from(HOUR_MS).unwrap();
     stage.give(ANA, Input::Deadline).unwrap();
     assert!(stage.texts(ANA).is_empty());
-    stage.ask(ANA, Command::MarkRead { group });
+    stage.ask(ANA, Command::MarkRead { group, upto: None });
     stage.person(ANA).ahead_ms = 0;
     stage.give(ANA, Input::Deadline).unwrap();
     stage.online(ANA);
