@@ -313,6 +313,9 @@ pub(crate) enum OutboxVerb {
     Drop {
         /// The beginning of the message's id
         id: String,
+        /// Do not ask whether that is meant
+        #[arg(long)]
+        yes: bool,
     },
 }
 
@@ -412,7 +415,7 @@ mod tests {
         let Verb::Outbox(args) = parse(&["outbox"]).verb else { panic!("outbox") };
         assert!(args.group.is_none() && args.verb.is_none());
         let Verb::Outbox(args) = parse(&["outbox", "drop", "ab12"]).verb else { panic!("outbox") };
-        assert!(matches!(args.verb, Some(OutboxVerb::Drop { id }) if id == "ab12"));
+        assert!(matches!(args.verb, Some(OutboxVerb::Drop { id, yes: false }) if id == "ab12"));
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Questions to the person at the terminal. Without one nothing is asked, and scripts go on.
+//! Questions to the person at the terminal. Without one nothing is asked: scripts go on, and say `--yes` before what
+//! cannot be undone.
 
 use std::io::{self, BufRead, Read, Write};
 
@@ -14,7 +15,15 @@ pub(crate) fn can_ask(out: Out) -> bool {
     !out.json && screen::somebody_is_there()
 }
 
-/// Asks whether something that cannot be undone is meant; an error if not.
+/// Whether something that cannot be undone is meant: `--yes` says so, or a person answers. Without either it is not.
+pub(crate) fn must_ask(out: Out, yes: bool) -> Result<bool> {
+    if yes {
+        return Ok(false);
+    }
+    if can_ask(out) { Ok(true) } else { Err(Local::NobodyToAsk.into()) }
+}
+
+/// Asks whether it is meant; an error if not.
 pub(crate) fn sure(question: &str) -> Result<()> {
     let reply = line(&format!("{} [y/N] ", screen::fit(question)))?;
     if matches!(reply.trim().to_lowercase().as_str(), "y" | "yes") { Ok(()) } else { Err(Local::NotConfirmed.into()) }

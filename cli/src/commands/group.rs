@@ -72,7 +72,7 @@ fn show(context: &Context, group: String) -> Result<()> {
 fn leave(context: &Context, args: LeaveArgs) -> Result<()> {
     let LeaveArgs { mut group, yes } = args;
     let mut remote = context.remote()?;
-    if !yes && ask::can_ask(context.out) {
+    if ask::must_ask(context.out, yes)? {
         let detail: GroupDetail = remote.call(&Request::GroupShow { group })?;
         ask::sure(&render::leaving(&detail.row))?;
         group = detail.row.group_id;

@@ -13,7 +13,7 @@ pub(super) fn run(context: &Context, args: RemoveArgs) -> Result<()> {
     let RemoveArgs { group, member, yes } = args;
     let mut remote = context.remote()?;
     let (group, member) =
-        if !yes && ask::can_ask(context.out) { asked(&mut remote, group, member)? } else { (group, member) };
+        if ask::must_ask(context.out, yes)? { asked(&mut remote, group, member)? } else { (group, member) };
     let done: Done = remote.call(&Request::Remove { group, member })?;
     context
         .out

@@ -45,7 +45,7 @@ fn who_was_away_for_five_hundred_messages_gets_each_once_and_in_order_without_th
     // Dan is heard before he has to go.
     let by_now = said.len();
     ana.texts_of(GROUP, by_now);
-    ana.done(&["remove", GROUP, "Dan"]);
+    ana.done(&["remove", GROUP, "Dan", "--yes"]);
     ana.down();
     ana.up();
     say(&mut ana.api(), &mut said, "Ana", 100);
@@ -85,7 +85,7 @@ fn who_was_away_while_a_member_was_removed_finds_the_newcomer_although_the_found
     until("Chi at Ana's", || (ana.done(&["group", "show", GROUP])["connected"] == 2).then_some(()));
     chi.down();
     dan.join(&ana, GROUP);
-    ana.done(&["remove", GROUP, "Ben"]);
+    ana.done(&["remove", GROUP, "Ben", "--yes"]);
     let mut said = Vec::new();
     say(&mut ana.api(), &mut said, "Ana", 5);
     say(&mut dan.api(), &mut said, "Dan", 5);

@@ -107,7 +107,7 @@ fn play(wrong: usize, (off, ahead): (&str, i64)) {
     for device in devices.iter().chain([&dan]) {
         device.until_people(GROUP, &["Ana", "Ben", "Chi", "Dan"]);
     }
-    ana.done(&["remove", GROUP, "Chi"]);
+    ana.done(&["remove", GROUP, "Chi", "--yes"]);
     for device in [ana, ben, &dan] {
         device.until_people(GROUP, &["Ana", "Ben", "Dan"]);
     }

@@ -68,7 +68,7 @@ fn flags_stand_before_or_after_the_verb_and_a_near_miss_is_asked_about() {
     ana.dir = dir;
     for (line, code, hint) in [
         (&["send", "Cirle", "x", "--json"][..], "unknown_group", "did you mean \"Circle\"?"),
-        (&["remove", GROUP, "Anna", "--json"], "unknown_member", "did you mean \"Ana\"?"),
+        (&["remove", GROUP, "Anna", "--yes", "--json"], "unknown_member", "did you mean \"Ana\"?"),
     ] {
         let ran = ana.run(line);
         assert_eq!(ran.refusal(), (1, code.to_owned()));

@@ -92,7 +92,7 @@ fn messages_that_somebody_newer_would_read_wait_for_their_authors_word() {
     assert_eq!(rows.iter().map(|row| text(&row["id"])).collect::<Vec<_>>(), [sent.as_str(), &dropped]);
 
     ben.done(&["outbox", "send", &sent]);
-    ben.done(&["outbox", "drop", &dropped]);
+    ben.done(&["outbox", "drop", &dropped, "--yes"]);
     until("the end of the outbox", || ben.rows(&["outbox"]).is_empty().then_some(()));
     ben.done(&["send", GROUP, "after both"]);
     for device in [&ana, &chi, &ben] {

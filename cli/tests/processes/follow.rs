@@ -79,11 +79,11 @@ fn every_row_of_a_window_that_follows_has_exactly_the_promised_fields() {
 
     chi.join(&ana, GROUP);
     let (leaver, mut seen_by_leaver) = (chi.follow(&[GROUP, "--events"]), BTreeSet::new());
-    chi.done(&["group", "leave", GROUP]);
+    chi.done(&["group", "leave", GROUP, "--yes"]);
     assert_eq!(rows_to(&leaver, "standing", &mut seen_by_leaver)["standing"], "leaving");
     assert_eq!(rows_to(&leaver, "standing", &mut seen_by_leaver)["standing"], "left");
     assert_eq!(rows_to(&window, "left", &mut seen)["member"], "Chi");
-    ana.done(&["remove", GROUP, "Ben"]);
+    ana.done(&["remove", GROUP, "Ben", "--yes"]);
     assert_eq!(rows_to(&window, "removed", &mut seen)["member"], "Ben");
     ana.done(&["lock"]);
     rows_to(&window, "locked", &mut seen);

@@ -115,7 +115,7 @@ fn who_joins_and_who_is_removed_reads_so() {
     let shown = ana.run(&["history", GROUP]).out;
     assert!(shown.contains("  Chi joined."), "{shown}");
     assert!(chi.run(&["history", GROUP]).out.contains("  You joined."));
-    ana.done(&["remove", GROUP, "Chi"]);
+    ana.done(&["remove", GROUP, "Chi", "--yes"]);
     until("the removal at Chi", || {
         chi.rows(&["group", "list"]).iter().any(|row| row["standing"] == "removed").then_some(())
     });

@@ -254,7 +254,7 @@ fn a_join_that_the_disk_fails_comes_to_its_end_or_can_be_done_again() {
         ana.done(&["send", GROUP, &format!("hello {name}")]);
         until("a message", || ben.texts(GROUP).iter().any(|(_, text)| *text == format!("hello {name}")).then_some(()));
         assert_eq!(ben.people(GROUP).iter().filter(|known| **known == name).count(), 1);
-        ana.done(&["remove", GROUP, &name]);
+        ana.done(&["remove", GROUP, &name, "--yes"]);
     }
 }
 

@@ -67,7 +67,7 @@ fn who_was_removed_is_told_so_and_what_they_write_goes_nowhere() {
     let [ana, ben] = two(place.path(), GROUP);
     ben.done(&["send", GROUP, "before"]);
     until("the end of an outbox", || ben.rows(&["outbox"]).is_empty().then_some(()));
-    ana.done(&["remove", GROUP, "Ben"]);
+    ana.done(&["remove", GROUP, "Ben", "--yes"]);
     until("the news at Ben", || (ben.done(&["group", "show", GROUP])["standing"] == "removed").then_some(()));
     Words(
         1,
