@@ -83,8 +83,14 @@ impl Error {
 
     /// The same, said of a message that was to be sent: whether it was is what its author needs to know.
     pub(crate) fn of_sending(self) -> Self {
-        if [Local::LostContact, Local::TooSlow, Local::BadAnswer].into_iter().any(|local| self == local.into()) {
+        if self == Local::TooSlow.into() {
+            return Local::PerhapsSentSlow.into();
+        }
+        if [Local::LostContact, Local::BadAnswer].into_iter().any(|local| self == local.into()) {
             return Local::PerhapsSent.into();
+        }
+        if [Local::PerhapsSent, Local::PerhapsSentSlow].into_iter().any(|local| self == local.into()) {
+            return self;
         }
         // An answer that cannot be written comes after the message was kept.
         if let Some((general, own)) = OF_A_MESSAGE.iter().find(|(general, _)| self.message.contains(general)) {
@@ -97,6 +103,11 @@ impl Error {
             self.message.strip_suffix("; nothing was lost").or(self.message.strip_suffix("; nothing was changed"));
         let message = format!("{}; your message was not sent", what.unwrap_or(&self.message));
         Self { message, ..self }
+    }
+
+    /// The same of what is asked before the message itself.
+    pub(crate) fn before_sending(self) -> Self {
+        if self == Local::TooSlow.into() { Local::NotSentSlow.into() } else { self }
     }
 
     /// Arguments that make no sense, in clap's own words.
@@ -140,7 +151,9 @@ const fn exit(kind: ErrorKind) -> Exit {
         ErrorKind::Damaged
         | ErrorKind::DiskFull
         | ErrorKind::NewerVersion
+        | ErrorKind::BadSocket
         | ErrorKind::KeysMissing
+        | ErrorKind::Misplaced
         | ErrorKind::NoAccess
         | ErrorKind::NotPrivate
         | ErrorKind::ReadOnly
@@ -187,6 +200,8 @@ const fn exit(kind: ErrorKind) -> Exit {
         | ErrorKind::AskedTooOften
         | ErrorKind::InUse
         | ErrorKind::NoMemory
+        | ErrorKind::FewFiles
+        | ErrorKind::NotEmpty
         | ErrorKind::NotSetUp
         | ErrorKind::AlreadySetUp
         | ErrorKind::EmptyPassphrase
@@ -221,9 +236,14 @@ mod tests {
         assert_eq!(told(NodeError::Locked.into()), "Kinfold is locked; your message was not sent");
         assert_eq!(told(Local::InputTooLong.into()), "the text is too long; it was not sent");
         let unsure = "Kinfold has stopped before it answered; whether your message was kept is not known";
-        for local in [Local::LostContact, Local::TooSlow, Local::BadAnswer] {
+        for local in [Local::LostContact, Local::BadAnswer] {
             assert_eq!(told(local.into()), unsure);
         }
+        let unsure = "Kinfold did not answer in time; whether your message was kept is not known";
+        assert_eq!(told(Local::TooSlow.into()), unsure);
+        assert_eq!(told(Error::from(Local::TooSlow).of_sending()), unsure);
+        let sure = "Kinfold did not answer in time; your message was not sent";
+        assert_eq!(told(Error::from(Local::TooSlow).before_sending()), sure);
         let left = ApiError::new(ErrorKind::GroupLeft);
         assert_eq!(told(left.into()), "you have left this group; your message was not sent");
         let full = "the disk is full; your message was not sent, and nothing was lost";

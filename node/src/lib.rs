@@ -18,4 +18,4 @@ pub mod vault;
 
 pub use control::NodeError;
 pub use node::{Options, run};
-pub use setup::{check_set_up, init};
+pub use setup::{check_can_set_up, check_files, check_set_up, init};

@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::control::socket::SOCKET_NAME;
+
 /// The folder that holds everything a node keeps. One node uses it at a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DataDir {
@@ -17,6 +19,9 @@ pub enum DataDirError {
     /// The folder could not be made or looked at.
     #[error("the data folder cannot be used")]
     Io(#[from] io::Error),
+    /// There is something in the folder that no node put there. Choose another; nothing was changed.
+    #[error("the data folder is not empty")]
+    NotEmpty,
     /// Other users of this computer may enter the folder. Take their rights away (mode 0700) and try again.
     #[error("the data folder is open to other users")]
     NotPrivate,
@@ -38,25 +43,25 @@ impl DataDir {
     /// The file whose lock shows that a node is running here.
     #[must_use]
     pub fn lock(&self) -> PathBuf {
-        self.root.join("LOCK")
+        self.root.join(LOCK)
     }
 
     /// The file that holds the keys.
     #[must_use]
     pub fn keyring(&self) -> PathBuf {
-        self.root.join("keyring")
+        self.root.join(KEYRING)
     }
 
     /// The keyring while it is made: under its own name it is whole.
     #[must_use]
     pub fn unfinished_keyring(&self) -> PathBuf {
-        self.root.join("keyring.new")
+        self.root.join(UNFINISHED_KEYRING)
     }
 
     /// The file that is given up when the disk is full.
     #[must_use]
     pub fn ballast(&self) -> PathBuf {
-        self.root.join("ballast")
+        self.root.join(BALLAST)
     }
 
     /// The folder of one database.
@@ -79,11 +84,34 @@ impl DataDir {
         Ok(false)
     }
 
+    /// Whether a node may be set up here: where nothing is yet, in an empty folder of this account, or where setting up
+    /// was cut short. Somebody's home folder must not have its rights changed, nor files put into it.
+    ///
+    /// # Errors
+    /// As said above, or when one cannot look.
+    pub fn check_free(&self) -> Result<(), DataDirError> {
+        let facts = match fs::metadata(&self.root) {
+            Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(()),
+            facts => facts?,
+        };
+        for entry in fs::read_dir(&self.root)? {
+            if !is_ours(&entry?.file_name().to_string_lossy()) {
+                return Err(DataDirError::NotEmpty);
+            }
+        }
+        if facts.uid() == rustix::process::geteuid().as_raw() {
+            Ok(())
+        } else {
+            Err(io::Error::from(io::ErrorKind::PermissionDenied).into())
+        }
+    }
+
     /// Makes the folder, for its owner alone. One that exists already is made private.
     ///
     /// # Errors
-    /// When the folder cannot be made, or belongs to somebody else.
+    /// When the folder cannot be made, belongs to somebody else, or has something else in it.
     pub fn create(&self) -> Result<(), DataDirError> {
+        self.check_free()?;
         if let Some(parent) = self.root.parent() {
             fs::create_dir_all(parent)?;
         }
@@ -101,6 +129,11 @@ impl DataDir {
         let mine = facts.uid() == rustix::process::geteuid().as_raw();
         if facts.is_dir() && mine && facts.mode() & OTHERS == 0 { Ok(()) } else { Err(DataDirError::NotPrivate) }
     }
+}
+
+/// Whether a node gives this name to something in its folder.
+fn is_ours(name: &str) -> bool {
+    [LOCK, KEYRING, UNFINISHED_KEYRING, BALLAST, SOCKET_NAME].contains(&name) || name.starts_with(DATABASE_PREFIX)
 }
 
 /// Makes a folder with mode 0700, or gives that mode to one that exists.
@@ -164,6 +197,10 @@ fn forbid_copy_on_write(dir: &Path) {
 #[cfg(not(target_os = "linux"))]
 fn forbid_copy_on_write(_dir: &Path) {}
 
+const LOCK: &str = "LOCK";
+const KEYRING: &str = "keyring";
+const UNFINISHED_KEYRING: &str = "keyring.new";
+const BALLAST: &str = "ballast";
 const DATABASE_PREFIX: &str = "db-";
 const DIR_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
@@ -191,6 +228,19 @@ mod tests {
         assert!(matches!(dir.check(), Err(DataDirError::NotPrivate)));
         dir.create().unwrap();
         dir.check().unwrap();
+    }
+
+    #[test]
+    fn a_folder_with_something_else_in_it_is_left_as_it_is() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = DataDir::new(temp.path());
+        fs::write(dir.unfinished_keyring(), b"cut short").unwrap();
+        fs::write(dir.lock(), b"").unwrap();
+        dir.check_free().unwrap();
+        fs::write(temp.path().join("letter"), b"mine").unwrap();
+        fs::set_permissions(temp.path(), Permissions::from_mode(0o755)).unwrap();
+        assert!(matches!(dir.create(), Err(DataDirError::NotEmpty)));
+        assert_eq!(fs::metadata(temp.path()).unwrap().mode() & 0o777, 0o755);
     }
 
     #[test]

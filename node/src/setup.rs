@@ -3,6 +3,8 @@
 use std::io;
 use std::path::Path;
 
+use rustix::process::Resource;
+
 use crate::control::NodeError;
 use crate::paths::DataDir;
 use crate::store::{SealedStore, Store, StoreError};
@@ -27,6 +29,33 @@ pub fn check_set_up(data_dir: &Path) -> Result<(), NodeError> {
     }
 }
 
+/// Open files without which a node is of no use: about twenty for the store, the threads and the program itself, some for
+/// windows, and for each group and each person connected one more.
+const FILES_MIN: u64 = 64;
+
+/// Looks whether the system lets this process open enough files, before one of them is missed in the middle of something.
+///
+/// # Errors
+/// [`NodeError::FewFiles`] when it does not.
+pub fn check_files() -> Result<(), NodeError> {
+    match rustix::process::getrlimit(Resource::Nofile).current {
+        Some(limit) if limit < FILES_MIN => Err(NodeError::FewFiles),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Looks whether a node may be set up in this directory; changes nothing.
+///
+/// # Errors
+/// When one was set up there before, something else is there, or one cannot look.
+pub fn check_can_set_up(data_dir: &Path) -> Result<(), NodeError> {
+    match check_set_up(data_dir) {
+        Err(NodeError::NotSetUp) => Ok(DataDir::new(data_dir).check_free().map_err(StoreError::from)?),
+        Ok(()) => Err(NodeError::AlreadySetUp),
+        Err(error) => Err(error),
+    }
+}
+
 /// Sets a node up: a directory for its owner alone, and a vault that the passphrase opens.
 ///
 /// # Errors
@@ -35,11 +64,7 @@ pub fn init(data_dir: &Path, passphrase: &str) -> Result<(), NodeError> {
     if passphrase.is_empty() {
         return Err(NodeError::EmptyPassphrase);
     }
-    match check_set_up(data_dir) {
-        Err(NodeError::NotSetUp) => {}
-        Ok(()) => return Err(NodeError::AlreadySetUp),
-        Err(error) => return Err(error),
-    }
+    check_can_set_up(data_dir)?;
     let store = SealedStore::create(&DataDir::new(data_dir), passphrase.as_bytes(), KdfCost::calibrated())?;
     Ok(Store::close(Box::new(store))?)
 }

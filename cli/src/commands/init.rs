@@ -11,11 +11,8 @@ use crate::secret;
 const SHORT: usize = 8;
 
 pub(super) fn run(context: &Context) -> Result<()> {
-    match kinfold_node::check_set_up(&context.data_dir) {
-        Err(NodeError::NotSetUp) => {}
-        Ok(()) => return Err(NodeError::AlreadySetUp.into()),
-        Err(error) => return Err(error.into()),
-    }
+    kinfold_node::check_can_set_up(&context.data_dir)?;
+    kinfold_node::check_files()?;
     context.out.talk(
         "A passphrase will seal everything Kinfold keeps on this device. Nobody can reset it, and nobody can read your \
          messages without it, not even we. If it is forgotten, what is on this device is gone, and you will need new \

@@ -23,6 +23,7 @@ const OURS: &str = "kinfold";
 
 pub(super) fn run(context: &Context) -> Result<()> {
     kinfold_node::check_set_up(&context.data_dir)?;
+    kinfold_node::check_files()?;
     // Before anybody is asked for a passphrase.
     if socket::connect(&context.data_dir).is_ok() {
         return Err(NodeError::InUse.into());

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use kinfold_node::paths::DataDir;
 
 use crate::device::{Device, LOOPBACK, PASSPHRASE, place};
-use crate::told::{DAMAGED, WRONG_PASSPHRASE, Words, contents};
+use crate::told::{DAMAGED, MISPLACED, WRONG_PASSPHRASE, Words, contents};
+use crate::wait::until;
 
 const GROUP: &str = "Circle";
 const UP: [&str; 3] = ["up", "--listen", LOOPBACK];
@@ -173,7 +174,7 @@ fn a_database_that_cannot_be_opened_is_damaged_and_a_whole_one_in_its_place_open
     let (place, mut ana) = asleep();
     let (database, aside) = (database(&ana), place.path().join("aside"));
     fs::rename(&database, &aside).expect("moved");
-    DAMAGED.told_after(OPENING, &ana, &UP);
+    MISPLACED.told_after(OPENING, &ana, &UP);
     assert!(!database.exists(), "an empty one would look like a loss of everything");
     fs::rename(&aside, &database).expect("moved");
     wakes(&mut ana);
@@ -185,6 +186,48 @@ fn a_database_that_cannot_be_opened_is_damaged_and_a_whole_one_in_its_place_open
     DAMAGED.are_after(&ana.run(&[&UP[..], &["--json"]].concat()));
     fs::write(database.join("conf"), conf).expect("written");
     wakes(&mut ana);
+}
+
+/// What is written to a file that has lost its name is gone with the node: nothing of that is said to be kept.
+#[test]
+fn files_that_are_moved_away_under_a_running_node_are_missed_before_anything_is_accepted() {
+    let not_sent = |words: Words| {
+        let message = words.2.replace("nothing new was kept", "your message was not sent");
+        message.replace("nothing was changed", "your message was not sent")
+    };
+    let place = place();
+    let aside = place.path().join("aside");
+    let mut ana = Device::started(place.path(), "Ana");
+    ana.done(&["group", "create", GROUP, "--name", "Ana"]);
+    ana.done(&["send", GROUP, "before"]);
+    let mut kept = vec!["before".to_owned()];
+    for moved in [keyring(&ana), database(&ana), database(&ana).join("db")] {
+        fs::rename(&moved, &aside).expect("moved");
+        let ran = ana.run(&["send", GROUP, "never", "--json"]);
+        assert_eq!(ran.refusal(), (5, "misplaced".to_owned()), "{moved:?}: {}", ran.out);
+        assert_eq!(ran.json()["error"]["message"], not_sent(MISPLACED));
+        assert_eq!(ana.run(&["send", GROUP, "never"]).code, 5, "{moved:?}");
+        assert!(!moved.exists(), "an empty one would look like a loss of everything");
+        fs::rename(&aside, &moved).expect("moved");
+        until("the files are found", || (ana.run(&["send", GROUP, "after"]).code == 0).then_some(()));
+        kept.push("after".to_owned());
+        let texts: Vec<_> = ana.texts_of(GROUP, kept.len()).into_iter().map(|(_, text)| text).collect();
+        assert_eq!(texts, kept, "{moved:?}");
+    }
+    // The whole folder, with the socket in it.
+    let dir = ana.dir.clone();
+    fs::rename(&dir, &aside).expect("moved");
+    ana.dir.clone_from(&aside);
+    assert_eq!(ana.refused(&["send", GROUP, "never"]), (5, "misplaced".to_owned()));
+    assert_eq!(ana.refused(&["send", GROUP, "never"]), (5, "misplaced".to_owned()));
+    fs::rename(&aside, &dir).expect("moved");
+    ana.dir = dir;
+    until("the folder is found", || (ana.run(&["send", GROUP, "after"]).code == 0).then_some(()));
+    kept.push("after".to_owned());
+    ana.down();
+    ana.up();
+    let texts: Vec<_> = ana.texts_of(GROUP, kept.len()).into_iter().map(|(_, text)| text).collect();
+    assert_eq!(texts, kept);
 }
 
 const LOST: &str = "This device has lost something that Kinfold had stored on it: its files were damaged, or an older \

@@ -179,6 +179,92 @@ fn a_folder_that_others_can_get_into_is_not_opened_until_it_is_closed_to_them() 
     ana.up();
 }
 
+const NOT_EMPTY: Words = Words(
+    1,
+    "not_empty",
+    "there is something else in that folder, so Kinfold was not set up in it; nothing was changed",
+    "name a folder of its own with --data-dir, one that is empty or not there yet",
+);
+
+#[test]
+fn a_folder_with_something_else_in_it_is_left_as_it_is() {
+    let place = place();
+    let home = Device::bare(place.path().join("home"), "Ana");
+    fs::create_dir(&home.dir).expect("a folder");
+    fs::write(home.dir.join("letter"), "mine").expect("writes");
+    let mode = |dir: &std::path::Path| fs::metadata(dir).expect("is there").permissions().mode() & 0o7777;
+    for other in [0o755, 0o700, 0o1777] {
+        fs::set_permissions(&home.dir, fs::Permissions::from_mode(other)).expect("changed");
+        NOT_EMPTY.told_by(&home, &["init"]);
+        assert_eq!(mode(&home.dir), other);
+        let entries = fs::read_dir(&home.dir).expect("reads").map(|entry| entry.expect("an entry").file_name());
+        assert_eq!(entries.collect::<Vec<_>>(), ["letter"]);
+    }
+    let system = Device::bare("/proc".into(), "Ana");
+    NOT_EMPTY.told_by(&system, &["init"]);
+    // An empty one may be used, and one in which setting up was cut short.
+    fs::remove_file(home.dir.join("letter")).expect("removed");
+    fs::write(DataDir::new(&home.dir).unfinished_keyring(), "cut short").expect("writes");
+    fs::write(DataDir::new(&home.dir).lock(), "").expect("writes");
+    home.done(&["init"]);
+    assert_eq!(mode(&home.dir), 0o700);
+}
+
+#[test]
+fn a_limit_of_open_files_that_is_too_low_is_named_and_how_to_raise_it() {
+    let place = place();
+    let mut ana = Device::new(place.path(), "Ana");
+    let before = contents(&ana.dir);
+    for limit in ["12", "20", "40"] {
+        let line = format!("ulimit -n {limit} && exec \"$0\" \"$@\"");
+        let up = ana.command(&[&UP[..], &["--json"]].concat());
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", &line]).arg(up.get_program()).args(up.get_args());
+        shell.env("KINFOLD_DATA_DIR", &ana.dir).env("KINFOLD_PASSPHRASE", crate::device::PASSPHRASE);
+        let ran: crate::device::Ran = shell.output().expect("runs").into();
+        Words(
+            1,
+            "few_files",
+            "this system lets Kinfold open too few files at a time; nothing was lost",
+            "raise the limit with `ulimit -n 1024` in this window, then try again",
+        )
+        .are(&ran);
+    }
+    assert!(contents(&ana.dir) == before, "something was changed");
+    ana.up();
+}
+
+#[test]
+fn a_link_in_the_place_of_the_socket_is_named_and_not_followed() {
+    let place = place();
+    let mut ana = Device::started(place.path(), "Ana");
+    let ben = Device::new(place.path(), "Ben");
+    std::os::unix::fs::symlink(ana.dir.join("control.sock"), ben.dir.join("control.sock")).expect("a link");
+    let words = Words(
+        5,
+        "bad_socket",
+        "`control.sock` in the data folder is a link or another file, and not the one that Kinfold makes; nothing was \
+         changed",
+        "look where it comes from and remove it, then start Kinfold with `kinfold up`",
+    );
+    words.told_by(&ben, &["status"]);
+    words.told_after("Opening...\n", &ben, &UP);
+    ana.down();
+}
+
+#[test]
+fn the_longest_message_can_be_of_any_letters() {
+    let place = place();
+    let ana = Device::started(place.path(), "Ana");
+    ana.done(&["group", "create", GROUP, "--name", "Ana"]);
+    let longest = "\u{1}".repeat(16 * 1024);
+    let sent = ana.run_typing(&["send", GROUP, "-", "--json"], &longest);
+    assert_eq!(sent.code, 0, "{}", sent.out);
+    assert_eq!(ana.texts_of(GROUP, 1)[0].1, longest);
+    let longer = ana.run_typing(&["send", GROUP, "-", "--json"], &format!("{longest}\u{1}"));
+    assert_eq!(longer.refusal(), (1, "bad_text".to_owned()));
+}
+
 #[test]
 fn something_else_in_the_place_of_the_folder_is_no_kinfold() {
     let place = place();

@@ -31,6 +31,13 @@ pub(crate) const DAMAGED: Words = Words(
     "check the disk; to start anew in another place, use --data-dir and ask for new invites: the others in your groups \
      still have their own copies",
 );
+pub(crate) const MISPLACED: Words = Words(
+    5,
+    "misplaced",
+    "the files in which Kinfold keeps everything are not in the data folder any more; nothing new was kept",
+    "put them back, and a Kinfold that runs goes on by itself; without them `kinfold down` stops it, and what was in \
+     them is lost",
+);
 pub(crate) const FULL: Words = Words(
     5,
     "disk_full",

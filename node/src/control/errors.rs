@@ -27,6 +27,9 @@ pub enum NodeError {
     /// A node was set up in this directory before.
     #[error("already set up")]
     AlreadySetUp,
+    /// Something that no node made is in the place of the control socket.
+    #[error("no control socket of ours")]
+    BadSocket,
     /// Not a multiaddr of the right sort, or not an interface of this machine.
     #[error("cannot listen there")]
     BadListen,
@@ -39,6 +42,9 @@ pub enum NodeError {
     /// A passphrase without a character.
     #[error("empty passphrase")]
     EmptyPassphrase,
+    /// The system's limit of open files is too low.
+    #[error("too few open files")]
+    FewFiles,
     /// Another process has this directory.
     #[error("directory in use")]
     InUse,
@@ -63,6 +69,12 @@ pub enum NodeError {
     /// The passphrase cannot be tried with so little memory.
     #[error("not enough memory")]
     NoMemory,
+    /// The store's files were taken out of the directory.
+    #[error("files misplaced")]
+    Misplaced,
+    /// There is something in the directory that no node put there.
+    #[error("directory not empty")]
+    NotEmpty,
     /// Others may enter the directory.
     #[error("directory open to others")]
     NotPrivate,
@@ -230,18 +242,22 @@ impl From<NodeError> for ApiError {
         Self::new(match error {
             NodeError::AlreadySetUp => ErrorKind::AlreadySetUp,
             NodeError::BadListen => ErrorKind::BadListen,
+            NodeError::BadSocket => ErrorKind::BadSocket,
             NodeError::Damaged => ErrorKind::Damaged,
             NodeError::DiskFull => ErrorKind::DiskFull,
             NodeError::EmptyPassphrase => ErrorKind::EmptyPassphrase,
+            NodeError::FewFiles => ErrorKind::FewFiles,
             NodeError::InUse => ErrorKind::InUse,
             NodeError::Internal => ErrorKind::Bug,
             NodeError::KeysMissing => ErrorKind::KeysMissing,
             NodeError::Locked => ErrorKind::Locked,
+            NodeError::Misplaced => ErrorKind::Misplaced,
             NodeError::NewerVersion => ErrorKind::NewerVersion,
             NodeError::NoAccess => ErrorKind::NoAccess,
             NodeError::NoMemory => ErrorKind::NoMemory,
             NodeError::JoinCancelled => ErrorKind::JoinCancelled,
             NodeError::NobodyAnswered => ErrorKind::NobodyAnswered,
+            NodeError::NotEmpty => ErrorKind::NotEmpty,
             NodeError::NotPrivate => ErrorKind::NotPrivate,
             NodeError::NotReachable => ErrorKind::NotReachable,
             NodeError::NotRunning => ErrorKind::NotRunning,

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use kinfold_protocol::limits::TEXT_BYTES_MAX;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -11,8 +12,11 @@ use super::api::{METHODS, Request};
 use super::errors::{ApiError, ErrorKind, WireError};
 use super::lines::Notice;
 
-/// A request line without its end: the longest text with every character escaped once, and room to spare.
-pub(super) const LINE_BYTES_MAX: usize = 64 * 1024;
+/// A request line without its end: the longest text with every byte written as `\u001b`, and room for what is around it.
+pub(super) const LINE_BYTES_MAX: usize = ESCAPED_BYTES * TEXT_BYTES_MAX + 8 * 1024;
+
+/// What JSON makes of one byte, at most.
+const ESCAPED_BYTES: usize = 6;
 
 /// An id that is a text: what answers repeat is bounded too.
 const ID_BYTES_MAX: usize = 64;

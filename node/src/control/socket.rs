@@ -12,16 +12,19 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream as BlockingStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
-use tokio::task::JoinSet;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, oneshot};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use super::api::{Call, Request};
@@ -34,6 +37,15 @@ pub const SOCKET_NAME: &str = "control.sock";
 
 /// Connections at a time: a few windows and scripts of one person.
 const CONNECTIONS_MAX: usize = 32;
+
+/// How long a connection may ask nothing when another one needs its place: a program asks at once.
+const FIRST_WORD_MAX: Duration = Duration::from_secs(2);
+
+/// Connections that are told at a time that there is no room; more are closed without a word.
+const TURNED_AWAY_MAX: usize = 8;
+
+/// How long one of these may take to read it.
+const TURN_AWAY_MAX: Duration = Duration::from_secs(1);
 
 /// A socket's path that the kernel takes as it is; its own limit is 103 bytes on the strictest system.
 const PLAIN_PATH_MAX: usize = 100;
@@ -56,20 +68,17 @@ impl Socket {
     /// socket is replaced.
     ///
     /// # Errors
-    /// [`NodeError::InUse`] when something answers there; [`NodeError::Storage`] when something that is not a socket is
+    /// [`NodeError::InUse`] when something answers there; [`NodeError::BadSocket`] when something that is not a socket is
     /// in its place; else why the file cannot be made.
     pub fn bind(directory: &Path) -> Result<Self, NodeError> {
         let place = Place::open(directory).map_err(|error| storage(&error))?;
+        place.check()?;
         if BlockingStream::connect(&place.address).is_ok() {
             return Err(NodeError::InUse);
         }
-        match fs::symlink_metadata(&place.address) {
-            Ok(found) if found.file_type().is_socket() => {
-                fs::remove_file(&place.address).map_err(|error| storage(&error))?;
-            }
-            Ok(_) => return Err(NodeError::Storage),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(storage(&error)),
+        match fs::remove_file(&place.address) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(storage(&error)),
+            Ok(()) | Err(_) => {}
         }
         let listener = UnixListener::bind(&place.address).map_err(|error| storage(&error))?;
         // Between the two calls the directory's own 0700 keeps others out.
@@ -80,7 +89,8 @@ impl Socket {
     /// Serves until the receiving end of `calls` is gone, then lets the last answers leave and takes the socket
     /// away.
     pub async fn serve(self, calls: mpsc::Sender<Call>, feed: broadcast::Sender<Notice>) {
-        let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let mut guests: Vec<Guest> = Vec::new();
+        let turned_away = Arc::new(Semaphore::new(TURNED_AWAY_MAX));
         let mut connections = JoinSet::new();
         loop {
             let accepted = tokio::select! {
@@ -98,22 +108,26 @@ impl Socket {
                 continue;
             }
             let (reader, writer) = stream.into_split();
-            let Ok(permit) = Arc::clone(&room).try_acquire_owned() else {
-                connections.spawn(turn_away(writer));
+            guests.retain(|guest| !guest.task.is_finished());
+            if guests.len() >= CONNECTIONS_MAX && !see_out(&mut guests) {
+                if let Ok(permit) = Arc::clone(&turned_away).try_acquire_owned() {
+                    connections.spawn(turn_away(reader, writer, permit));
+                }
                 continue;
-            };
+            }
+            let silent = Arc::new(AtomicBool::new(true));
             let connection = Connection {
                 calls: calls.clone(),
                 feed: feed.clone(),
                 lines: Lines { reader: BufReader::new(reader), partial: Zeroizing::new(Vec::new()) },
                 writer,
+                silent: Arc::clone(&silent),
+                first: true,
                 pending: None,
                 subscription: None,
             };
-            connections.spawn(async move {
-                connection.run().await;
-                drop(permit);
-            });
+            let task = connections.spawn(connection.run());
+            guests.push(Guest { since: Instant::now(), silent, task });
         }
         let drained = async { while connections.join_next().await.is_some() {} };
         if tokio::time::timeout(DRAIN_MAX, drained).await.is_err() {
@@ -129,13 +143,14 @@ impl Socket {
 /// Connects to the node that runs in `directory`.
 ///
 /// # Errors
-/// [`NodeError::NotRunning`] when nothing listens, [`NodeError::NoAccess`] when the directory is another account's.
+/// [`NodeError::NotRunning`] when nothing listens, [`NodeError::BadSocket`] when that is no socket, [`NodeError::NoAccess`] when the directory is another account's.
 pub fn connect(directory: &Path) -> Result<BlockingStream, NodeError> {
     let place = match Place::open(directory) {
         Ok(place) => place,
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Err(NodeError::NoAccess),
         Err(_) => return Err(NodeError::NotRunning),
     };
+    place.check()?;
     BlockingStream::connect(&place.address).map_err(|error| match error.kind() {
         io::ErrorKind::PermissionDenied => NodeError::NoAccess,
         _ => NodeError::NotRunning,
@@ -162,6 +177,15 @@ impl Place {
         };
         Ok(Self { address, _directory: opened })
     }
+
+    /// Refuses anything but a socket: a link could lead a passphrase to whoever listens at its end.
+    fn check(&self) -> Result<(), NodeError> {
+        match fs::symlink_metadata(&self.address) {
+            Ok(found) if !found.file_type().is_socket() => Err(NodeError::BadSocket),
+            // Nothing there, or nothing to be seen: whoever uses it finds out.
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
 }
 
 fn storage(error: &io::Error) -> NodeError {
@@ -172,6 +196,7 @@ fn storage(error: &io::Error) -> NodeError {
         io::ErrorKind::InvalidFilename | io::ErrorKind::InvalidInput => NodeError::PathTooLong,
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => NodeError::DiskFull,
         io::ErrorKind::AddrInUse => NodeError::InUse,
+        _ if matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE)) => NodeError::FewFiles,
         _ => NodeError::Storage,
     }
 }
@@ -180,10 +205,35 @@ fn same_account(stream: &UnixStream) -> bool {
     stream.peer_cred().is_ok_and(|peer| peer.uid() == rustix::process::geteuid().as_raw())
 }
 
-async fn turn_away(mut writer: OwnedWriteHalf) {
+/// Tells why, and stays until that is read: what a client has yet to write would otherwise end it with no word.
+async fn turn_away(reader: OwnedReadHalf, mut writer: OwnedWriteHalf, _permit: OwnedSemaphorePermit) {
     let line = frame::answer(&Value::Null, Err(ApiError::new(ErrorKind::Busy)));
+    let mut lines = Lines { reader: BufReader::new(reader), partial: Zeroizing::new(Vec::new()) };
+    let told = async {
+        writer.write_all(&line).await?;
+        writer.shutdown().await?;
+        while let Some(LineRead::Whole(_)) = lines.next().await? {}
+        Ok::<(), io::Error>(())
+    };
     // The client may be gone already; there is nobody else to tell.
-    writer.write_all(&line).await.unwrap_or_default();
+    drop(tokio::time::timeout(TURN_AWAY_MAX, told).await);
+}
+
+/// A connection, as the table of them sees it.
+struct Guest {
+    since: Instant,
+    /// Whether it has yet to ask something. Who takes that away decides: it may speak, or it must go.
+    silent: Arc<AtomicBool>,
+    task: AbortHandle,
+}
+
+/// Ends the oldest connection that has asked nothing in the time a program takes to ask; whether there was one. Windows
+/// that a person has open have asked something.
+fn see_out(guests: &mut Vec<Guest>) -> bool {
+    let late = |guest: &Guest| guest.since.elapsed() >= FIRST_WORD_MAX && guest.silent.swap(false, Ordering::SeqCst);
+    let Some(place) = guests.iter().position(late) else { return false };
+    guests.remove(place).task.abort();
+    true
 }
 
 /// One client. One request is under way at a time; notices flow meanwhile.
@@ -192,6 +242,9 @@ struct Connection {
     feed: broadcast::Sender<Notice>,
     lines: Lines,
     writer: OwnedWriteHalf,
+    /// See [`Guest`].
+    silent: Arc<AtomicBool>,
+    first: bool,
     pending: Option<Pending>,
     subscription: Option<Subscription>,
 }
@@ -244,6 +297,11 @@ impl Connection {
     }
 
     async fn asked(&mut self, line: &[u8]) -> io::Result<()> {
+        if self.first && !self.silent.swap(false, Ordering::SeqCst) {
+            // Shown out in this moment: nothing of it is done.
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        self.first = false;
         let (id, request) = frame::parse(line);
         let request = match request {
             Ok(request) => request,

@@ -116,7 +116,7 @@ async fn a_file_in_the_sockets_place_is_not_deleted() {
     let root = TempDir::new().expect("a folder");
     let file = root.path().join(SOCKET_NAME);
     fs::write(&file, "a letter").expect("writes");
-    assert_eq!(Socket::bind(root.path()).expect_err("refused"), NodeError::Storage);
+    assert_eq!(Socket::bind(root.path()).expect_err("refused"), NodeError::BadSocket);
     assert_eq!(fs::read_to_string(&file).expect("is there"), "a letter");
 }
 
@@ -165,7 +165,7 @@ async fn a_line_past_the_bound_is_answered_and_ends_the_connection() {
 
     let mut client = fake.client();
     let longest = json!({"jsonrpc": "2.0", "id": 1, "method": "send",
-        "params": {"group": "g", "text": "\"\n".repeat(16 * 1024 / 2)}});
+        "params": {"group": "g", "text": "\u{1b}".repeat(16 * 1024)}});
     assert_eq!(client.ask(&longest.to_string())["result"]["method"], "send", "the longest text fits");
 }
 
@@ -176,7 +176,44 @@ async fn the_connection_past_the_bound_is_told_why() {
     for client in &mut clients {
         client.call("status", &json!({}));
     }
+    let mut late = fake.client();
+    assert_eq!(late.call("status", &json!({}))["error"]["data"]["kind"], "busy", "also to who asks first");
     assert_eq!(fake.client().read().expect("an answer")["error"]["data"]["kind"], "busy");
+}
+
+/// Nobody can be shut out by connections that say nothing: not even `down`. Those who have asked something stay.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asks_nothing_makes_room_for_who_does() {
+    let fake = Fake::start(0);
+    let mut windows: Vec<_> = (0..2).map(|_| fake.client()).collect();
+    for window in &mut windows {
+        window.call("status", &json!({}));
+    }
+    let silent: Vec<_> = (2..CONNECTIONS_MAX).map(|_| fake.client()).collect();
+    let asked = Instant::now();
+    let answer = loop {
+        let answer = fake.client().call("status", &json!({}));
+        if answer["error"].is_null() {
+            break answer;
+        }
+        assert_eq!(answer["error"]["data"]["kind"], "busy");
+        assert!(asked.elapsed() < Duration::from_secs(30), "still shut out");
+    };
+    assert_eq!(answer["result"]["method"], "status");
+    for window in &mut windows {
+        assert_eq!(window.call("status", &json!({}))["result"]["method"], "status", "a window stays open");
+    }
+    drop(silent);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_in_the_place_of_the_socket_is_never_followed() {
+    let fake = Fake::start(0);
+    let elsewhere = TempDir::new().expect("a folder");
+    std::os::unix::fs::symlink(fake.directory.join(SOCKET_NAME), elsewhere.path().join(SOCKET_NAME)).expect("a link");
+    assert_eq!(connect(elsewhere.path()).expect_err("refused"), NodeError::BadSocket);
+    assert_eq!(Socket::bind(elsewhere.path()).expect_err("refused"), NodeError::BadSocket);
+    assert_eq!(fake.client().call("status", &json!({}))["result"]["method"], "status", "its own is as it was");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -26,8 +26,13 @@ impl Core {
         drop(open);
         self.nets.stop_all().await;
         let until = Instant::now() + SETTLE_PATIENCE;
-        self.unsettled = Some(Unsettled { round, error: *error, before, survived: None, until });
+        // What was not written did not survive, whatever the store says once its files are back.
+        let survived = (*error == NodeError::Misplaced).then_some(false);
+        self.unsettled = Some(Unsettled { round, error: *error, before, survived, until });
         self.reopen(passphrase).await;
+        if survived.is_some() {
+            self.settle();
+        }
     }
 
     /// Answers what was asked in the round whose commit failed: only the store knows whether that survived, so that

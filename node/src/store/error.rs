@@ -2,6 +2,8 @@
 
 use std::io;
 
+use rustix::io::Errno;
+
 use crate::paths::DataDirError;
 use crate::vault::NoEntropy;
 use crate::vault::ringfile::RingError;
@@ -28,6 +30,9 @@ pub enum StoreError {
     /// No space is left. Nothing that was kept is lost; free some space and open the store again.
     #[error("the disk is full")]
     DiskFull,
+    /// The system opens no more files for this process. Raise its limit, then open the store again.
+    #[error("too few open files")]
+    FewFiles,
     /// Another node runs in this folder. Talk to it, or stop it first.
     #[error("another node is using this folder")]
     InUse,
@@ -49,6 +54,9 @@ pub enum StoreError {
     /// There is no keyring in this folder. Create a store, or give the right folder.
     #[error("there is no keyring in this folder")]
     KeyringMissing,
+    /// The files are no longer where they were opened. Nothing was written; put them back and open the store again.
+    #[error("the files were moved or deleted")]
+    Misplaced,
     /// A newer version of Kinfold wrote this store. Update, then open it again; nothing was changed.
     #[error("the store was written by a newer version")]
     NewerVersion,
@@ -61,6 +69,9 @@ pub enum StoreError {
     /// There is not enough free memory to try the passphrase. Close something and try again.
     #[error("there is not enough memory to try the passphrase")]
     NoMemory,
+    /// There is something in this folder that no store put there. Choose a folder of its own; nothing was changed.
+    #[error("the folder is not empty")]
+    NotEmpty,
     /// Other users of this computer may enter the folder. Take their rights away (mode 0700) and open it again.
     #[error("the folder is open to other users")]
     NotPrivate,
@@ -87,15 +98,18 @@ impl StoreError {
             Self::Closed => "store_closed",
             Self::Damaged { .. } => "store_damaged",
             Self::DiskFull => "store_disk_full",
+            Self::FewFiles => "store_few_files",
             Self::InUse => "store_in_use",
             Self::Io { .. } => "store_io",
             Self::KeyringDamaged => "store_keyring_damaged",
             Self::KeyringFull => "store_keyring_full",
             Self::KeyringMissing => "store_keyring_missing",
+            Self::Misplaced => "store_misplaced",
             Self::NewerVersion => "store_newer_version",
             Self::NoAccess => "store_no_access",
             Self::NoEntropy => "store_no_entropy",
             Self::NoMemory => "store_no_memory",
+            Self::NotEmpty => "store_not_empty",
             Self::NotPrivate => "store_not_private",
             Self::PathTooLong => "store_path_too_long",
             Self::ReadOnly => "store_read_only",
@@ -106,6 +120,9 @@ impl StoreError {
 
     /// Names an error of the system; `what` was being used.
     pub(crate) fn io(what: &'static str, source: io::Error) -> Self {
+        if matches!(Errno::from_io_error(&source), Some(Errno::MFILE | Errno::NFILE)) {
+            return Self::FewFiles;
+        }
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull,
             io::ErrorKind::PermissionDenied => Self::NoAccess,
@@ -120,6 +137,7 @@ impl From<DataDirError> for StoreError {
     fn from(err: DataDirError) -> Self {
         match err {
             DataDirError::Io(source) => Self::io("folder", source),
+            DataDirError::NotEmpty => Self::NotEmpty,
             DataDirError::NotPrivate => Self::NotPrivate,
         }
     }

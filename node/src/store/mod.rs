@@ -12,6 +12,7 @@ mod error;
 mod index;
 mod memory;
 mod meta;
+mod named;
 mod sealed;
 mod sled;
 
@@ -28,8 +29,8 @@ pub trait Store: Send {
     ///
     /// # Errors
     /// The batch may or may not have survived, and the store is closed: open it again and look at
-    /// [`commit_seq`](Self::commit_seq). Only [`StoreError::TooLarge`] and [`StoreError::Closed`] promise that
-    /// nothing was written.
+    /// [`commit_seq`](Self::commit_seq). Only [`StoreError::TooLarge`], [`StoreError::Misplaced`] and
+    /// [`StoreError::Closed`] promise that nothing was written.
     fn commit(&mut self, batch: &WriteBatch) -> Result<(), StoreError>;
 
     /// What opening found to be missing, for the person to be told.

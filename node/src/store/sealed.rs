@@ -9,8 +9,8 @@ use kinfold_protocol::time::Time;
 use zeroize::Zeroizing;
 
 use super::ballast::{self, Ballast};
-use super::error::{DATABASE, KEYRING};
-use super::sled::{Barrier, disk_barrier};
+use super::error::KEYRING;
+use super::sled::{Barrier, ENGINE_FILE, disk_barrier};
 use super::{Store, StoreError};
 use crate::paths::{DataDir, create_private_file, sync_dir};
 use crate::vault::KdfCost;
@@ -77,6 +77,9 @@ impl SealedStore {
     }
 
     fn open_with(dir: &DataDir, passphrase: &[u8], barrier: Barrier) -> Result<Self, StoreError> {
+        if !dir.root().try_exists().map_err(|err| StoreError::io("folder", err))? {
+            return Err(StoreError::Misplaced);
+        }
         dir.check()?;
         match Self::open_once(dir, passphrase, Arc::clone(&barrier)) {
             Err(StoreError::DiskFull) if ballast::give_up(&dir.ballast()).map_err(ballast_error)? => {
@@ -94,9 +97,9 @@ impl SealedStore {
         }
         let file = File::options().read(true).write(true).open(dir.keyring()).map_err(io)?;
         let (ring, keyring) = Ring::open(file, passphrase)?;
-        if keyring.commit_seq > 0 && !dir.database(&keyring.database_id).try_exists().map_err(io)? {
+        if keyring.commit_seq > 0 && !dir.database(&keyring.database_id).join(ENGINE_FILE).try_exists().map_err(io)? {
             // Starting an empty database here would look like a loss of everything that the user had.
-            return Err(StoreError::Damaged { what: DATABASE });
+            return Err(StoreError::Misplaced);
         }
         Self::start(dir, Core::start(dir, lock, ring, keyring, barrier)?)
     }

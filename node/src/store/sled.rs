@@ -53,7 +53,7 @@ impl Engine {
             }
             opened => opened?,
         };
-        let file = File::open(dir.join("db")).map_err(io)?;
+        let file = File::open(dir.join(ENGINE_FILE)).map_err(io)?;
         let engine = Self { db: Some(db), file, barrier, dir: dir.to_owned() };
         engine.flush()?;
         engine.check()?;
@@ -188,6 +188,8 @@ fn set_snapshots_aside(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// The file in which sled keeps everything.
+pub(super) const ENGINE_FILE: &str = "db";
 const SNAPSHOT_PREFIX: &str = "snap.";
 const ASIDE_PREFIX: &str = "aside.";
 /// Enough for the rows of a few groups; the protocol keeps what it uses often in its own memory.

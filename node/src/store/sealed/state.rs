@@ -1,6 +1,7 @@
 //! An open store: the database, the keyring, and what memory knows of the rows.
 
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,10 +10,11 @@ use kinfold_protocol::time::Time;
 use zeroize::Zeroizing;
 
 use crate::paths::DataDir;
-use crate::store::error::DATABASE;
+use crate::store::error::{DATABASE, KEYRING};
 use crate::store::index::{Fact, Index};
 use crate::store::meta::{META_NAME, META_TABLE, Meta};
-use crate::store::sled::{Barrier, Change, Engine};
+use crate::store::named::Named;
+use crate::store::sled::{Barrier, Change, ENGINE_FILE, Engine};
 use crate::store::{StoreError, death_second};
 use crate::vault::keyring::Keyring;
 use crate::vault::ringfile::Ring;
@@ -49,6 +51,8 @@ pub(super) struct Core {
     /// By when the keyring must be stored.
     ring_due: Option<Time>,
     check_due: Time,
+    /// The files that everything is written to, which must still be found after a restart.
+    files: [Named; 2],
     /// Let go of last.
     _lock: File,
 }
@@ -75,7 +79,9 @@ impl Core {
         let now = keyring.last_seen;
         let check_due = now + CHECK_EVERY;
         let index = Index::default();
-        let mut core = Self { engine, ring, keyring, index, meta, now, ring_due: None, check_due, _lock: lock };
+        let note = |path, what| Named::note(path).map_err(|err| StoreError::io(what, err));
+        let files = [note(dir.keyring(), KEYRING)?, note(place.join(ENGINE_FILE), DATABASE)?];
+        let mut core = Self { engine, ring, keyring, index, meta, now, ring_due: None, check_due, files, _lock: lock };
         let report = OpenReport {
             commits_lost: core.keyring.commit_seq.saturating_sub(meta.commit_seq),
             values_unreadable: core.index_rows()?,
@@ -200,7 +206,9 @@ impl Core {
         let sealed = self.keyring.seal_row(META_TABLE, META_NAME, &change.meta.encode(), leaves)?;
         change.changes.extend(sealed.into_iter().map(|(name, stored)| (name, Some(stored))));
 
+        self.find_files()?;
         self.engine.apply(change.changes)?;
+        self.find_written()?;
 
         self.meta = change.meta;
         for (name, fact) in change.facts {
@@ -253,9 +261,23 @@ impl Core {
         self.keyring.next_m = self.meta.next_m;
         self.keyring.next_s = self.meta.next_s;
         self.ring.store(&mut self.keyring)?;
+        self.find_written()?;
         tracing::trace!(code = "after_keyring");
         self.ring_due = None;
         Ok(())
+    }
+
+    /// Refuses to write where nobody will find it.
+    fn find_files(&self) -> Result<(), StoreError> {
+        self.files.iter().try_for_each(Named::check)
+    }
+
+    /// The same after writing: whether that survives is not known.
+    fn find_written(&self) -> Result<(), StoreError> {
+        self.find_files().map_err(|err| match err {
+            StoreError::Misplaced => StoreError::io(DATABASE, ErrorKind::NotFound.into()),
+            err => err,
+        })
     }
 
     #[cfg(test)]

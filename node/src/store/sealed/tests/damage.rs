@@ -81,12 +81,16 @@ fn rows_that_sled_lost_or_that_were_swapped_are_counted_and_never_shown() {
 #[test]
 fn an_empty_database_behind_a_used_keyring_is_reported_and_a_missing_one_refused() {
     let (_temp, dir) = filled(4);
-    for path in tree(&database(&dir)).iter().filter(|path| path.is_file()) {
+    let db = database(&dir).join("db");
+    for path in tree(&database(&dir)).iter().filter(|path| path.is_file() && **path != db) {
         fs::remove_file(path).unwrap();
     }
+    fs::write(&db, []).unwrap();
     assert_eq!(report(&dir).commits_lost, 4);
+    fs::remove_file(&db).unwrap();
+    assert!(matches!(SealedStore::open(&dir, PASS), Err(StoreError::Misplaced)));
     fs::remove_dir_all(database(&dir)).unwrap();
-    assert!(matches!(SealedStore::open(&dir, PASS), Err(StoreError::Damaged { .. })));
+    assert!(matches!(SealedStore::open(&dir, PASS), Err(StoreError::Misplaced)));
 }
 
 #[test]
