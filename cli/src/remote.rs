@@ -1,7 +1,7 @@
 //! The way to the node: one request at a time over the control socket, or a feed of notices. Blocking, and bounded
 //! in time and length.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
@@ -17,15 +17,21 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Local, Result};
+use crate::out::Out;
 
 /// An answer's line: the longest history of a group, many times over; a bound all the same.
 const ANSWER_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// A request's line: room from the start, so that a passphrase in it is not left behind by a growing buffer.
-const REQUEST_BYTES: usize = 64 * 1024;
+const REQUEST_BYTES: usize = 104 * 1024;
 
-/// How long an answer may take.
-const ANSWER_WAIT: Duration = Duration::from_secs(60);
+/// How long an answer may take: the node's own patience is ten seconds, with a passphrase to try and a busy disk.
+const ANSWER_WAIT: Duration = Duration::from_secs(30);
+
+/// When a person who waits is told that it is not over yet.
+const TELL_AFTER: Duration = Duration::from_secs(3);
+
+const NOT_YET: &str = "Kinfold is not answering yet. Still waiting; Ctrl-C stops waiting and loses nothing.";
 
 /// How long joining may take: the node gives up long before, with better words.
 const JOIN_WAIT: Duration = Duration::from_secs(15 * 60);
@@ -33,11 +39,15 @@ const JOIN_WAIT: Duration = Duration::from_secs(15 * 60);
 /// How long stopping may take after the node has said that it will.
 const STOP_WAIT: Duration = Duration::from_secs(30);
 
+type Line = Zeroizing<Vec<u8>>;
+
 /// A connection to the node.
 #[derive(Debug)]
 pub(crate) struct Remote {
     reader: BufReader<UnixStream>,
     asked: u64,
+    /// Whether a person at a terminal is told, once, that an answer is late.
+    tell: bool,
 }
 
 #[derive(Serialize)]
@@ -65,7 +75,17 @@ struct Told {
 impl Remote {
     /// Connects to the node of a data directory.
     pub(crate) fn open(data_dir: &Path) -> Result<Self> {
-        Ok(Self { reader: BufReader::new(socket::connect(data_dir)?), asked: 0 })
+        Ok(Self { reader: BufReader::new(socket::connect(data_dir)?), asked: 0, tell: false })
+    }
+
+    /// The same, for a verb that a person waits for.
+    pub(crate) fn telling(self) -> Self {
+        Self { tell: io::stderr().is_terminal(), ..self }
+    }
+
+    /// Tells nothing any more: a line is being typed where it would be told.
+    pub(crate) const fn hush(&mut self) {
+        self.tell = false;
     }
 
     /// Asks, and waits for the answer.
@@ -75,10 +95,16 @@ impl Remote {
         let asked = Asked { jsonrpc: "2.0", id: self.asked, request };
         serde_json::to_writer(&mut *line, &asked).map_err(|_| Local::BadAnswer)?;
         line.push(b'\n');
-        self.wait(if matches!(request, Request::Join { .. }) { Some(JOIN_WAIT) } else { Some(ANSWER_WAIT) })?;
-        self.reader.get_mut().write_all(&line).map_err(|error| lost(&error))?;
-
-        let line = self.line()?.ok_or(Local::LostContact)?;
+        self.reader.get_ref().set_write_timeout(Some(ANSWER_WAIT)).map_err(|error| lost(&error))?;
+        let written = self.reader.get_mut().write_all(&line);
+        let answer = if matches!(request, Request::Join { .. }) { self.line_within(JOIN_WAIT) } else { self.answer() };
+        let line = match (written, answer) {
+            // Whoever has no room for us says so without listening first.
+            (_, Ok(Some(line))) => line,
+            (Err(error), _) => return Err(lost(&error)),
+            (Ok(()), Ok(None)) => return Err(Local::LostContact.into()),
+            (Ok(()), Err(error)) => return Err(error),
+        };
         let answered: Answered<T> = serde_json::from_slice(&line).map_err(|_| Local::BadAnswer)?;
         match (answered.result, answered.error) {
             (_, Some(error)) => Err(error.into()),
@@ -96,24 +122,57 @@ impl Remote {
 
     /// Waits until the node has closed the connection.
     pub(crate) fn wait_for_end(mut self) -> Result<()> {
-        self.wait(Some(STOP_WAIT))?;
-        while self.line()?.is_some() {}
+        while self.line_within(STOP_WAIT)?.is_some() {}
         Ok(())
+    }
+
+    /// A line that a person waits for.
+    fn answer(&mut self) -> Result<Option<Line>> {
+        if !self.tell {
+            return self.line_within(ANSWER_WAIT);
+        }
+        let mut line = Zeroizing::new(Vec::new());
+        match self.read_into(&mut line, TELL_AFTER) {
+            Err(error) if error == Local::TooSlow.into() => {
+                self.tell = false;
+                Out { json: false }.talk(NOT_YET)?;
+                self.read_into(&mut line, ANSWER_WAIT.saturating_sub(TELL_AFTER))?;
+            }
+            read => read?,
+        }
+        whole(line)
+    }
+
+    fn line_within(&mut self, time: Duration) -> Result<Option<Line>> {
+        self.wait(Some(time))?;
+        self.line()
+    }
+
+    /// Goes on with a line; what came so far stays in it when the time is over.
+    fn read_into(&mut self, line: &mut Line, time: Duration) -> Result<()> {
+        self.wait(Some(time))?;
+        let read = self.reader.by_ref().take(ANSWER_BYTES_MAX).read_until(b'\n', line);
+        read.map(drop).map_err(|error| lost(&error))
     }
 
     fn wait(&self, time: Option<Duration>) -> Result<()> {
         self.reader.get_ref().set_read_timeout(time).map_err(|error| lost(&error))
     }
 
-    fn line(&mut self) -> Result<Option<Zeroizing<Vec<u8>>>> {
+    fn line(&mut self) -> Result<Option<Line>> {
         let mut line = Zeroizing::new(Vec::new());
         let read = self.reader.by_ref().take(ANSWER_BYTES_MAX).read_until(b'\n', &mut line);
         read.map_err(|error| lost(&error))?;
-        match line.last() {
-            None => Ok(None),
-            Some(b'\n') => Ok(Some(line)),
-            Some(_) => Err(Local::LostContact.into()),
-        }
+        whole(line)
+    }
+}
+
+/// A line with its end, or nothing at the end of all.
+fn whole(line: Line) -> Result<Option<Line>> {
+    match line.last() {
+        None => Ok(None),
+        Some(b'\n') => Ok(Some(line)),
+        Some(_) => Err(Local::LostContact.into()),
     }
 }
 

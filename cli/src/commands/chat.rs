@@ -49,6 +49,7 @@ pub(super) fn run(context: &Context, args: &ChatArgs) -> Result<()> {
 
     let (heard, hears) = mpsc::sync_channel(watch::HEARD_MAX);
     watch::listen(feed, heard.clone());
+    chat.remote.hush();
     chat.window.type_in(heard, !out.json && !args.plain && screen::can_edit())?;
     // What was typed last is told of before the end, if that does not take long.
     let mut going = true;

@@ -52,7 +52,7 @@ pub(crate) struct Context {
 impl Context {
     /// A connection to the node.
     pub(crate) fn remote(&self) -> Result<Remote> {
-        Remote::open(&self.data_dir).map_err(|error| {
+        Remote::open(&self.data_dir).map(Remote::telling).map_err(|error| {
             if error != NodeError::NotRunning.into() {
                 return error;
             }

@@ -28,11 +28,14 @@ pub(super) fn run(context: &Context, args: SendArgs) -> Result<()> {
 fn send(context: &Context, args: SendArgs) -> Result<()> {
     let SendArgs { group, text: words, expires } = args;
     let mut remote = context.remote()?;
-    let group = if words.len() > 1 { whole_name(&mut remote, group, &words)? } else { group };
+    let group = match words.len() {
+        ..=1 => group,
+        _ => whole_name(&mut remote, group, &words).map_err(Error::before_sending)?,
+    };
     let text = Zeroizing::new(words.join(" "));
     let text = if *text == "-" { from_input(context)? } else { text };
     // The feed first: what another device says at once would be missed after it.
-    let feed = if context.out.json { None } else { Some(context.remote()?.subscribe(Some(group.clone()))?) };
+    let feed = if context.out.json { None } else { Some(hear(context, &group).map_err(Error::before_sending)?) };
     let request = Request::Send { group, text: Secret::new(text), expires_secs: expires.map(|span| span.as_secs()) };
     let sent: Sent = remote.call(&request)?;
     let stand = feed.map_or(sent.stand, |feed| held(feed, &sent));
@@ -59,6 +62,10 @@ fn whole_name(remote: &mut Remote, group: String, words: &[String]) -> Result<St
         }
         None => found.map(|detail| detail.row.group_id),
     }
+}
+
+fn hear(context: &Context, group: &str) -> Result<Feed> {
+    context.remote()?.subscribe(Some(group.to_owned()))
 }
 
 /// Where the message stands once another device is known to have it, or after a moment.

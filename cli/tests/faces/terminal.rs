@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
@@ -10,8 +12,9 @@ use std::time::{Duration, Instant};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 use serde_json::json;
+use tempfile::TempDir;
 
-use crate::fake::{Fake, command, line};
+use crate::fake::{Fake, Ran, command, line};
 
 /// Longer than anything takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -27,14 +30,18 @@ struct Terminal {
 
 impl Terminal {
     fn open(fake: &Fake, words: &[&str]) -> Self {
+        Self::open_in(&fake.directory, words)
+    }
+
+    fn open_in(directory: &Path, words: &[&str]) -> Self {
         let keys = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
         grantpt(&keys).expect("granted");
         unlockpt(&keys).expect("unlocked");
         tcsetwinsize(&keys, Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 }).expect("sized");
         let name = ptsname(&keys, Vec::new()).expect("a name");
-        let path = std::path::Path::new(std::ffi::OsStr::from_bytes(name.as_bytes()));
+        let path = Path::new(std::ffi::OsStr::from_bytes(name.as_bytes()));
         let end = || Stdio::from(File::options().read(true).write(true).open(path).expect("opens"));
-        let mut program = command(&fake.directory, words);
+        let mut program = command(directory, words);
         let child = program.env("TERM", "xterm").stdin(end()).stdout(end()).stderr(end()).spawn().expect("starts");
         drop(program);
         let keys = File::from(keys);
@@ -212,4 +219,31 @@ fn a_long_text_is_sent_whole_or_not_at_all() {
     terminal.press("short\n");
     terminal.until("Kept on this device");
     assert_eq!((fake.last("send")["text"].clone(), fake.asked("send")), (json!("short"), 2));
+}
+
+/// A node that stands still takes connections, as the system does for it, and reads nothing.
+#[test]
+fn a_node_that_does_not_answer_is_told_of_once_and_given_up_in_time() {
+    let directory = TempDir::new().expect("a folder");
+    let _still = UnixListener::bind(directory.path().join("control.sock")).expect("binds");
+    let mut person = Terminal::open_in(directory.path(), &["status"]);
+    let mut author = Terminal::open_in(directory.path(), &["send", "Circle", "hello"]);
+    let script = crate::fake::start(directory.path(), &["send", "Circle", "hello", "--json"]);
+    let late = "Kinfold is not answering yet. Still waiting; Ctrl-C stops waiting and loses\r\nnothing.";
+    person.until(late);
+    author.until(late);
+    let (code, told) = person.end();
+    assert!(code == 1 && told.contains("Error: Kinfold did not answer in time; it may still do"), "{code}: {told}");
+    assert!(!told.contains("not answering yet"), "once: {told}");
+    let (code, told) = author.end();
+    assert!(code == 1 && told.contains("Error: Kinfold did not answer in time; your message was not sent"), "{told}");
+    let ran = Ran::from(script.wait_with_output().expect("ends"));
+    assert_eq!((ran.code, ran.talk.as_str()), (1, ""), "a script is told at the end");
+    let expected = json!({"ok": false, "error": {
+        "code": "too_slow",
+        "message": "Kinfold did not answer in time; whether your message was kept is not known",
+        "hint": "`kinfold status` shows whether it answers again; then look with `kinfold history` before you send it \
+            again"
+    }});
+    assert_eq!(ran.json(), expected);
 }
