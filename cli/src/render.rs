@@ -1,6 +1,7 @@
 //! Lists and answers as sentences. Pure: rows in, text out.
 
 use kinfold_node::control::lines::{OutboxRow, State};
+use kinfold_node::control::names;
 use kinfold_node::control::rows::{
     ClockDoubt, GroupDetail, GroupRow, InviteRow, InviteState, JoinRow, MemberRow, Role, Standing, Status, Verification,
 };
@@ -187,7 +188,10 @@ pub(crate) fn outbox(row: &OutboxRow, scroll: &Scroll) -> String {
 
 /// What to do with a safety code.
 pub(crate) fn safety_code_use(code: &Verification, undone: bool) -> String {
-    let name = plain::name(&code.name);
+    let mut name = plain::name(&code.name);
+    if names::is_reserved(&name) {
+        name = names::with_id(&name, &code.member_id);
+    }
     if code.verified {
         return format!(
             "You have compared this safety code with {name}. If that was a mistake, run this again with --undo."

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use kinfold_node::control::lines::{Kind, Moment, Notice, Row, Stand, State};
+use kinfold_node::control::names;
 use kinfold_node::control::rows::{MemberRow, Standing};
 
 use crate::{plain, render, span};
@@ -32,7 +33,7 @@ struct Own {
     told: bool,
 }
 
-/// The ids of those who go by one name.
+/// The ids of those whose names look the same.
 type Namesakes = BTreeMap<String, BTreeSet<String>>;
 
 /// Turns what happens into lines.
@@ -76,17 +77,23 @@ impl Scroll {
 
     fn learn(&mut self, group: &str, id: &str, name: &str) {
         let people = self.people.entry(group.to_owned()).or_default();
-        people.entry(folded(name)).or_default().insert(id.to_owned());
+        for look in names::looks(name) {
+            people.entry(look).or_default().insert(id.to_owned());
+        }
     }
 
+    /// How many people go by names that look like this one.
     fn namesakes(&self, group: &str, name: &str) -> usize {
-        self.people.get(group).and_then(|people| people.get(&folded(name))).map_or(0, BTreeSet::len)
+        let Some(people) = self.people.get(group) else { return 0 };
+        let alike = names::looks(name).into_iter().filter_map(|look| people.get(&look)).flatten();
+        alike.collect::<BTreeSet<_>>().len()
     }
 
-    /// A name, with the beginning of the id where it is not the only one.
+    /// A name, with the beginning of the id where it is not the only one that looks like it, or reads as our own word.
     fn named(&self, group: &str, id: &str, name: &str) -> String {
         let shown = plain::name(name);
-        if self.namesakes(group, name) > 1 { format!("{shown} [{}]", render::id(id)) } else { shown }
+        let doubtful = self.namesakes(group, name) > 1 || names::is_reserved(name);
+        if doubtful { format!("{shown} [{}]", render::id(id)) } else { shown }
     }
 
     /// Learns the name of a group.
@@ -176,8 +183,14 @@ impl Scroll {
     /// Who was removed. The line carries no id: the name is this person's if nobody else is known to go by it.
     fn removed(&self, row: &Row) -> String {
         let name = row.member.as_deref().unwrap_or_default();
-        let me = self.me.get(&row.group_id).is_some_and(|me| folded(me) == folded(name));
-        if me && !row.own && self.namesakes(&row.group_id, name) < 2 { "you".to_owned() } else { plain::name(name) }
+        let me = self.me.get(&row.group_id).is_some_and(|me| names::looks(me) == names::looks(name));
+        if me && !row.own && self.namesakes(&row.group_id, name) < 2 {
+            "you".to_owned()
+        } else if names::is_reserved(name) {
+            format!("somebody called \u{201c}{}\u{201d}", plain::name(name))
+        } else {
+            plain::name(name)
+        }
     }
 
     /// When a message goes, and where it stands if it is an own one.
@@ -322,11 +335,6 @@ fn first_words(text: &str) -> String {
         words.push('\u{2026}');
     }
     words
-}
-
-/// A name as people hear it: two that differ only in case or in what cannot be seen are the same.
-fn folded(name: &str) -> String {
-    plain::name(name).to_lowercase()
 }
 
 /// Where an own message stands.

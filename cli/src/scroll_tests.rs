@@ -150,6 +150,21 @@ fn two_of_the_same_name_are_told_apart_wherever_they_are_named() {
 }
 
 #[test]
+fn a_name_that_looks_like_anothers_or_like_a_word_of_ours_has_its_id_beside_it() {
+    for (name, others) in [("\u{410}n\u{430}", "Ana"), ("Ana\u{fe01}", "Ana"), ("You", "Ben"), ("y\u{43e}u", "Ben")] {
+        let mut scroll = scroll();
+        scroll.meet("bb", &[member("aa01", others, true), member("cc01cc01cc", name, false)]);
+        let said = Row { author: name.into(), author_id: "cc01cc01cc".into(), ..row(Kind::Text) };
+        let line = scroll.line(&said);
+        assert!(line.contains(&format!("  {} [cc01cc01]: ", plain::name(name))), "{line}");
+    }
+    let mut scroll = scroll();
+    scroll.line(&row(Kind::Text));
+    let removed = Row { member: Some("You".into()), ..row(Kind::Removed) };
+    assert_eq!(scroll.line(&removed), "13:00  Ana removed somebody called \u{201c}You\u{201d}.");
+}
+
+#[test]
 fn who_is_removed_reads_so() {
     let mut scroll = scroll();
     scroll.line(&row(Kind::Text));

@@ -130,7 +130,9 @@ pub(crate) fn missed(remote: &mut Remote, scroll: &Scroll, group: &str, missed: 
 pub(crate) fn mark_shown(remote: &mut Remote, scroll: &Scroll, group: &str) -> Result<()> {
     let unread = Request::History { group: group.to_owned(), last: Some(0), all_unread: true, mark_read: false };
     match remote.call::<History>(&unread) {
-        Ok(history) if history.rows.iter().all(|row| row.own || scroll.has_seen(&row.id)) => mark_read(remote, &history),
+        Ok(history) if history.rows.iter().all(|row| row.own || scroll.has_seen(&row.id)) => {
+            mark_read(remote, &history)
+        }
         Err(error) if ends(&error) => Err(error),
         // Locked or left meanwhile: the lines stay unread, which is true enough.
         Ok(_) | Err(_) => Ok(()),

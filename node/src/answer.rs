@@ -145,9 +145,8 @@ impl Desk<'_> {
 
     fn create(&mut self, name: String, display_name: String) -> Answered {
         self.check_port()?;
-        for (whose, chosen) in [("the group's name", &name), ("your name", &display_name)] {
-            limited::name(whose, chosen)?;
-        }
+        limited::name("the group's name", &name)?;
+        limited::own_name(&display_name)?;
         let reply = self.command(Command::CreateGroup { name: name.clone(), display_name })?;
         let Reply::Group(group) = reply else { return Err(Error::Broken.into()) };
         let net = self.group(&group.to_hex())?.net;
@@ -163,7 +162,7 @@ impl Desk<'_> {
         if self.client.joins().is_empty() {
             self.check_port()?;
         }
-        limited::name("your name", &name)?;
+        limited::own_name(&name)?;
         match self.command(Command::Join { invite, display_name: name })? {
             Reply::Joining(net) => Ok(Answer::WhenJoined(net)),
             _ => Err(Error::Broken.into()),
@@ -225,7 +224,13 @@ impl Desk<'_> {
         }
         let read_mark = (view.unread > 0 && hidden == 0 && !mark_read).then_some(view.arrivals);
         let rows = lines.iter().map(|line| show::line(view.group, &view.name, line)).collect();
-        value(&rows::History { group_id: view.group.to_hex(), group: view.name, rows, unread_earlier: hidden, read_mark })
+        value(&rows::History {
+            group_id: view.group.to_hex(),
+            group: view.name,
+            rows,
+            unread_earlier: hidden,
+            read_mark,
+        })
     }
 
     fn invite(&mut self, group: &str, valid_secs: Option<u64>) -> Answered {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kinfold_protocol::limits::NAME_BYTES_MAX;
 
-use crate::control::{ApiError, ErrorKind};
+use crate::control::{ApiError, ErrorKind, names};
 
 /// A message's text.
 pub(crate) fn text(text: &str, bytes_max: usize) -> Result<(), ApiError> {
@@ -30,7 +30,7 @@ pub(crate) fn name(whose: &str, name: &str) -> Result<(), ApiError> {
         ("is too long", "choose a name of up to 64 letters, fewer with accents")
     } else if name.trim() != name {
         ("begins or ends with a space", "leave the space out")
-    } else if name.chars().any(hidden) {
+    } else if !names::is_plain(name) {
         ("has characters in it that cannot be seen", "type it by hand instead of pasting it")
     } else {
         return Ok(());
@@ -38,8 +38,15 @@ pub(crate) fn name(whose: &str, name: &str) -> Result<(), ApiError> {
     Err(ApiError::new(ErrorKind::BadName).with_words(format!("{whose} {what}; nothing was changed"), hint.to_owned()))
 }
 
-fn hidden(letter: char) -> bool {
-    letter.is_control() || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// The name that somebody goes by in a group.
+pub(crate) fn own_name(chosen: &str) -> Result<(), ApiError> {
+    name("your name", chosen)?;
+    if !names::is_reserved(chosen) {
+        return Ok(());
+    }
+    let message = "your name would be read as a word of Kinfold itself, such as You; nothing was changed";
+    let hint = "choose a name that can only be you, such as Ana";
+    Err(ApiError::new(ErrorKind::BadName).with_words(message.to_owned(), hint.to_owned()))
 }
 
 /// A span of time: `what` can take between the two.
@@ -89,6 +96,11 @@ mod tests {
         let hidden = words(name("your name", "A\u{202e}na")).0;
         assert_eq!(hidden, "your name has characters in it that cannot be seen; nothing was changed");
         assert!(name("your name", "Zo\u{eb}").is_ok());
+        for reserved in ["You", "y\u{43e}u", "System"] {
+            let refused = words(own_name(reserved)).0;
+            assert!(refused.starts_with("your name would be read as a word of Kinfold itself"), "{refused}");
+        }
+        assert!(own_name("Ana").is_ok() && name("the group's name", "You").is_ok());
     }
 
     #[test]

@@ -128,10 +128,9 @@ fn answer(request: &Request, feed: &broadcast::Sender<Notice>) -> Result<Value, 
         Request::History { last, .. } => {
             let rows = if *last == Some(0) { vec![] } else { vec![row("01", "How is\neveryone?\u{1b}[2J", false)] };
             let (unread_earlier, mark) = if *last == Some(1) { (292, None) } else { (0, Some(7)) };
-            let mut history = json!({"group_id": GROUP, "group": "Circle", "rows": rows});
-            history["unread_earlier"] = unread_earlier.into();
-            history["read_mark"] = mark.into();
-            history
+            json!({
+                "group_id": GROUP, "group": "Circle", "rows": rows, "unread_earlier": unread_earlier, "read_mark": mark
+            })
         }
         Request::InviteCreate { .. } => {
             json!({"invite": "kinfold:abc", "invite_id": "ab12ab12ab12ab12", "expires": "2026-11-23T13:00:00.000Z"})

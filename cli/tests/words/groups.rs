@@ -81,3 +81,30 @@ fn who_was_removed_is_told_so_and_what_they_write_goes_nowhere() {
     let texts: Vec<_> = ana.texts_of(GROUP, 2).into_iter().map(|(_, text)| text).collect();
     assert_eq!(texts, ["before", "to those who are here"]);
 }
+
+#[test]
+fn a_name_that_would_pass_for_a_word_of_ours_or_hides_something_is_not_taken() {
+    let place = place();
+    let [ana, ben] = ["Ana", "Ben"].map(|name| Device::started(place.path(), name));
+    let taken = "your name would be read as a word of Kinfold itself, such as You; nothing was changed";
+    let hidden = "your name has characters in it that cannot be seen; nothing was changed";
+    let taken = Words(1, "bad_name", taken, "choose a name that can only be you, such as Ana");
+    let hidden = Words(1, "bad_name", hidden, "type it by hand instead of pasting it");
+    let names =
+        [("You", taken), ("y\u{43e}u", taken), ("System", taken), ("An\u{fe01}a", hidden), ("A\u{200d}na", hidden)];
+    for (name, words) in names {
+        words.told_by(&ana, &["group", "create", GROUP, "--name", name]);
+    }
+    ana.done(&["group", "create", GROUP, "--name", "Ana \u{2764}\u{fe0f}"]);
+    let invite = ana.invite(GROUP);
+    for (name, words) in names {
+        words.are(&ben.run(&["join", &invite, "--name", name, "--json"]));
+    }
+    // Somebody else's name in other letters is told apart, in JSON too.
+    ben.done(&["join", &invite, "--name", "\u{410}n\u{430} \u{2764}\u{fe0f}"]);
+    let present = until("Ben at Ana", || {
+        let row = ana.done(&["group", "show", GROUP]);
+        row["present"][0].as_str().map(str::to_owned)
+    });
+    assert!(present.ends_with(']') && present.contains(" ["), "{present}");
+}

@@ -18,6 +18,7 @@ pub mod api;
 pub mod errors;
 mod frame;
 pub mod lines;
+pub mod names;
 pub mod resolve;
 pub mod rows;
 pub mod show;

@@ -6,6 +6,7 @@ use kinfold_protocol::time::Time;
 use kinfold_protocol::view::{self, ClockView, GroupView, InviteView, MemberView, OutboxView, SafetyCode};
 
 use super::lines::{Kind, Moment, OutboxRow, Row, Stand, State};
+use super::names;
 use super::rows::{
     ClockDoubt, Full, GroupDetail, GroupRow, InviteRow, InviteState, Lost, MemberRow, Role, Standing, Verification,
 };
@@ -58,13 +59,23 @@ pub fn group(view: &GroupView, members: &[MemberView], outbox: &[OutboxView]) ->
         standing: standing(view.standing),
         members: view.members,
         connected: view.connected,
-        present: present.map(|member| member.name.clone()).collect(),
+        present: present.map(|member| told_apart(member, members)).collect(),
         unread: view.unread,
         waiting: view.waiting,
         unsent: outbox.iter().filter(|entry| entry.state == MessageState::Kept).count(),
         retention_secs: view.retention.as_secs(),
         facilitators: view.facilitators,
         joined: moment(view.joined),
+    }
+}
+
+/// A name where no id stands beside it: with one, if it could be taken for somebody else's.
+fn told_apart(member: &MemberView, all: &[MemberView]) -> String {
+    let others = all.iter().filter(|other| other.member != member.member).map(|other| other.name.as_str());
+    if names::is_ambiguous(&member.name, others) {
+        names::with_id(&member.name, &member.member.to_hex())
+    } else {
+        member.name.clone()
     }
 }
 
