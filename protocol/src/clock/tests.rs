@@ -75,8 +75,10 @@ fn a_clock_that_is_set_right_does_not_take_the_mark_along() {
 fn an_honest_clock_is_not_moved_by_one_wrong_peer() {
     let mut clock = lived();
     let ((net, ben), (_, chi)) = (member(2), member(3));
-    assert_eq!(clock.heard(net, ben, at(TRUE + YEARS), at(TRUE)), None);
-    assert_eq!(clock.heard(net, chi, at(TRUE), at(TRUE)), None);
+    let off = |offset| Some(Off { offset, corrected: false });
+    assert_eq!(clock.heard(net, ben, at(TRUE + YEARS), at(TRUE)), off(i64::try_from(YEARS).unwrap()));
+    assert_eq!(clock.tick(at(TRUE)).stamp, at(TRUE));
+    assert_eq!(clock.heard(net, chi, at(TRUE), at(TRUE)), off(0));
     assert_eq!(clock.tick(at(TRUE)).stamp, at(TRUE));
 }
 
