@@ -214,11 +214,11 @@ pub struct Output {
 pub enum Outcome {
     /// It took effect.
     Applied(Reply),
-    /// Seen before; nothing changed.
+    /// Seen before; at most its name and its key have changed.
     Duplicate,
     /// Kept for later.
     Parked(Why),
-    /// A peer's bytes that must not take effect; nothing changed.
+    /// A peer's bytes that must not take effect; nothing changed, but that a key that they spent is gone.
     Refused(Refusal),
 }
 

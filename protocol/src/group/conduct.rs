@@ -31,8 +31,8 @@ const CONTROL: u64 = 4;
 const BAD_COMMIT: u64 = 50;
 /// Another envelope that gossip should not have brought.
 const BAD_GOSSIP: u64 = 10;
-/// One that waits is written, and looked at again.
-const PARKED: u64 = 2;
+/// One that waits is written, and looked at again; one that says what was said before is opened, and its id is written.
+const KEPT: u64 = 2;
 /// A peer may push, in good faith, what it cannot judge itself.
 const BAD_PUSH: u64 = 4;
 
@@ -145,7 +145,7 @@ impl Group {
         let units = match (flow, outcome) {
             (Flow::Gossip, Outcome::Refused(Refusal::InvalidCommit)) => BAD_COMMIT,
             (Flow::Gossip, Outcome::Refused(Refusal::BadSeal | Refusal::Malformed | Refusal::NotAMember)) => BAD_GOSSIP,
-            (Flow::Gossip, Outcome::Parked(_)) => PARKED,
+            (Flow::Gossip, Outcome::Duplicate | Outcome::Parked(_)) => KEPT,
             (Flow::All | Flow::ControlOnly, Outcome::Refused(Refusal::InvalidCommit | Refusal::BadSeal)) => BAD_PUSH,
             _ => return,
         };

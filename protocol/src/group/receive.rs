@@ -85,33 +85,36 @@ impl Group {
         }
     }
 
-    /// The one way in for envelopes, whatever brought them. The outcome is that of the last one.
+    /// The one way in for envelopes, whatever brought them. The outcome is that of the last one that was not refused: a
+    /// refusal says that nothing of them all took effect.
     pub(crate) fn ingest(&mut self, cx: &mut Cx<'_>, batch: Batch) -> Result<Outcome, Error> {
-        let mut outcome = Outcome::Duplicate;
+        let mut outcome = None;
         let member = batch.from.and_then(|link| self.links.get(&link)).and_then(|link| link.member);
         let origin = Origin { link: batch.from, member, gossiped: batch.flow == Flow::Gossip };
         let mut placed = BTreeMap::new();
         for envelope in batch.envelopes {
             let id = envelope.id();
             if self.log.has(&id) {
+                outcome = Some(Outcome::Duplicate);
                 continue;
             }
             match self.place(cx, &envelope, batch.flow, member) {
                 Ok(Placed { order, spot }) => {
                     placed.insert((order, id), (envelope, spot));
                 }
-                Err(refusal) => outcome = Outcome::Refused(refusal),
+                Err(refusal) => outcome = Some(joint(outcome, Outcome::Refused(refusal))),
             }
         }
         let head = self.facts.head;
         for ((_, id), (envelope, spot)) in placed {
-            outcome = self.take(cx, id, &envelope, spot, origin)?;
-            batch.from.into_iter().for_each(|from| self.account(cx, from, batch.flow, &outcome));
+            let taken = self.take(cx, id, &envelope, spot, origin)?;
+            batch.from.into_iter().for_each(|from| self.account(cx, from, batch.flow, &taken));
+            outcome = Some(joint(outcome, taken));
         }
         if self.facts.head != head {
             self.rescan(cx)?;
         }
-        Ok(outcome)
+        Ok(outcome.unwrap_or(Outcome::Duplicate))
     }
 
     /// Opens an envelope in its turn, and what waited for it.
@@ -450,6 +453,14 @@ impl Group {
         }
         self.history.surfaced(cx.now.stamp);
         Ok(())
+    }
+}
+
+/// What became of two that came together.
+fn joint(before: Option<Outcome>, next: Outcome) -> Outcome {
+    match (before, next) {
+        (Some(before @ (Outcome::Applied(_) | Outcome::Duplicate | Outcome::Parked(_))), Outcome::Refused(_)) => before,
+        (_, next) => next,
     }
 }
 

@@ -222,6 +222,7 @@ impl Group {
             envelopes.push(envelope);
         }
         let ids: Vec<EnvelopeId> = envelopes.iter().map(Envelope::id).collect();
+        let own = ids.iter().any(|id| self.outbox.by_envelope(id).is_some());
         let full = self.links.get(&id).ok_or(Error::Broken)?.full;
         let flow = if full { Flow::All } else { Flow::ControlOnly };
         let before = self.facts.head;
@@ -236,7 +237,8 @@ impl Group {
             self.follow(cx);
         }
         self.say_blind(cx, id);
-        Ok(outcome)
+        // That the peer holds them is news of own words, which are known here.
+        Ok(if own && outcome == Outcome::Duplicate { Outcome::Applied(Reply::Done) } else { outcome })
     }
 
     /// A peer answers a push.

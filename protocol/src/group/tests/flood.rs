@@ -10,12 +10,14 @@ use super::disk::Disk;
 use super::rogue::{Outside, Rogue};
 use super::room::{ANA, BEN, CHI, Room};
 use crate::error::Refusal;
+use crate::group::epochs::EpochKeys;
 use crate::id::{EnvelopeId, LinkId};
 use crate::limits::{ASKED_BY_MEMBER, MUTED, SAID_BY_AUTHOR, SAID_HERE};
 use crate::meet::reconcile::Session;
 use crate::step::{Command, Input, Outcome};
 use crate::wire;
 use crate::wire::content::{Content, Numbered};
+use crate::wire::envelope::{Envelope, EnvelopeKey};
 use crate::wire::message::{Message, SessionId, Span, Want};
 
 const OVER: Outcome = Outcome::Refused(Refusal::OverBudget);
@@ -234,7 +236,7 @@ fn a_hundred_commits_a_second_move_nobody_and_keep_nobody_from_talking() {
     for second in 0..8 {
         for bytes in &bad {
             // Each is another envelope, and the same commit: to the judge they are all new.
-            let bytes = rewrap(&mut room, bytes);
+            let bytes = rewrap(&mut room, bytes, |keys| keys.commit.clone());
             let outcome = room.give(ANA, Input::Gossip { net, link: Some(link), bytes });
             assert_eq!(outcome, REFUSED);
             judged += u64::from(is_full(&mut room, link));
@@ -248,11 +250,28 @@ fn a_hundred_commits_a_second_move_nobody_and_keep_nobody_from_talking() {
     assert!(room.stands(ANA).head == head);
 }
 
-/// A commit in an envelope of its own.
-fn rewrap(room: &mut Room, bytes: &[u8]) -> Vec<u8> {
-    let envelope = wire::envelope::Envelope::parse(bytes.to_vec()).unwrap();
+/// Each is another envelope, and its id is kept; what is in it was said once.
+#[test]
+fn one_message_in_ever_new_envelopes_is_too_much_at_last() {
+    let mut room = Room::of(3);
+    let (link, said) = (room.link(ANA, BEN), of_ben(&mut room, 1).remove(0));
+    assert!(matches!(room.gossip(ANA, said.clone()), Outcome::Applied(_)));
+    let again: Vec<_> = (0..AGAIN).map(|_| rewrap(&mut room, &said, |keys| keys.content.clone())).collect();
+    let outcomes = flood(&mut room, link, &again);
+    let kept = outcomes.iter().take_while(|outcome| **outcome == Outcome::Duplicate).count();
+    assert!(kept > AGAIN / 2 && outcomes.get(kept) == Some(&OVER), "{kept} before its link ended");
+    assert!(!is_full(&mut room, link));
+    assert_eq!(room.texts(ANA), ["small"]);
+}
+
+/// Units of 2 that are too many for a burst and what comes back in three seconds.
+const AGAIN: usize = 14_000;
+
+/// What is in an envelope, in one of its own.
+fn rewrap(room: &mut Room, bytes: &[u8], key: impl Fn(&EpochKeys) -> EnvelopeKey) -> Vec<u8> {
+    let envelope = Envelope::parse(bytes.to_vec()).unwrap();
     let (made, _) = room.inside(BEN, |group, cx| {
-        let key = group.head().unwrap().keys.as_ref().unwrap().commit.clone();
+        let key = key(group.head().unwrap().keys.as_ref().unwrap());
         let body = envelope.open(&key).unwrap();
         let generation = group.newest().unwrap().clone();
         group.seal_envelope(cx, &key, &generation, &body).unwrap().into_bytes()
