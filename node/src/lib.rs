@@ -7,6 +7,8 @@ mod answer;
 mod clock;
 pub mod control;
 mod execute;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod limited;
 mod net;
 mod node;

@@ -416,7 +416,7 @@ impl Client {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "sim"))]
 impl Client {
     /// A step inside the only group: what no command does, for the tests of what the others make of it.
     pub(crate) fn inside<T>(&mut self, now: Time, act: impl FnOnce(&mut Group, &mut Cx<'_>) -> T) -> (T, Output) {
@@ -431,6 +431,6 @@ impl Client {
                 .map(|group| act(group, cx));
             Ok(Outcome::Applied(Reply::Done))
         });
-        (made.unwrap(), output.unwrap())
+        (made.expect("a group"), output.expect("a step without effects of its own"))
     }
 }

@@ -5,6 +5,8 @@
 mod client;
 mod clock;
 pub mod error;
+#[cfg(feature = "sim")]
+pub mod fuzz;
 mod group;
 pub mod id;
 mod identity;

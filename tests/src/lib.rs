@@ -8,6 +8,7 @@ pub mod death;
 pub mod dice;
 pub mod disk;
 pub mod facts;
+pub mod fuzzing;
 pub mod judge;
 pub mod levers;
 pub mod network;

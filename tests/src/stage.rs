@@ -27,6 +27,10 @@ use crate::disk::Disk;
 
 /// A day like any other, in the middle of an hour.
 const BEGIN_MS: u64 = 1_790_000_000_000;
+/// When devices come up over rows of before.
+const AGAIN_MS: i64 = 3_600_000;
+/// Entropy that was used before then.
+const AGAIN_SEEDS: u64 = 1_000;
 /// Steps of one device in one stretch of time from which nothing is happening any more but a loop.
 const STEPS_MAX: usize = 1_000;
 
@@ -113,6 +117,22 @@ impl Stage {
             stage.people.push(Person { client, disk, events, ahead_ms, online: true, admitted });
             stage.make_true(stage.people.len() - 1, output);
         }
+        stage
+    }
+
+    /// Devices over copies of these disks, linked with each other.
+    #[must_use]
+    pub fn over(disks: &[Disk]) -> Self {
+        let mut stage = Self { seeds: AGAIN_SEEDS, ..Self::default() };
+        for disk in disks {
+            let (disk, seed) = (disk.copy(), stage.seed());
+            let now = Time::from_ms(BEGIN_MS).shifted(AGAIN_MS);
+            let (client, output) = Client::open_seeded(Box::new(disk.clone()), seed, now).unwrap();
+            let (events, admitted) = (Vec::new(), BTreeSet::new());
+            stage.people.push(Person { client, disk, events, ahead_ms: AGAIN_MS, online: true, admitted });
+            stage.make_true(stage.people.len() - 1, output);
+        }
+        stage.pass(10_000);
         stage
     }
 
@@ -336,9 +356,13 @@ impl Stage {
     }
 
     fn dial(&mut self, from: End, address: Address) {
-        let (who, net) = address.0.split_once('/').unwrap();
-        let net = NetId(net.parse().unwrap());
-        let to = (who.parse().unwrap(), self.redirects.get(&net).copied().unwrap_or(net));
+        let end = address.0.split_once('/').and_then(|(who, net)| Some((who.parse().ok()?, NetId(net.parse().ok()?))));
+        // Somebody may have said an address at which there is nobody.
+        let Some((who, net)) = end.filter(|(who, _)| *who < self.people.len()) else {
+            self.on_the_way.push_back((from.0, Input::DialFailed { net: from.1, address }));
+            return;
+        };
+        let to = (who, self.redirects.get(&net).copied().unwrap_or(net));
         let up = |end: End| self.people[end.0].online && self.stations.contains(&end);
         let apart = self.wall.is_some_and(|wall| (from.0 < wall) != (to.0 < wall));
         if from.0 == to.0 || apart || !up(from) || !up(to) || (self.star && from.0 != ANA && to.0 != ANA) {

@@ -33,13 +33,13 @@ fn no_crate_is_older_than_the_fix_of_a_known_fault() {
     assert_eq!(older_than_fix(&versions([("yamux", "0.13.9"), ("yamux", "0.14.1")])).len(), 1);
     assert_eq!(older_than_fix(&versions([("libcrux-aesgcm", "9.9.9")])).len(), 1);
     assert!(older_than_fix(&versions([("yamux", "0.13.10")])).is_empty());
-    nothing_in(older_than_fix(&lock()));
+    nothing_in(older_than_fix(&lock("Cargo.lock")));
 }
 
 #[test]
 fn what_is_security_relevant_is_pinned() {
     assert!(!not_pinned(&versions([("openmls", "0.9.3")])).is_empty());
-    nothing_in(not_pinned(&lock()));
+    nothing_in(not_pinned(&lock("Cargo.lock")));
     let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
     let manifest: toml::Table = manifest.parse().unwrap();
     for (name, pinned, _) in tables::PINNED {
@@ -47,6 +47,15 @@ fn what_is_security_relevant_is_pinned() {
         let asked = entry.as_str().or_else(|| entry.get("version").and_then(toml::Value::as_str));
         assert_eq!(asked, Some(format!("={pinned}").as_str()), "{name} is not pinned in the manifest");
     }
+}
+
+/// The fuzzers are a workspace of their own, and would fall behind unseen.
+#[test]
+fn what_is_fuzzed_is_what_is_built() {
+    let built = versions([("sled", "0.34.7")]);
+    let behind = versions([("sled", "0.34.6"), ("libfuzzer-sys", "0.4.13")]);
+    assert_eq!(other_version(&behind, &built), ["sled 0.34.6"]);
+    nothing_in(other_version(&lock("fuzz/Cargo.lock"), &lock("Cargo.lock")));
 }
 
 #[test]
@@ -137,8 +146,14 @@ fn series(version: &str) -> &str {
 }
 
 /// Everything in the lock file, for any platform.
-fn lock() -> Versions {
-    let lock: toml::Table = std::fs::read_to_string(root().join("Cargo.lock")).unwrap().parse().unwrap();
+/// What is locked in another version than where it is built; what is not built at all is the fuzzers' own.
+fn other_version(fuzzed: &Versions, built: &Versions) -> Vec<String> {
+    let known = fuzzed.iter().filter_map(|(name, versions)| Some((name, versions, built.get(name)?)));
+    known.flat_map(|(name, fuzzed, built)| fuzzed.difference(built).map(move |it| format!("{name} {it}"))).collect()
+}
+
+fn lock(path: &str) -> Versions {
+    let lock: toml::Table = std::fs::read_to_string(root().join(path)).unwrap().parse().unwrap();
     let text = |package: &toml::Value, key: &str| package[key].as_str().unwrap().to_owned();
     let packages = lock["package"].as_array().unwrap().iter();
     collect(packages.map(|package| (text(package, "name"), text(package, "version"))))

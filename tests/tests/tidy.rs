@@ -231,13 +231,15 @@ fn packages_depend_in_one_direction() {
 }
 
 #[test]
-fn the_binary_has_no_simulator_in_it() {
-    let bad = "kinfold-cli v0.1.0\n├── kinfold-protocol feature \"sim\"\n";
-    assert!(!packages::sim_feature("kinfold-cli", bad).is_empty());
+fn the_binary_has_nothing_in_it_that_is_for_tests() {
+    for feature in ["kinfold-protocol feature \"sim\"", "kinfold-node feature \"fuzz\""] {
+        let bad = format!("kinfold-cli v0.1.0\n├── {feature}\n");
+        assert!(!packages::feature_for_tests("kinfold-cli", &bad).is_empty());
+    }
     let arguments = ["tree", "-p", "kinfold-cli", "-e", "features,normal", "--offline", "--locked"];
     let output = Command::new(env!("CARGO")).args(arguments).current_dir(tree::root()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let features = String::from_utf8_lossy(&output.stdout);
     assert!(features.contains("kinfold-protocol"), "the tree does not reach the protocol");
-    assert_eq!(packages::sim_feature("kinfold-cli", &features), Vec::<String>::new());
+    assert_eq!(packages::feature_for_tests("kinfold-cli", &features), Vec::<String>::new());
 }

@@ -35,7 +35,7 @@ struct Head<'a> {
 }
 
 /// Reads one request line: the id to answer under, and the request or why not.
-pub(super) fn parse(line: &[u8]) -> (Value, Result<Request, ApiError>) {
+pub(crate) fn parse(line: &[u8]) -> (Value, Result<Request, ApiError>) {
     let head: Head<'_> = match serde_json::from_slice(line) {
         Ok(head) => head,
         Err(error) if error.is_data() => return (Value::Null, Err(ApiError::new(ErrorKind::BadRequest))),

@@ -16,7 +16,7 @@ macro_rules! redacted {
 
 pub mod api;
 pub mod errors;
-mod frame;
+pub(crate) mod frame;
 pub mod lines;
 pub mod names;
 pub mod resolve;

@@ -5,7 +5,7 @@ use super::error::DATABASE;
 
 /// Counters that change with every commit, in the same batch as the rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Meta {
+pub(crate) struct Meta {
     /// How many commits this database has had.
     pub(super) commit_seq: u64,
     /// The next unused leaf of the tree of row versions.
@@ -18,7 +18,7 @@ pub(super) struct Meta {
 
 impl Meta {
     /// Schema u16, then the counters as u64, big-endian.
-    pub(super) fn encode(self) -> Vec<u8> {
+    pub(crate) fn encode(self) -> Vec<u8> {
         let mut out = SCHEMA.to_be_bytes().to_vec();
         for number in [self.commit_seq, self.next_m, self.next_s, self.rows] {
             out.extend_from_slice(&number.to_be_bytes());
@@ -26,7 +26,7 @@ impl Meta {
         out
     }
 
-    pub(super) fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
         let damaged = StoreError::Damaged { what: DATABASE };
         let Some((schema, rest)) = bytes.split_first_chunk() else { return Err(damaged) };
         match u16::from_be_bytes(*schema) {

@@ -11,7 +11,7 @@ mod conformance;
 mod error;
 mod index;
 mod memory;
-mod meta;
+pub(crate) mod meta;
 mod named;
 mod sealed;
 mod sled;

@@ -70,7 +70,7 @@ impl Keyring {
     }
 
     /// The payload, padded to `room`; `None` when it does not fit.
-    fn encode(&self, room: usize) -> Option<Zeroizing<Vec<u8>>> {
+    pub(crate) fn encode(&self, room: usize) -> Option<Zeroizing<Vec<u8>>> {
         let trees = [&self.times, &self.messages, &self.states];
         let len = FIXED_LEN + trees.iter().map(|tree| tree.encoded_len()).sum::<usize>();
         if len > room {
@@ -92,7 +92,7 @@ impl Keyring {
         Some(out)
     }
 
-    fn decode(payload: &[u8]) -> Option<Self> {
+    pub(crate) fn decode(payload: &[u8]) -> Option<Self> {
         let mut from = Cursor(payload);
         let keyring = Self {
             vault_id: from.array()?,
@@ -154,7 +154,7 @@ impl SlotHeader {
         Some((Self { salt, cost, nonce: from.array()? }, format, flags))
     }
 
-    fn to_bytes(self) -> [u8; HEADER_LEN] {
+    pub(crate) fn to_bytes(self) -> [u8; HEADER_LEN] {
         let mut out = [0; HEADER_LEN];
         let fields: [&[u8]; 4] = [&self.salt, &self.cost.to_bytes(), &[FORMAT, NO_FLAGS], &self.nonce];
         for (room, byte) in out.iter_mut().zip(fields.into_iter().flatten()) {

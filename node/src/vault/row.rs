@@ -262,7 +262,7 @@ impl Keyring {
 
 impl Row {
     /// Reads a head's plaintext; also returns how long the value is.
-    fn parse_head(body: &[u8], header: Header) -> Option<(Self, usize)> {
+    pub(crate) fn parse_head(body: &[u8], header: Header) -> Option<(Self, usize)> {
         let mut from = Cursor(body);
         let table = from.u8()?;
         let name_len = usize::from(from.u16()?);

@@ -21,6 +21,8 @@ mod conduct;
 mod controls;
 pub(crate) mod cx;
 mod epochs;
+#[cfg(feature = "sim")]
+mod forge;
 mod gaps;
 mod greet;
 mod handed;

@@ -78,6 +78,15 @@ impl Talk {
         }
     }
 
+    /// The frame that carries any bytes.
+    #[cfg(feature = "sim")]
+    pub(crate) fn say_bytes(&mut self, plain: &[u8]) -> Option<Vec<u8>> {
+        match &mut self.phase {
+            Phase::Sealed(channel) => channel.seal(plain),
+            Phase::Hello(_) | Phase::Over => None,
+        }
+    }
+
     /// What a proof or signature over this talk covers, by us or by the peer.
     pub(crate) fn binding(&self, label: &str, ours: bool) -> Option<[u8; 32]> {
         match &self.phase {

@@ -69,7 +69,7 @@ impl Invite {
         Self::from_body(body)
     }
 
-    fn from_body(body: &[u8]) -> Result<Self, Malformed> {
+    pub(crate) fn from_body(body: &[u8]) -> Result<Self, Malformed> {
         let (version, rest) = body.split_first_chunk::<1>().ok_or(Malformed)?;
         let (seed, rest) = rest.split_first_chunk::<16>().ok_or(Malformed)?;
         let (commitment, rest) = rest.split_first_chunk::<16>().ok_or(Malformed)?;

@@ -4,8 +4,8 @@ use toml::{Table, Value};
 
 /// What protocol must never see: a runtime, a network, a store.
 const NOT_IN_PROTOCOL: [&str; 3] = ["libp2p", "sled", "tokio"];
-/// How the feature tree writes the simulator's feature.
-const SIM: &str = "kinfold-protocol feature \"sim\"";
+/// How the feature tree writes the features that are for tests only.
+const FOR_TESTS: [&str; 2] = ["kinfold-protocol feature \"sim\"", "kinfold-node feature \"fuzz\""];
 
 /// A package that depends on one from the wrong side of a wall.
 pub(crate) fn wrong_direction(path: &str, text: &str) -> Vec<String> {
@@ -26,9 +26,9 @@ pub(crate) fn wrong_direction(path: &str, text: &str) -> Vec<String> {
     found.map(|name| format!("{path}: {name}")).collect()
 }
 
-/// The simulator's feature in the tree of features of a shipped binary.
-pub(crate) fn sim_feature(package: &str, features: &str) -> Vec<String> {
-    let found = features.lines().filter(|line| line.contains(SIM));
+/// A feature for tests in the tree of features of a shipped binary.
+pub(crate) fn feature_for_tests(package: &str, features: &str) -> Vec<String> {
+    let found = features.lines().filter(|line| FOR_TESTS.iter().any(|feature| line.contains(feature)));
     found.map(|line| format!("{package}: {}", line.trim())).collect()
 }
 

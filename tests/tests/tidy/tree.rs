@@ -15,7 +15,7 @@ pub(crate) struct Source {
 const TEXTS: [&str; 9] = ["css", "html", "js", "lock", "md", "rs", "sh", "toml", "trycmd"];
 
 /// Folders that are built or grown, not written.
-const GROWN: [&str; 4] = [".git", "corpus", "corpus.tmp", "target"];
+const GROWN: [&str; 5] = [".git", "corpus", "corpus.tmp", "found", "target"];
 
 /// The folder of the workspace's manifest.
 pub(crate) fn root() -> PathBuf {
