@@ -1,0 +1,126 @@
+//! Joining, coming back, resting, starting, and what is left on the disk.
+
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::cost::TEXT;
+use crate::nodes::{self, GROUP, Node, bytes_of, counted, cpu};
+use crate::raw_mls;
+use crate::table::{Table, millis, percentile, ratio};
+use crate::talk::loopback;
+
+/// Messages that were missed, or that are kept.
+const MANY: usize = 10_000;
+/// How long a resting node is watched.
+const REST: Duration = Duration::from_secs(60);
+/// Starts and joins of which the middle one counts.
+const TRIES: usize = 5;
+
+/// From accepting an invite to the first message that can be read.
+pub(crate) fn joining() -> String {
+    let mut table = Table::new(&["members then", "until the first message is shown", "raw MLS: add and join"]);
+    for size in [3, 20, 150] {
+        let place = TempDir::new().expect("a folder");
+        let members = nodes::inside(place.path(), size - 1);
+        nodes::group(&members);
+        let first = members.first().expect("a founder");
+        let guest = Node::process(Node::set_up(place.path(), "Guest"), "Guest").0;
+        let took = guest.join(first);
+        let ear = guest.face().hear(GROUP);
+        let begin = Instant::now();
+        first.face().send(GROUP, TEXT);
+        assert_eq!(ear.lines(1, crate::face::PATIENCE).len(), 1);
+        let took = took + begin.elapsed();
+        table.row(&[size.to_string(), millis(took), millis(raw_mls::joined(size))]);
+        members.into_iter().for_each(|node| drop(node.down()));
+    }
+    table.to_string()
+}
+
+/// Coming back to ten thousand missed messages, and then resting, starting again, and forgetting.
+pub(crate) fn away() -> String {
+    let mut table = Table::new(&["members", "caught up in", "OpenMLS alone", "ratio", "memory at most", "written"]);
+    let mut rest = String::new();
+    for size in [20, 100] {
+        let place = TempDir::new().expect("a folder");
+        let mut members = nodes::inside(place.path(), size - 1);
+        let (away, _) = Node::process(Node::set_up(place.path(), "Away"), "Away");
+        members.push(away);
+        nodes::group(&members);
+        let away = members.pop().expect("the last one").down();
+        say(&members);
+        let (back, ready) = Node::process(away, "Away");
+        let begin = Instant::now();
+        back.face().until("status", &json!({}), |status| status["groups"][0]["unread"] == MANY);
+        let (took, pid) = (begin.elapsed() + ready, back.pid());
+        let alone = raw_mls::received(size, MANY) * u32::try_from(MANY).expect("few");
+        table.row(&[
+            size.to_string(),
+            millis(took),
+            millis(alone),
+            ratio(took, alone),
+            format!("{} MB", counted(pid, "status", "VmHWM") >> 10),
+            format!("{} MB", counted(pid, "io", "write_bytes") >> 20),
+        ]);
+        if rest.is_empty() {
+            rest = resting(&back, size);
+            rest.push_str(&starting(back));
+        }
+        members.into_iter().for_each(|node| drop(node.down()));
+    }
+    format!("{table}\n{rest}")
+}
+
+/// Everybody says as much as the others, until it is all said.
+fn say(members: &[Node]) {
+    thread::scope(|scope| {
+        for (n, member) in members.iter().enumerate() {
+            let share = MANY / members.len() + usize::from(n < MANY % members.len());
+            scope.spawn(move || {
+                let mut face = member.face();
+                (0..share).for_each(|_| drop(face.send(GROUP, TEXT)));
+            });
+        }
+    });
+    for member in members {
+        let others = MANY - MANY / members.len() - 1;
+        let heard = |status: &serde_json::Value| status["groups"][0]["unread"].as_u64() >= Some(others as u64);
+        member.face().until("status", &json!({}), heard);
+    }
+}
+
+/// What a node costs that has nothing to do.
+fn resting(node: &Node, size: usize) -> String {
+    let (begin, before) = (cpu(node.pid()), loopback());
+    thread::sleep(REST);
+    let busy = (cpu(node.pid()) - begin).as_secs_f64() / REST.as_secs_f64() * 100.0;
+    let bytes = (loopback() - before) / REST.as_secs() / size as u64;
+    let memory = counted(node.pid(), "status", "VmRSS") >> 10;
+    let mut table = Table::new(&["at rest, 20 members, 10,000 messages", "memory", "processor", "bytes/s a node"]);
+    table.row(&[String::new(), format!("{memory} MB"), format!("{busy:.2} %"), bytes.to_string()]);
+    table.to_string()
+}
+
+/// Starting with all that, and what it takes on the disk.
+fn starting(node: Node) -> String {
+    let (mut dir, mut spans) = (node.down(), Vec::new());
+    let kept = bytes_of(&dir);
+    for _ in 0..TRIES {
+        let (node, ready) = Node::process(dir, "Away");
+        spans.push(ready);
+        dir = node.down();
+    }
+    let program = fs::metadata(nodes::program()).expect("built").len();
+    let mut table = Table::new(&["start until ready", "program", "data directory", "a message"]);
+    table.row(&[
+        millis(percentile(&spans, 50)),
+        format!("{:.1} MB", program as f64 / 1e6),
+        format!("{:.1} MB", kept as f64 / 1e6),
+        format!("{} bytes", kept / MANY as u64),
+    ]);
+    format!("\n{table}")
+}
