@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -56,7 +56,7 @@ impl Face {
     /// Hears what others say from now on, and when it was told.
     pub(crate) fn hear(mut self, group: &str) -> Ear {
         self.call("subscribe", &json!({ "group": group }));
-        let (tell, told) = channel();
+        let (tell, told) = sync_channel(100_000);
         thread::spawn(move || {
             while let Some(line) = self.line() {
                 let now = Instant::now();

@@ -2,6 +2,15 @@
 //!
 //! `cargo bench -p kinfold-tests --bench figures` prints all tables; names after `--` choose some. Loopback counters
 //! are those of the machine, so nothing else should talk there meanwhile.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::arithmetic_side_effects,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "a measurement that goes wrong ends by panicking"
+)]
 
 mod cost;
 mod face;

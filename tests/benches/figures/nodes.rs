@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -55,7 +55,7 @@ impl Node {
     pub(crate) fn inside(dir: PathBuf, name: &str) -> Self {
         let passphrase = Zeroizing::new(PASSPHRASE.to_owned());
         let options = Options { data_dir: dir.clone(), listen: vec![LOOPBACK.to_owned()], passphrase, lan: false };
-        let (tell, told) = channel();
+        let (tell, told) = sync_channel(1);
         thread::spawn(move || {
             let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
             runtime.block_on(run(options, |_| tell.send(()).expect("somebody waits"))).expect("runs");

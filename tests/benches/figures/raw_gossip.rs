@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::sync_channel;
 
 use futures::StreamExt;
 use libp2p::gossipsub::{self, IdentTopic, MessageAuthenticity, MessageId, ValidationMode};
@@ -145,7 +145,7 @@ pub(crate) fn inside(runtime: &Handle, place: &Path, count: usize) -> Vec<PathBu
         let dir = place.join(format!("bare {n}"));
         std::fs::create_dir(&dir).expect("a folder");
         let peers = ports.iter().take(n).copied().collect();
-        let (tell, told) = channel();
+        let (tell, told) = sync_channel(1);
         runtime.spawn(serve(dir.clone(), *port, peers, move || tell.send(()).expect("somebody waits")));
         told.recv_timeout(PATIENCE).expect("ready");
         dirs.push(dir);

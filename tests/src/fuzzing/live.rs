@@ -166,7 +166,7 @@ fn command(stage: &Stage, data: &[u8]) -> Option<Command> {
         2 => Command::Remove { group, member: stage.member(ANA) },
         3 => Command::SetRetention { group, retention: Duration::from_secs(secs(rest.get(..8)?)) },
         4 => Command::Join { invite: Zeroizing::new(text()), display_name: "Ben".into() },
-        5 => Command::MarkRead { group },
+        5 => Command::MarkRead { group, upto: data.get(1).copied().map(u64::from) },
         6 => Command::Verify { group, member: stage.member(ANA), verified: rest.first()? % 2 == 1 },
         7 => Command::Drop { group, id: MsgId::from_bytes(*rest.first_chunk()?) },
         8 => Command::Release { group, id: MsgId::from_bytes(*rest.first_chunk()?) },
