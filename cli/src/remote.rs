@@ -46,6 +46,8 @@ type Line = Zeroizing<Vec<u8>>;
 pub(crate) struct Remote {
     reader: BufReader<UnixStream>,
     asked: u64,
+    /// What came of a line before the patience ended.
+    partial: Line,
     /// Whether a person at a terminal is told, once, that an answer is late.
     tell: bool,
 }
@@ -56,6 +58,12 @@ struct Asked<'a> {
     id: u64,
     #[serde(flatten)]
     request: &'a Request,
+}
+
+/// To which request an answer is; to none, where nobody listened.
+#[derive(Deserialize)]
+struct Whose {
+    id: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -75,7 +83,11 @@ struct Told {
 impl Remote {
     /// Connects to the node of a data directory.
     pub(crate) fn open(data_dir: &Path) -> Result<Self> {
-        Ok(Self { reader: BufReader::new(socket::connect(data_dir)?), asked: 0, tell: false })
+        Ok(Self::over(socket::connect(data_dir)?))
+    }
+
+    fn over(socket: UnixStream) -> Self {
+        Self { reader: BufReader::new(socket), asked: 0, partial: Zeroizing::new(Vec::new()), tell: false }
     }
 
     /// The same, for a verb that a person waits for.
@@ -97,13 +109,21 @@ impl Remote {
         line.push(b'\n');
         self.reader.get_ref().set_write_timeout(Some(ANSWER_WAIT)).map_err(|error| lost(&error))?;
         let written = self.reader.get_mut().write_all(&line);
-        let answer = if matches!(request, Request::Join { .. }) { self.line_within(JOIN_WAIT) } else { self.answer() };
-        let line = match (written, answer) {
-            // Whoever has no room for us says so without listening first.
-            (_, Ok(Some(line))) => line,
-            (Err(error), _) => return Err(lost(&error)),
-            (Ok(()), Ok(None)) => return Err(Local::LostContact.into()),
-            (Ok(()), Err(error)) => return Err(error),
+        let line = loop {
+            let join = matches!(request, Request::Join { .. });
+            let answer = if join { self.line_within(JOIN_WAIT) } else { self.answer() };
+            let line = match (&written, answer) {
+                // Whoever has no room for us says so without listening first.
+                (_, Ok(Some(line))) => line,
+                (Err(error), _) => return Err(lost(error)),
+                (Ok(()), Ok(None)) => return Err(Local::LostContact.into()),
+                (Ok(()), Err(error)) => return Err(error),
+            };
+            // What was given up may be answered late, and says nothing of what was asked since.
+            let whose: Whose = serde_json::from_slice(&line).map_err(|_| Local::BadAnswer)?;
+            if whose.id.is_none_or(|id| id >= self.asked) {
+                break line;
+            }
         };
         let answered: Answered<T> = serde_json::from_slice(&line).map_err(|_| Local::BadAnswer)?;
         match (answered.result, answered.error) {
@@ -131,16 +151,14 @@ impl Remote {
         if !self.tell {
             return self.line_within(ANSWER_WAIT);
         }
-        let mut line = Zeroizing::new(Vec::new());
-        match self.read_into(&mut line, TELL_AFTER) {
+        match self.line_within(TELL_AFTER) {
             Err(error) if error == Local::TooSlow.into() => {
                 self.tell = false;
                 Out { json: false }.talk(NOT_YET)?;
-                self.read_into(&mut line, ANSWER_WAIT.saturating_sub(TELL_AFTER))?;
+                self.line_within(ANSWER_WAIT.saturating_sub(TELL_AFTER))
             }
-            read => read?,
+            answer => answer,
         }
-        whole(line)
     }
 
     fn line_within(&mut self, time: Duration) -> Result<Option<Line>> {
@@ -148,22 +166,15 @@ impl Remote {
         self.line()
     }
 
-    /// Goes on with a line; what came so far stays in it when the time is over.
-    fn read_into(&mut self, line: &mut Line, time: Duration) -> Result<()> {
-        self.wait(Some(time))?;
-        let read = self.reader.by_ref().take(ANSWER_BYTES_MAX).read_until(b'\n', line);
-        read.map(drop).map_err(|error| lost(&error))
-    }
-
     fn wait(&self, time: Option<Duration>) -> Result<()> {
         self.reader.get_ref().set_read_timeout(time).map_err(|error| lost(&error))
     }
 
+    /// The next line, of which some may have come before the patience ended.
     fn line(&mut self) -> Result<Option<Line>> {
-        let mut line = Zeroizing::new(Vec::new());
-        let read = self.reader.by_ref().take(ANSWER_BYTES_MAX).read_until(b'\n', &mut line);
+        let read = self.reader.by_ref().take(ANSWER_BYTES_MAX).read_until(b'\n', &mut self.partial);
         read.map_err(|error| lost(&error))?;
-        whole(line)
+        whole(std::mem::take(&mut self.partial))
     }
 }
 
@@ -220,5 +231,36 @@ pub(crate) fn notice_json(notice: &Notice) -> serde_json::Value {
         | Notice::Standing { .. }
         | Notice::State { .. }
         | Notice::Unlocked {} => json!(notice),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    /// The node stood still for longer than anybody waits, and answers when something else was asked.
+    #[test]
+    fn a_late_answer_is_not_taken_for_that_to_the_next_request() {
+        let (ours, mut node) = UnixStream::pair().expect("a pair");
+        let mut remote = Remote::over(ours);
+        remote.asked = 1;
+        node.write_all(br#"{"jsonrpc":"2.0","id":1,"#).expect("written");
+        let patience = Duration::from_millis(1);
+        assert_eq!(remote.line_within(patience).err(), Some(Local::TooSlow.into()));
+        node.write_all(b"\"result\":{\"late\":true}}\n{\"jsonrpc\":\"2.0\",\"id\":2,\"result\":{\"late\":false}}\n")
+            .expect("written");
+        let answer: Value = remote.call(&Request::Status {}).expect("an answer");
+        assert_eq!(answer, json!({ "late": false }));
+    }
+
+    #[test]
+    fn who_is_turned_away_unasked_hears_why() {
+        let (ours, mut node) = UnixStream::pair().expect("a pair");
+        let mut remote = Remote::over(ours);
+        let line = json!({ "jsonrpc": "2.0", "id": null, "error": { "code": 1, "message": "busy" } });
+        writeln!(node, "{line}").expect("written");
+        assert!(remote.call::<Value>(&Request::Status {}).is_err_and(|error| error != Local::TooSlow.into()));
     }
 }

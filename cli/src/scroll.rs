@@ -260,7 +260,8 @@ impl Scroll {
     /// That another device has a message is told once; what the person must act on, always.
     fn is_news(&mut self, id: &str, now: Stand) -> bool {
         match now.state {
-            State::Kept => false,
+            // It had been sent, and whoever had it is out: that is taken back.
+            State::Kept => self.own.get_mut(id).is_some_and(|own| std::mem::take(&mut own.told)),
             State::Expired | State::Waiting => true,
             State::Held | State::Received => match self.own.get_mut(id) {
                 Some(own) => !std::mem::replace(&mut own.told, true),

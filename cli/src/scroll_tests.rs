@@ -63,6 +63,22 @@ fn an_own_message_shows_where_it_stands() {
     assert_eq!(super::stand(stood(State::Kept)), "on this device only so far");
 }
 
+/// Ben had it, and went; then Chi has it.
+#[test]
+fn that_nobody_has_a_message_any_more_is_told_and_that_somebody_has_it_again() {
+    let mut scroll = scroll();
+    let own = Row { own: true, stand: stood(State::Kept), ..row(Kind::Text) };
+    assert!(scroll.remember(&own));
+    let mut told = |state| {
+        let notice = Notice::State { group_id: own.group_id.clone(), id: own.id.clone(), stand: stood(state) };
+        scroll.notice(&notice).map(|text| text.rsplit(": ").next().expect("words").to_owned())
+    };
+    assert_eq!(told(State::Kept), None);
+    assert_eq!(told(State::Held).as_deref(), Some("another device has it."));
+    assert_eq!(told(State::Kept).as_deref(), Some("on this device only so far."));
+    assert_eq!(told(State::Held).as_deref(), Some("another device has it."));
+}
+
 #[test]
 fn who_came_and_went_and_what_was_set_is_told() {
     let mut scroll = scroll();

@@ -118,7 +118,10 @@ fn a_lint_is_set_aside_only_with_a_reason() {
         ("a.rs", "#![expect(missing_docs)]\n"),
         ("a.rs", "#[cfg_attr(test, allow(dead_code))]\nfn f() {}"),
     ];
-    let right = [("a.rs", "#[allow(dead_code, reason = \"read by a macro\")]\nfn f() { x.expect(\"y\") }")];
+    let right = [
+        ("tests/benches/talk.rs", "fn pace() { std::thread::sleep(second) }"),
+        ("a.rs", "#[allow(dead_code, reason = \"read by a macro\")]\nfn f() { x.expect(\"y\") }"),
+    ];
     holds(code::lint_without_reason, &tree::rust(), &wrong, &right);
 }
 

@@ -31,10 +31,9 @@ const ID_SHOWN: usize = 8;
 #[must_use]
 pub fn looks(name: &str) -> [String; 2] {
     let seen: String = name.chars().filter(|letter| !is_ignorable(*letter)).collect();
-    let words = seen.split_whitespace().collect::<Vec<_>>().join(" ");
-    let written: String = skeleton(&words).collect();
-    let spoken: String = skeleton(&words.to_lowercase()).collect();
-    [written.to_lowercase(), spoken.to_lowercase()]
+    // Some letters look like a space.
+    let words = |skeleton: String| skeleton.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ");
+    [words(skeleton(&seen).collect()), words(skeleton(&seen.to_lowercase()).collect())]
 }
 
 /// Whether a name reads as a word that faces use for themselves or for the person, whatever marks stand around it.
@@ -51,7 +50,9 @@ pub fn is_reserved(name: &str) -> bool {
 /// Whether a name needs its id beside it among the names of others; `others` are all but its owner.
 pub fn is_ambiguous<'a>(name: &str, others: impl IntoIterator<Item = &'a str>) -> bool {
     let own = BTreeSet::from(looks(name));
-    is_reserved(name) || others.into_iter().any(|other| looks(other).iter().any(|look| own.contains(look)))
+    // Brackets are where an id stands.
+    let marked = own.iter().any(|look| look.contains(['[', ']']));
+    marked || is_reserved(name) || others.into_iter().any(|other| looks(other).iter().any(|look| own.contains(look)))
 }
 
 /// A name with the beginning of its owner's id.
@@ -113,12 +114,19 @@ mod tests {
             ("Ali", "AIi"),
             ("Zo\u{eb}", "Zoe\u{308}"),
             ("Tom Li", "Tom\u{a0}Li"),
+            ("Ana", "Ana\u{2800}"),
+            ("Ana", "\u{2800} Ana"),
         ] {
             assert!(is_ambiguous(one, [other]) && is_ambiguous(other, [one]), "{one} {other}");
         }
         for (one, other) in [("Ana", "Anna"), ("Ben", "Chi"), ("Zoe", "Zo\u{eb}"), ("\u{963f}\u{5a1c}", "Ana")] {
             assert!(!is_ambiguous(one, [other]), "{one} {other}");
         }
+    }
+
+    #[test]
+    fn nobody_brings_an_id_along() {
+        assert!(is_ambiguous("Ana [6f3a91c2]", ["Ana"]) && is_ambiguous("Ana [6f3a91c2]", []));
     }
 
     #[test]

@@ -94,6 +94,11 @@ impl Entry {
         !self.held.is_empty() || !self.received.is_empty()
     }
 
+    /// Whether it waits for somebody to have it.
+    const fn is_unheld(&self) -> bool {
+        !self.is_held() && !self.dropped
+    }
+
     /// Whether everybody it was last sealed for has opened it.
     fn is_complete(&self) -> bool {
         let opened = u32::try_from(self.received.len()).unwrap_or(u32::MAX);
@@ -127,7 +132,7 @@ impl Entry {
 pub(crate) struct Outbox {
     entries: BTreeMap<MsgId, Entry>,
     envelopes: BTreeMap<EnvelopeId, MsgId>,
-    /// How many of the entries nobody else is known to hold.
+    /// How many of the entries nobody else is known to hold, and nobody took back.
     unheld: usize,
 }
 
@@ -141,9 +146,9 @@ impl Outbox {
 
     fn index(&mut self, id: MsgId, entry: Entry) {
         self.envelopes.extend(entry.seals.iter().map(|(_, envelope)| (*envelope, id)));
-        self.unheld = self.unheld.saturating_add(usize::from(!entry.is_held()));
+        self.unheld = self.unheld.saturating_add(usize::from(entry.is_unheld()));
         let before = self.entries.insert(id, entry);
-        self.unheld = self.unheld.saturating_sub(usize::from(before.is_some_and(|entry| !entry.is_held())));
+        self.unheld = self.unheld.saturating_sub(usize::from(before.is_some_and(|entry| entry.is_unheld())));
     }
 
     /// Writes an entry, new or changed.
@@ -155,7 +160,7 @@ impl Outbox {
     /// Takes an entry away.
     pub(crate) fn remove(&mut self, cx: &mut Cx<'_>, net: NetId, id: &MsgId) -> Option<Entry> {
         let entry = self.entries.remove(id)?;
-        self.unheld = self.unheld.saturating_sub(usize::from(!entry.is_held()));
+        self.unheld = self.unheld.saturating_sub(usize::from(entry.is_unheld()));
         for (_, envelope) in &entry.seals {
             self.envelopes.remove(envelope);
         }

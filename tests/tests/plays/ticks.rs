@@ -335,6 +335,12 @@ fn a_full_outbox_takes_words_again_when_somebody_has_come() {
         stage.ask(ANA, send());
     }
     assert_eq!(stage.give(ANA, Input::Command(send())).err(), Some(Error::OutboxFull));
+    // What is taken back makes room at once.
+    let now = stage.clock(ANA);
+    let id = stage.person(ANA).client.outbox(group, now).unwrap()[0].id;
+    stage.ask(ANA, Command::Drop { group, id });
+    stage.ask(ANA, send());
+    assert_eq!(stage.give(ANA, Input::Command(send())).err(), Some(Error::OutboxFull));
     stage.online(BEN);
     hours(&mut stage, 1);
     assert_eq!(stage.texts(BEN).len(), OUTBOX_MAX);

@@ -61,10 +61,10 @@ pub(crate) fn unfinished_code(path: &str, text: &str) -> Vec<String> {
     })
 }
 
-/// No test waits by sleeping: it waits for a state.
+/// No test waits by sleeping: it waits for a state. A benchmark keeps a pace.
 pub(crate) fn sleeping_test(path: &str, text: &str) -> Vec<String> {
     over_tokens(path, text, |tokens| {
-        let everywhere = is_test(path);
+        let everywhere = is_test(path) && !path.starts_with("tests/benches/");
         let ranges = if everywhere { std::iter::once(0..tokens.len()).collect() } else { tokens::test_modules(tokens) };
         let inside = ranges.into_iter().flat_map(|range| &tokens[range]);
         inside.filter(|token| token.kind == Kind::Ident && SLEEPING.contains(&token.text.as_str())).map(said).collect()
