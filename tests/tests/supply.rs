@@ -54,8 +54,15 @@ fn what_is_security_relevant_is_pinned() {
 fn what_is_fuzzed_is_what_is_built() {
     let built = versions([("sled", "0.34.7")]);
     let behind = versions([("sled", "0.34.6"), ("libfuzzer-sys", "0.4.13")]);
-    assert_eq!(other_version(&behind, &built), ["sled 0.34.6"]);
-    nothing_in(other_version(&lock("fuzz/Cargo.lock"), &lock("Cargo.lock")));
+    assert_eq!(behind_of(&behind, &built, &["sled", "rustix"]), ["sled 0.34.6", "rustix"]);
+    let mut asked = Vec::new();
+    for package in ["node", "protocol", "tests"] {
+        let manifest = std::fs::read_to_string(root().join(package).join("Cargo.toml")).unwrap();
+        let manifest: toml::Table = manifest.parse().unwrap();
+        asked.extend(manifest["dependencies"].as_table().unwrap().keys().cloned());
+    }
+    let asked: Vec<&str> = asked.iter().map(String::as_str).collect();
+    nothing_in(behind_of(&lock("fuzz/Cargo.lock"), &lock("Cargo.lock"), &asked));
 }
 
 #[test]
@@ -146,10 +153,13 @@ fn series(version: &str) -> &str {
 }
 
 /// Everything in the lock file, for any platform.
-/// What is locked in another version than where it is built; what is not built at all is the fuzzers' own.
-fn other_version(fuzzed: &Versions, built: &Versions) -> Vec<String> {
+/// What is locked in another version than where it is built, and what is asked for and not locked. What is not built at
+/// all is the fuzzers' own.
+fn behind_of(fuzzed: &Versions, built: &Versions, asked: &[&str]) -> Vec<String> {
     let known = fuzzed.iter().filter_map(|(name, versions)| Some((name, versions, built.get(name)?)));
-    known.flat_map(|(name, fuzzed, built)| fuzzed.difference(built).map(move |it| format!("{name} {it}"))).collect()
+    let other = known.flat_map(|(name, fuzzed, built)| fuzzed.difference(built).map(move |it| format!("{name} {it}")));
+    let missing = asked.iter().filter(|name| !fuzzed.contains_key(**name)).map(|name| (*name).to_owned());
+    other.chain(missing).collect()
 }
 
 fn lock(path: &str) -> Versions {
