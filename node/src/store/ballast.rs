@@ -68,8 +68,8 @@ fn noise() -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Opening writes a snapshot of the index and at most a few segments of 512 KiB.
-const BALLAST_LEN: usize = 2 * 1024 * 1024;
+/// Opening writes a snapshot of the index and a few segments of 512 KiB: up to 2.2 MB in many tries.
+const BALLAST_LEN: usize = 4 * 1024 * 1024;
 /// Below this the space is worth more to the user than to us.
 const PLENTY: u64 = 8 * BALLAST_LEN as u64;
 /// More than almost any round writes; one that writes more meets the end of the disk, and is lost as a whole.

@@ -44,7 +44,7 @@ fn on_a_small_disk() {
     let Some(mount) = std::env::var_os(MOUNT).map(PathBuf::from) else { return };
     let dir = DataDir::new(mount.join("kinfold"));
     let mut store = SealedStore::create(&dir, PASS, cheap()).unwrap();
-    assert_eq!(fs::metadata(dir.ballast()).unwrap().len(), 2 * 1024 * 1024);
+    assert_eq!(fs::metadata(dir.ballast()).unwrap().len(), 4 * 1024 * 1024);
     for row in 0..12 {
         put(&mut store, &key(row), Value::lasting(vec![row; 2_000])).unwrap();
     }
