@@ -152,7 +152,6 @@ fn series(version: &str) -> &str {
     &version[..end]
 }
 
-/// Everything in the lock file, for any platform.
 /// What is locked in another version than where it is built, and what is asked for and not locked. What is not built at
 /// all is the fuzzers' own.
 fn behind_of(fuzzed: &Versions, built: &Versions, asked: &[&str]) -> Vec<String> {
@@ -162,6 +161,7 @@ fn behind_of(fuzzed: &Versions, built: &Versions, asked: &[&str]) -> Vec<String>
     other.chain(missing).collect()
 }
 
+/// Everything in a lock file, for any platform.
 fn lock(path: &str) -> Versions {
     let lock: toml::Table = std::fs::read_to_string(root().join(path)).unwrap().parse().unwrap();
     let text = |package: &toml::Value, key: &str| package[key].as_str().unwrap().to_owned();
