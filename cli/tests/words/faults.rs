@@ -24,6 +24,10 @@ const SENT_OR_NOT: Words = Words(
     "the disk stopped working before it was known whether your message was kept; what was accepted before is safe",
     UNSETTLED.3,
 );
+/// Of the database; a message takes twice its length and more.
+const SEGMENT_BYTES: usize = 512 * 1024;
+/// Nearly the longest message.
+const LONG: usize = 16_000;
 /// No verb changes files so often.
 const MORE_THAN_ANY: u64 = 400;
 
@@ -49,7 +53,7 @@ impl Said {
         } else if SENT_OR_NOT.fit(&ran) {
             self.open.push(words.to_owned());
         } else {
-            assert!(refusals.iter().any(|refusal| refusal.fit(&ran)), "{words}: {}{}", ran.out, ran.talk);
+            assert!(refusals.iter().any(|refusal| refusal.fit(&ran)), "{words:.40}: {}{}", ran.out, ran.talk);
         }
     }
 
@@ -58,10 +62,10 @@ impl Said {
         let shown: Vec<String> = device.texts(GROUP).into_iter().map(|(_, text)| text).collect();
         for words in &self.accepted {
             let times = shown.iter().filter(|shown| *shown == words).count();
-            assert_eq!(times, 1, "{words:?} at {}, of {shown:?}", device.name);
+            assert_eq!(times, 1, "{:.40} at {}, of {}", words, device.name, shown.len());
         }
         for words in &shown {
-            assert!(self.accepted.contains(words) || self.open.contains(words), "{words:?} was not sent");
+            assert!(self.accepted.contains(words) || self.open.contains(words), "{words:.40} was not sent");
         }
     }
 }
@@ -104,6 +108,30 @@ fn a_message_that_the_disk_fails_is_refused_or_kept_and_never_both() {
     ana.up();
     said.is_shown_at(&ana);
     assert!(ana.done(&["status"])["lost"].is_null());
+}
+
+/// The database writes a full segment behind the back of whoever waits, and does not wake it when that fails.
+#[test]
+fn a_write_that_fails_late_keeps_nobody_waiting() {
+    let place = place();
+    let mut ana = Device::started(place.path(), "Ana");
+    ana.done(&["group", "create", GROUP, "--name", "Ana"]);
+    ana.down();
+    let disk = BrokenDisk::below(&mut ana);
+    ana.up();
+    let (mut said, mut failed) = (Said::default(), 0);
+    let long = "x".repeat(LONG);
+    // Every other message is written, so that segments come to their end.
+    for number in 0..SEGMENT_BYTES / LONG {
+        said.send(&ana, &format!("{number} is kept {long}"), &[]);
+        disk.fail_once(1, Errno::IO);
+        said.send(&ana, &format!("{number} is not {long}"), &[NOT_SENT]);
+        failed += disk.failed();
+        disk.mend();
+        recovers(&ana);
+    }
+    assert!(failed > 0);
+    said.is_shown_at(&ana);
 }
 
 #[test]

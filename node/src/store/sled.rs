@@ -1,7 +1,8 @@
 //! sled 0.34.7 with what it needs to keep a promise. Nothing else names sled.
 //!
-//! Its `flush` is no barrier on Linux, values past a quarter of a segment go to files that it never syncs, a
-//! half-written snapshot keeps it from opening, and damage makes it panic. Each rule below answers one of these.
+//! Its `flush` is no barrier on Linux and may wait for ever for a write that has failed, values past a quarter of a
+//! segment go to files that it never syncs, a half-written snapshot keeps it from opening, and damage makes it panic.
+//! Each rule below answers one of these.
 //! At level trace sled logs what it writes; whoever installs a subscriber caps the target `sled` at info.
 
 use std::fs::{self, File};
@@ -9,6 +10,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -106,8 +108,7 @@ impl Engine {
     }
 
     fn flush(&self) -> Result<(), StoreError> {
-        let db = self.db()?;
-        guarded(|| db.flush())?;
+        write_out(self.db()?)?;
         (self.barrier)(&self.file).map_err(|err| StoreError::io(DATABASE, err))
     }
 
@@ -119,6 +120,10 @@ impl Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         let db = self.db.take();
+        // What a failed call left behind, for nobody could be woken from then on.
+        if db.as_ref().is_some_and(|db| write_out(db).is_err()) {
+            tracing::debug!(code = "database_unwritten");
+        }
         // sled flushes as it is dropped. Every commit was durable before it was reported, so a panic here on a
         // damaged file loses nothing.
         if catch_unwind(AssertUnwindSafe(|| drop(db))).is_err() {
@@ -149,6 +154,32 @@ fn guarded<T>(call: impl FnOnce() -> sled::Result<T>) -> Result<T, StoreError> {
         Ok(Err(sled::Error::Io(err))) => Err(StoreError::io(DATABASE, err)),
         Ok(Err(_)) | Err(_) => Err(damaged),
     }
+}
+
+/// Has sled write what it has not written yet. It does not wake whoever waits for a full segment whose write fails;
+/// whoever flushes after that does.
+fn write_out(db: &sled::Db) -> Result<(), StoreError> {
+    let wake = || db.context.global_error().is_err() && guarded(|| db.flush()).is_ok();
+    attended(|| guarded(|| db.flush()), wake).map(drop)
+}
+
+/// Makes a call. While it takes long, does something beside it now and then.
+fn attended<T, N>(call: impl FnOnce() -> T, attend: impl Fn() -> N + Send) -> T {
+    let (done, over) = mpsc::sync_channel::<()>(0);
+    thread::scope(|scope| {
+        let attendant = move || {
+            while over.recv_timeout(ATTEND_EVERY) == Err(RecvTimeoutError::Timeout) {
+                attend();
+            }
+        };
+        // Without a thread to spare the call is made all the same.
+        if thread::Builder::new().spawn_scoped(scope, attendant).is_err() {
+            tracing::debug!(code = "flush_unattended");
+        }
+        let made = call();
+        drop(done);
+        made
+    })
 }
 
 /// sled wraps the system's error into text, so the text is all there is to look at.
@@ -197,3 +228,5 @@ const CACHE_LEN: u64 = 32 * 1024 * 1024;
 /// sled's worker threads let go of its lock well within this; longer means that somebody holds it.
 const LOCK_WAIT_MAX: Duration = Duration::from_secs(1);
 const LOCK_WAIT_STEP: Duration = Duration::from_millis(10);
+/// Longer than a disk that works takes, and short for somebody who waits for an answer.
+const ATTEND_EVERY: Duration = Duration::from_millis(200);
