@@ -68,6 +68,11 @@ impl Round {
         Ok(())
     }
 
+    /// Whether nothing of it is left to be made durable.
+    pub(crate) fn is_durable(&self) -> bool {
+        self.batch.is_empty()
+    }
+
     /// Step two: the network. Step three: the faces. The answer is the events that the caller waits for.
     pub(crate) async fn publish(
         self,

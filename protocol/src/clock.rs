@@ -8,6 +8,7 @@ use minicbor::{Decode, Encode};
 
 use crate::id::{MemberId, NetId};
 use crate::limits::{AHEAD_MAX, CLOCK_JUMP, CLOCK_OFF};
+use crate::policy::allowance::{Allowance, Used};
 use crate::time::Time;
 use crate::view::ClockView;
 
@@ -20,6 +21,11 @@ const EARLIEST: Time = Time::from_ms(1_767_225_600_000);
 const LATEST: Time = Time::from_ms(EARLIEST.ms() + 100 * 366 * 86_400_000);
 /// By how much a correction must change to be told again: peers' clocks are heard to ten seconds, and drift.
 const TOLD: Duration = Duration::from_secs(60);
+/// How often a person is told: a few times at once, for clocks are looked at and set right, and then once an hour. A peer
+/// whose clock is another each time it comes does not fill the window of anybody.
+const TELLING: Allowance = Allowance { per_second: 1, burst: 4 * A_TELLING };
+/// What one costs of it.
+const A_TELLING: u64 = 3_600;
 /// How often the wall clock is read at the least: a leap is more than [`CLOCK_OFF`] between two readings.
 const READ_EVERY: Duration = Duration::from_secs(CLOCK_OFF.as_secs() / 2);
 /// To how many milliseconds a peer is told the time.
@@ -77,7 +83,7 @@ impl ClockRow {
 }
 
 /// How far the others' clocks are from the own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Off {
     /// What to add to the own clock, in milliseconds; nothing, when they agree.
     pub(crate) offset: i64,
@@ -94,12 +100,17 @@ pub(crate) struct Clock {
     last: Option<Time>,
     /// Whether the reading before it was far from it.
     leapt: bool,
+    /// What the person was told last, or knew when this run began.
+    told: Off,
+    tellings: Used,
 }
 
 impl Clock {
     /// As stored.
-    pub(crate) const fn from_row(row: ClockRow) -> Self {
-        Self { row, peers: BTreeMap::new(), last: None, leapt: false }
+    pub(crate) fn from_row(row: ClockRow) -> Self {
+        let mut clock = Self { row, ..Self::default() };
+        clock.told = clock.off();
+        clock
     }
 
     /// To be stored.
@@ -183,7 +194,6 @@ impl Clock {
         if self.peers.len() >= PEERS_MAX && !self.peers.contains_key(&(net, member)) {
             self.peers.pop_first();
         }
-        let before = self.off();
         self.peers.insert((net, member), difference(peer, wall));
         self.row.offset = self.median(!self.own_is_suspect(wall));
         let stamp = self.corrected(wall);
@@ -200,9 +210,18 @@ impl Clock {
         if !self.has_jumped(self.target(wall)) {
             self.row.jumped = None;
         }
-        let off = self.off();
-        let news = off.corrected != before.corrected || off.offset.abs_diff(before.offset) > milliseconds(TOLD);
-        news.then_some(off)
+        self.news(wall)
+    }
+
+    /// How far the clocks differ, if the person was told something else last and may be told again.
+    fn news(&mut self, wall: Time) -> Option<Off> {
+        let (off, told) = (self.off(), self.told);
+        let differs = off.corrected != told.corrected || off.offset.abs_diff(told.offset) > milliseconds(TOLD);
+        let news = differs && self.tellings.take(TELLING, A_TELLING, wall);
+        news.then(|| {
+            self.told = off;
+            off
+        })
     }
 
     /// A member is out: its clock does not count when the next one is heard.

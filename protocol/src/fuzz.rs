@@ -20,7 +20,7 @@ use crate::time::Time;
 use crate::wire::commit::Commit;
 use crate::wire::content::{Content, Numbered};
 use crate::wire::control::{Control, Link, Ticket, Vote};
-use crate::wire::envelope::{Envelope, EnvelopeKey, LifetimeClass};
+use crate::wire::envelope::{Cover, Envelope, EnvelopeKey, LifetimeClass};
 use crate::wire::invite::Invite;
 use crate::wire::message::{Message, Round};
 use crate::wire::signed::{Body, MemberKey, Signed};
@@ -54,7 +54,8 @@ pub fn envelope(bytes: &[u8], reach: Reach<'_>) {
         }
         None => reach("badly padded"),
     }
-    if let Some(sealed) = Envelope::seal(&key, &[2; 16], HOUR, LifetimeClass::Week, &[3; 24], bytes) {
+    let cover = Cover { lane: [2; 16], hour: HOUR, class: LifetimeClass::Week, nonce: [3; 24] };
+    if let Some(sealed) = Envelope::seal(&key, &cover, bytes) {
         reach("sealed");
         let again = Envelope::parse(sealed.into_bytes()).expect("what was made can be read");
         assert!(again.is_under(&key) && again.open(&key).is_ok_and(|body| body.as_slice() == bytes));
@@ -251,7 +252,7 @@ impl Client {
 
     /// An envelope of the only group that a member opens, changes inside and seals again.
     pub fn forge_again(&mut self, bytes: Vec<u8>, edits: &[u8], now: Time) -> Option<Vec<u8>> {
-        self.inside(now, |group, cx| group.forge_again(cx, bytes, edits)).0
+        self.inside(now, |group, _| group.forge_again(bytes, edits)).0
     }
 
     /// A frame with any bytes inside, sealed as the peer at the other end of a link expects it.

@@ -22,7 +22,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, broadcast, mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
@@ -111,23 +111,27 @@ impl Socket {
             guests.retain(|guest| !guest.task.is_finished());
             if guests.len() >= CONNECTIONS_MAX && !see_out(&mut guests) {
                 if let Ok(permit) = Arc::clone(&turned_away).try_acquire_owned() {
-                    connections.spawn(turn_away(reader, writer, permit));
+                    connections.spawn(async {
+                        turn_away(Lines::of(reader), writer).await;
+                        drop(permit);
+                    });
                 }
                 continue;
             }
-            let silent = Arc::new(AtomicBool::new(true));
+            let (silent, leave) = (Arc::new(AtomicBool::new(true)), Arc::new(Notify::new()));
             let connection = Connection {
                 calls: calls.clone(),
                 feed: feed.clone(),
-                lines: Lines { reader: BufReader::new(reader), partial: Zeroizing::new(Vec::new()) },
+                lines: Lines::of(reader),
                 writer,
                 silent: Arc::clone(&silent),
+                leave: Arc::clone(&leave),
                 first: true,
                 pending: None,
                 subscription: None,
             };
             let task = connections.spawn(connection.run());
-            guests.push(Guest { since: Instant::now(), silent, task });
+            guests.push(Guest { since: Instant::now(), silent, leave, task });
         }
         let drained = async { while connections.join_next().await.is_some() {} };
         if tokio::time::timeout(DRAIN_MAX, drained).await.is_err() {
@@ -206,9 +210,8 @@ fn same_account(stream: &UnixStream) -> bool {
 }
 
 /// Tells why, and stays until that is read: what a client has yet to write would otherwise end it with no word.
-async fn turn_away(reader: OwnedReadHalf, mut writer: OwnedWriteHalf, _permit: OwnedSemaphorePermit) {
+async fn turn_away(mut lines: Lines, mut writer: OwnedWriteHalf) {
     let line = frame::answer(&Value::Null, Err(ApiError::new(ErrorKind::Busy)));
-    let mut lines = Lines { reader: BufReader::new(reader), partial: Zeroizing::new(Vec::new()) };
     let told = async {
         writer.write_all(&line).await?;
         writer.shutdown().await?;
@@ -224,6 +227,8 @@ struct Guest {
     since: Instant,
     /// Whether it has yet to ask something. Who takes that away decides: it may speak, or it must go.
     silent: Arc<AtomicBool>,
+    /// Asks it to go.
+    leave: Arc<Notify>,
     task: AbortHandle,
 }
 
@@ -232,7 +237,7 @@ struct Guest {
 fn see_out(guests: &mut Vec<Guest>) -> bool {
     let late = |guest: &Guest| guest.since.elapsed() >= FIRST_WORD_MAX && guest.silent.swap(false, Ordering::SeqCst);
     let Some(place) = guests.iter().position(late) else { return false };
-    guests.remove(place).task.abort();
+    guests.remove(place).leave.notify_one();
     true
 }
 
@@ -244,6 +249,7 @@ struct Connection {
     writer: OwnedWriteHalf,
     /// See [`Guest`].
     silent: Arc<AtomicBool>,
+    leave: Arc<Notify>,
     first: bool,
     pending: Option<Pending>,
     subscription: Option<Subscription>,
@@ -265,6 +271,8 @@ struct Subscription {
 /// What moves a connection on.
 enum Turn {
     Answer(Result<Result<Value, ApiError>, oneshot::error::RecvError>),
+    /// Somebody who asks needs the place.
+    Leave,
     Line(io::Result<Option<LineRead>>),
     Notice(Box<Result<Notice, RecvError>>),
     Stop,
@@ -278,9 +286,11 @@ impl Connection {
                 line = self.lines.next(), if self.pending.is_none() => Turn::Line(line),
                 notice = noticed(&mut self.subscription) => Turn::Notice(Box::new(notice)),
                 () = self.calls.closed(), if self.pending.is_none() => Turn::Stop,
+                () = self.leave.notified() => Turn::Leave,
             };
             let done = match turn {
                 Turn::Answer(answer) => self.answered(answer.unwrap_or_else(|_| stopped())).await,
+                Turn::Leave => return turn_away(self.lines, self.writer).await,
                 Turn::Line(Ok(Some(LineRead::Whole(line)))) => self.asked(&line).await,
                 Turn::Line(Ok(Some(LineRead::TooLong))) => {
                     // The rest of the line cannot be told from the next request: answer and close.
@@ -298,8 +308,8 @@ impl Connection {
 
     async fn asked(&mut self, line: &[u8]) -> io::Result<()> {
         if self.first && !self.silent.swap(false, Ordering::SeqCst) {
-            // Shown out in this moment: nothing of it is done.
-            return Err(io::ErrorKind::ConnectionAborted.into());
+            // Shown out in this moment: nothing of it is done, and it is told so next.
+            return Ok(());
         }
         self.first = false;
         let (id, request) = frame::parse(line);
@@ -373,6 +383,10 @@ enum LineRead {
 }
 
 impl Lines {
+    fn of(reader: OwnedReadHalf) -> Self {
+        Self { reader: BufReader::new(reader), partial: Zeroizing::new(Vec::new()) }
+    }
+
     async fn next(&mut self) -> io::Result<Option<LineRead>> {
         loop {
             let available = self.reader.fill_buf().await?;

@@ -27,10 +27,11 @@ impl Core {
         self.nets.stop_all().await;
         let until = Instant::now() + SETTLE_PATIENCE;
         // What was not written did not survive, whatever the store says once its files are back.
-        let survived = (*error == NodeError::Misplaced).then_some(false);
+        let lost = *error == NodeError::Misplaced && !round.is_durable();
+        let survived = lost.then_some(false);
         self.unsettled = Some(Unsettled { round, error: *error, before, survived, until });
         self.reopen(passphrase).await;
-        if survived.is_some() {
+        if lost {
             self.settle();
         }
     }

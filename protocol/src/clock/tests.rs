@@ -159,3 +159,22 @@ fn one_liar_does_not_take_the_mark_back_while_the_own_clock_is_behind_it() {
     clock.heard(net, eve, EARLIEST, wall);
     assert!(clock.tick(wall).sweep >= at(TRUE));
 }
+
+#[test]
+fn a_peer_with_another_clock_each_time_is_told_of_a_few_times_and_then_once_an_hour() {
+    let mut clock = lived();
+    let (net, ben) = member(2);
+    let tell = |clock: &mut Clock, minute: u64| {
+        let wall = TRUE + minute * 60_000;
+        clock.tick(at(wall));
+        let off = clock.heard(net, ben, at(wall + (minute % 7) * HOUR), at(wall));
+        // Whatever was told last stays so until the next.
+        off.inspect(|off| assert_eq!(clock.told, *off)).is_some()
+    };
+    let told = (0..180).filter(|minute| tell(&mut clock, *minute)).count();
+    assert!((4..=4 + 3).contains(&told), "{told}");
+    // What was not told is told when it may be: the clocks agree again.
+    let wall = at(TRUE + 4 * HOUR);
+    clock.tick(wall);
+    assert_eq!(clock.heard(net, ben, wall, wall), Some(Off::default()));
+}

@@ -16,7 +16,7 @@ use crate::time::Time;
 use crate::wire;
 use crate::wire::commit::{Commit, CommitBinding};
 use crate::wire::control::{Control, Link, Operation, Policy, Ticket};
-use crate::wire::envelope::{Envelope, EnvelopeKey, LifetimeClass};
+use crate::wire::envelope::{Cover, Envelope, EnvelopeKey, LifetimeClass};
 use crate::wire::message::Told;
 use crate::wire::signed::Signed;
 
@@ -297,11 +297,16 @@ impl Group {
         generation: &Generation,
         bytes: &[u8],
     ) -> Result<Envelope, Error> {
+        let cover = self.cover(cx, generation)?;
+        Envelope::seal(key, &cover, bytes).ok_or(Error::Broken)
+    }
+
+    /// What the next envelope shows to everybody.
+    pub(crate) fn cover(&self, cx: &mut Cx<'_>, generation: &Generation) -> Result<Cover, Error> {
         let retention = std::time::Duration::from_secs(self.extension()?.policy.retention);
         let class = LifetimeClass::of(retention.min(RETENTION_MAX));
         let (hour, lane) = (cx.now.stamp.hour(), generation.lane(cx.now.stamp.day()));
-        let nonce = cx.random();
-        Envelope::seal(key, &lane, hour, class, &nonce, bytes).ok_or(Error::Broken)
+        Ok(Cover { lane, hour, class, nonce: cx.random() })
     }
 
     /// A ticket, vote or link on its way (PROTOCOL O5).

@@ -5,22 +5,23 @@ use super::cx::Cx;
 use crate::fuzz::Seal;
 use crate::id::LinkId;
 use crate::meet::generation::Generation;
-use crate::mls::Signer;
+use crate::mls::{Provider, Signer, State};
 use crate::wire;
 use crate::wire::content::{Content, Numbered};
 use crate::wire::control::{Control, Ticket, Vote};
-use crate::wire::envelope::Envelope;
+use crate::wire::envelope::{Cover, Envelope};
 use crate::wire::signed::{Body, Signed};
 
 impl Group {
     /// An envelope of today with these bytes in it, signed and encrypted where they can be.
     pub(crate) fn forge_envelope(&mut self, cx: &mut Cx<'_>, seal: Seal, bytes: &[u8]) -> Option<Vec<u8>> {
         let generation = self.newest().ok()?.clone();
+        let cover = self.cover(cx, &generation).ok()?;
         let (key, body) = match seal {
             Seal::Commit => (self.head().ok()?.keys.as_ref()?.commit.clone(), bytes.to_vec()),
             Seal::Content => {
                 let said = self.signed::<Content>(bytes, |content| content.author = self.me.key());
-                let body = said.map_or(Some(bytes.to_vec()), |signed| self.encrypt(cx, &signed))?;
+                let body = said.map_or(Some(bytes.to_vec()), |signed| self.encrypt(cx, &signed, &cover))?;
                 (self.head().ok()?.keys.as_ref()?.content.clone(), body)
             }
             Seal::Control => {
@@ -30,11 +31,11 @@ impl Group {
                 (generation.control_key(), control.unwrap_or_else(|| bytes.to_vec()))
             }
         };
-        self.seal_envelope(cx, &key, &generation, &body).ok().map(Envelope::into_bytes)
+        Envelope::seal(&key, &cover, &body).map(Envelope::into_bytes)
     }
 
     /// An envelope that this device can open, with its body changed: a place, and what is flipped there.
-    pub(crate) fn forge_again(&self, cx: &mut Cx<'_>, bytes: Vec<u8>, edits: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn forge_again(&self, bytes: Vec<u8>, edits: &[u8]) -> Option<Vec<u8>> {
         let envelope = Envelope::parse(bytes).ok()?;
         let epochs = self.epochs.iter().filter_map(|(_, epoch)| epoch.keys.as_ref());
         let sealed = epochs.flat_map(|keys| [keys.content.clone(), keys.commit.clone()]);
@@ -46,7 +47,7 @@ impl Group {
                 *byte ^= flip;
             }
         }
-        self.seal_envelope(cx, &key, self.newest().ok()?, &body).ok().map(Envelope::into_bytes)
+        Envelope::seal(&key, &envelope.cover(), &body).map(Envelope::into_bytes)
     }
 
     /// A frame with any bytes inside, as the other end of a link expects it.
@@ -60,11 +61,13 @@ impl Group {
         Some(self.me.sign(self.id, &body))
     }
 
-    fn encrypt(&mut self, cx: &mut Cx<'_>, signed: &Signed) -> Option<Vec<u8>> {
+    fn encrypt(&mut self, cx: &mut Cx<'_>, signed: &Signed, cover: &Cover) -> Option<Vec<u8>> {
         let (head, known) = (self.facts.head, self.head().ok()?);
         let (leaf, count) = (known.roster.seat(&self.me.member())?.leaf, known.sent);
         let (signer, plain) = (Signer::new(&self.me.device_secret()), wire::encode(signed));
-        let sealed = self.epochs.with(cx, self.net, self.id, &head, |state, mls| state.encrypt(mls, &signer, &plain));
+        let binding = cover.binding(leaf, count, 0);
+        let encrypt = |state: &mut State, mls: &Provider| state.encrypt(mls, &signer, &plain, &binding);
+        let sealed = self.epochs.with(cx, self.net, self.id, &head, encrypt);
         self.epochs.count_sent(cx, self.net, &head, 1);
         Some(wire::encode(&Numbered { leaf, count, burnt: 0, mls: sealed.ok()?.ok()? }))
     }

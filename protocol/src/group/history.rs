@@ -110,10 +110,10 @@ impl Drop for LineRow {
     }
 }
 
-/// Up to where lines were read, in the order of arrival.
+/// Up to where lines were read, or their authors told, in the order of arrival.
 #[derive(Default, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
-struct ReadMark {
+pub(crate) struct Mark {
     #[n(0)]
     upto: u64,
     /// What was below it and could not be seen: from far ahead, or hidden by a wrong clock.
@@ -121,7 +121,7 @@ struct ReadMark {
     unseen: BTreeSet<u64>,
 }
 
-impl ReadMark {
+impl Mark {
     fn has(&self, arrival: u64) -> bool {
         arrival <= self.upto && !self.unseen.contains(&arrival)
     }
@@ -134,7 +134,7 @@ pub(crate) struct History {
     places: BTreeMap<MsgId, Place>,
     expiries: BTreeSet<(Time, MsgId)>,
     arrivals: u64,
-    read: ReadMark,
+    read: Mark,
     /// Up to which place lines have been shown: those beyond were written far ahead of the clock (PROTOCOL D3).
     horizon: Option<Time>,
 }
@@ -155,19 +155,31 @@ impl History {
         Ok(())
     }
 
-    /// What others said that arrived after a mark.
-    pub(crate) fn arrived_after(&self, mark: u64) -> Vec<MsgId> {
-        let after = |facts: &Facts| !facts.own && facts.expires.is_some() && facts.arrival > mark;
-        self.lines.iter().filter(|(_, facts)| after(facts)).map(|(place, _)| place.id).collect()
+    /// What others said that is not marked.
+    pub(crate) fn beyond(&self, mark: &Mark) -> Vec<MsgId> {
+        let beyond = |facts: &Facts| !facts.own && facts.expires.is_some() && !mark.has(facts.arrival);
+        self.lines.iter().filter(|(_, facts)| beyond(facts)).map(|(place, _)| place.id).collect()
     }
 
-    /// The authors have been told of all lines so far but these, which are not shown yet. After a restart they are told
-    /// again of what arrived since the first of these.
+    /// The authors have been told of all lines so far but these, which are not shown yet.
     pub(crate) fn mark_receipted(&self, cx: &mut Cx<'_>, net: NetId, but: &[MsgId]) {
         let facts = but.iter().filter_map(|id| self.lines.get(self.places.get(id)?));
-        let first = facts.map(|facts| facts.arrival).min();
-        let upto = first.map_or(self.arrivals, |first| first.saturating_sub(1));
-        cx.tx.write(receipted_key(net), &upto, None);
+        let unseen = facts.map(|facts| facts.arrival).collect();
+        cx.tx.write(receipted_key(net), &Mark { upto: self.arrivals, unseen }, None);
+    }
+
+    /// When, by the stamps' clock, a line that is far ahead of it can be seen.
+    pub(crate) fn comes(&self, id: &MsgId, now: Time) -> Option<Time> {
+        self.place(id).map(|place| place.pos - AHEAD_MAX).filter(|at| *at > now)
+    }
+
+    /// A line can be seen only now: to whoever has read up to here it is new.
+    pub(crate) fn arrive_again(&mut self, cx: &mut Cx<'_>, net: NetId, id: MsgId) -> Result<Option<LineRow>, Error> {
+        let Some(mut row) = Self::row(cx, net, &id)? else { return Ok(None) };
+        row.arrival = self.arrivals.saturating_add(1);
+        self.write(cx, net, id, &row);
+        self.index(id, &row);
+        Ok(Some(row))
     }
 
     /// Whether a line is here and may be seen.
@@ -331,7 +343,7 @@ impl History {
         let hidden = self.lines.iter().filter(|(place, facts)| !visible(place, facts, cx.now.stamp));
         let unseen = hidden.map(|(_, facts)| facts.arrival).filter(|arrival| *arrival <= upto);
         let unseen = unseen.filter(|arrival| !self.read.has(*arrival)).collect();
-        let mark = ReadMark { upto, unseen };
+        let mark = Mark { upto, unseen };
         if mark != self.read {
             self.read = mark;
             cx.tx.write(read_key(net), &self.read, None);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::history::Mark;
 use super::{Facts, Group, Own, generation_from_row};
 use crate::error::Error;
 use crate::id::{MemberId, NetId};
@@ -64,8 +65,8 @@ impl Group {
             group.history.restore_read(read)?;
         }
         // What arrived before a crash and was not receipted yet.
-        let receipted = find(b"receipted").map(|bytes| journal::parse(bytes)).transpose()?;
-        group.receipts.owe(group.history.arrived_after(receipted.unwrap_or(0)));
+        let receipted: Option<Mark> = find(b"receipted").map(|bytes| journal::parse(bytes)).transpose()?;
+        group.receipts.owe(group.history.beyond(&receipted.unwrap_or_default()));
         for order in group.log.orders() {
             group.epochs.heard_at(order);
         }

@@ -128,6 +128,11 @@ struct Receipts {
 }
 
 impl Receipts {
+    /// They are due at a moment at the latest.
+    fn by(&mut self, at: Time) {
+        self.due = Some(self.due.map_or(at, |due| due.min(at)));
+    }
+
     /// Receipts that are due as soon as there is time.
     fn owe(&mut self, ids: Vec<MsgId>) {
         self.due = (!ids.is_empty()).then_some(Time::ZERO);

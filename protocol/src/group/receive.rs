@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use super::Group;
 use super::cx::Cx;
 use super::gaps::{Sender, Spot};
-use super::history::{History, LineRow, RowKind, to_line};
+use super::history::{LineRow, RowKind, to_line};
 use super::log::Order;
 use crate::error::{Error, Refusal, Why};
 use crate::id::{EnvelopeId, EpochId, LinkId, MemberId, MsgId};
 use crate::limits::{AHEAD_MAX, ENVELOPE_BYTES_MAX, RETENTION_MAX, TOMBSTONE_KEPT};
 use crate::meet::generation::Rank;
-use crate::mls::MlsError;
+use crate::mls::{MlsError, Provider, State};
 use crate::step::{Event, MessageState, Outcome, Reply};
 use crate::wire;
 use crate::wire::content::{Content, Kind, Numbered, msg_id};
@@ -319,7 +319,9 @@ impl Group {
         let order = Order::said(known.number, numbered.leaf, numbered.count);
         let sender = (*epoch, numbered.leaf);
         let seat = known.roster.at(numbered.leaf).map(|seat| seat.credential.clone());
-        let opened = self.epochs.with(cx, self.net, self.id, epoch, |state, mls| state.decrypt(mls, &numbered.mls))?;
+        let binding = envelope.cover().binding(numbered.leaf, numbered.count, numbered.burnt);
+        let decrypt = |state: &mut State, mls: &Provider| state.decrypt(mls, &numbered.mls, &binding);
+        let opened = self.epochs.with(cx, self.net, self.id, epoch, decrypt)?;
         let (leaf, plain) = match opened {
             Ok(opened) => opened,
             Err(error @ (MlsError::TooFarAhead | MlsError::TooFarBehind | MlsError::Own)) => {
@@ -446,8 +448,8 @@ impl Group {
     /// Tells the lines that were written far ahead of the clock and whose time has come.
     pub(crate) fn surface(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
         for id in self.history.surfacing(cx.now.stamp) {
-            self.receipts.due.get_or_insert(cx.now.wall);
-            if let Some(row) = History::row(cx, self.net, &id)? {
+            self.receipts.by(cx.now.wall);
+            if let Some(row) = self.history.arrive_again(cx, self.net, id)? {
                 cx.tell(Event::Line { group: self.id, line: to_line(id, &row, MessageState::Held) });
             }
         }

@@ -12,7 +12,7 @@ use super::outbox::Entry;
 use crate::error::Error;
 use crate::id::{EnvelopeId, EpochId, MemberId, MsgId};
 use crate::limits::{BURN, EXPIRY_MIN, OUTBOX_MAX, RETENTION_MAX, TEXT_BYTES_MAX, TOMBSTONE_KEPT};
-use crate::mls::Signer;
+use crate::mls::{Provider, Signer, State};
 use crate::step::{Event, MessageState, Reply, Transmit};
 use crate::time::Time;
 use crate::wire;
@@ -104,7 +104,7 @@ impl Group {
             return Ok(());
         }
         if self.receipts.ids.iter().any(|id| self.history.is_visible(id, cx.now.stamp)) {
-            self.receipts.due.get_or_insert(cx.now.wall + RECEIPT_FIRST);
+            self.receipts.by(cx.now.wall + RECEIPT_FIRST);
         }
         let mut intents: Vec<(MsgId, Time)> = self
             .outbox
@@ -236,16 +236,17 @@ impl Group {
         let burnt = self.burn(cx, &head)?;
         let count = self.head()?.sent;
         let leaf = self.roster()?.seat(&self.me.member()).ok_or(Error::Broken)?.leaf;
-        let plain = Zeroizing::new(wire::encode(signed));
-        let signer = Signer::new(&self.me.device_secret());
-        let sealed =
-            self.epochs.with(cx, self.net, self.id, &head, |state, mls| state.encrypt(mls, &signer, &plain))?;
+        let generation = self.newest()?.clone();
+        let cover = self.cover(cx, &generation)?;
+        let (signer, plain) = (Signer::new(&self.me.device_secret()), Zeroizing::new(wire::encode(signed)));
+        let binding = cover.binding(leaf, count, burnt);
+        let encrypt = |state: &mut State, mls: &Provider| state.encrypt(mls, &signer, &plain, &binding);
+        let sealed = self.epochs.with(cx, self.net, self.id, &head, encrypt)?;
         let mls = sealed.map_err(|_| Error::Broken)?;
         self.epochs.count_sent(cx, self.net, &head, 1);
         let body = wire::encode(&Numbered { leaf, count, burnt, mls });
         let key = self.head()?.keys.as_ref().ok_or(Error::Broken)?.content.clone();
-        let generation = self.newest()?.clone();
-        let envelope = self.seal_envelope(cx, &key, &generation, &body)?;
+        let envelope = Envelope::seal(&key, &cover, &body).ok_or(Error::Broken)?;
         let order = super::log::Order { number: self.head()?.number, leaf, count };
         let seen = (msg_id(signed), deadline + TOMBSTONE_KEPT);
         self.log.keep_opened(cx, self.net, &envelope, order, Some(deadline), Some(seen));
@@ -269,7 +270,8 @@ impl Group {
         }
         let signer = Signer::new(&self.me.device_secret());
         for _ in 0..BURN {
-            let burnt = self.epochs.with(cx, self.net, self.id, head, |state, mls| state.encrypt(mls, &signer, &[]))?;
+            let encrypt = |state: &mut State, mls: &Provider| state.encrypt(mls, &signer, &[], &[]);
+            let burnt = self.epochs.with(cx, self.net, self.id, head, encrypt)?;
             burnt.map_err(|_| Error::Broken)?;
         }
         self.epochs.count_sent(cx, self.net, head, BURN);
@@ -330,7 +332,7 @@ impl Group {
         self.receipts.ids.push(id);
         let quiet = self.receipts.last.is_none_or(|last| last + RECEIPT_EVERY <= cx.now.wall);
         let wait = if quiet { RECEIPT_FIRST } else { RECEIPT_EVERY };
-        self.receipts.due.get_or_insert(cx.now.wall + wait);
+        self.receipts.by(cx.now.wall + wait);
     }
 
     /// Sends the receipts that are due; they are never receipted themselves.
@@ -354,6 +356,8 @@ impl Group {
             self.seal_content(cx, &signed, content.deadline)?;
         }
         self.history.mark_receipted(cx, self.net, &self.receipts.ids);
+        let come = self.receipts.ids.iter().filter_map(|id| self.history.comes(id, cx.now.stamp)).min();
+        self.receipts.due = come.map(|at| cx.now.wall + at.since(cx.now.stamp));
         Ok(())
     }
 }

@@ -141,23 +141,38 @@ impl State {
     }
 
     /// Seals one application message. The ratchet's step is in [`Self::changes`] and must be durable before the bytes
-    /// leave (PROTOCOL G2).
-    pub(crate) fn encrypt(&mut self, p: &Provider, signer: &Signer, plaintext: &[u8]) -> Result<Vec<u8>, MlsError> {
+    /// leave (PROTOCOL G2). `binding` is what it is authenticated with, and is not hidden.
+    pub(crate) fn encrypt(
+        &mut self,
+        p: &Provider,
+        signer: &Signer,
+        plaintext: &[u8],
+        binding: &[u8],
+    ) -> Result<Vec<u8>, MlsError> {
         self.check_open()?;
         if plaintext.len() > MESSAGE_BYTES_MAX {
             return Err(MlsError::Oversize);
         }
         self.all_or_nothing(|state| {
+            state.group.set_aad(binding.to_vec());
             let message = state.group.create_message(&p.with(&state.store), signer, plaintext);
             message.map_err(|_| MlsError::Broken)?.to_bytes().map_err(|_| MlsError::Broken)
         })
     }
 
-    /// Opens one application message of this epoch, and says from which leaf it is.
-    pub(crate) fn decrypt(&mut self, p: &Provider, bytes: &[u8]) -> Result<(u32, Zeroizing<Vec<u8>>), MlsError> {
+    /// Opens one application message of this epoch that is bound to `binding`, and says from which leaf it is.
+    pub(crate) fn decrypt(
+        &mut self,
+        p: &Provider,
+        bytes: &[u8],
+        binding: &[u8],
+    ) -> Result<(u32, Zeroizing<Vec<u8>>), MlsError> {
         let MlsMessageBodyIn::PrivateMessage(message) = profile::read_message(bytes, MESSAGE_BYTES_MAX)? else {
             return Err(MlsError::Malformed);
         };
+        if message.aad() != binding {
+            return Err(MlsError::BadSeal);
+        }
         let message = ProtocolMessage::from(message);
         if message.content_type() != ContentType::Application {
             return Err(MlsError::Malformed);

@@ -16,6 +16,8 @@ const VERSION: u8 = 1;
 const HEADER: usize = 54;
 /// The header less nonce and tag.
 const PLACE: usize = 22;
+/// Another cover with the same binding is as hard to find as a key.
+const BINDING: usize = 16;
 
 /// How long everyone keeps a group's envelopes: its retention, rounded up. One class for all envelopes of a group, so
 /// that a single message's lifetime does not show.
@@ -65,6 +67,29 @@ impl EnvelopeKey {
     }
 }
 
+/// What an envelope shows to everybody, but for the tag.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cover {
+    /// Where it lies.
+    pub(crate) lane: [u8; 16],
+    /// When it was sealed, in hours since 1970.
+    pub(crate) hour: u32,
+    /// How long it is kept.
+    pub(crate) class: LifetimeClass,
+    /// Of the outer seal.
+    pub(crate) nonce: [u8; 24],
+}
+
+impl Cover {
+    /// Binds a message to this cover and to its place among its sender's, in the authenticated data of MLS: nobody but
+    /// the sender can put it into another envelope, which ends sooner or claims another place.
+    pub(crate) fn binding(&self, leaf: u32, count: u32, burnt: u32) -> [u8; BINDING] {
+        let numbers = [self.hour, u32::from(self.class as u8), leaf, count, burnt].map(u32::to_be_bytes);
+        let digest = seal::digest("kinfold cover", &[&self.lane, &self.nonce, numbers.as_flattened()]);
+        *digest.first_chunk().expect("a digest is longer than a binding")
+    }
+}
+
 /// An envelope whose header is well formed. Its ciphertext may still be anything.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Envelope {
@@ -75,26 +100,20 @@ pub(crate) struct Envelope {
 
 impl Envelope {
     /// Seals `body` into the smallest size class that holds it.
-    pub(crate) fn seal(
-        key: &EnvelopeKey,
-        lane: &[u8; 16],
-        hour: u32,
-        class: LifetimeClass,
-        nonce: &[u8; 24],
-        body: &[u8],
-    ) -> Option<Self> {
+    pub(crate) fn seal(key: &EnvelopeKey, cover: &Cover, body: &[u8]) -> Option<Self> {
+        let Cover { lane, hour, class, nonce } = cover;
         let size = seal::size_class(size_for(body.len())?, ENVELOPE_BYTES_MIN, ENVELOPE_BYTES_MAX)?;
         let plain = seal::pad(body, size.checked_sub(HEADER)?.checked_sub(SEAL_OVERHEAD)?)?;
         let mut bytes = Vec::with_capacity(size);
         bytes.push(VERSION);
         bytes.extend_from_slice(lane);
         bytes.extend_from_slice(&hour.to_be_bytes());
-        bytes.push(class as u8);
+        bytes.push(*class as u8);
         bytes.extend_from_slice(nonce);
         bytes.extend_from_slice(&key.tag_of(nonce));
         let sealed = seal::seal(&key.seal, nonce, &bytes, &plain);
         bytes.extend_from_slice(&sealed);
-        Some(Self { bytes, class })
+        Some(Self { bytes, class: *class })
     }
 
     /// Reads the header; the size must be one of the classes.
@@ -120,6 +139,11 @@ impl Envelope {
     /// The hour its sender stamped, in hours since 1970.
     pub(crate) fn hour(&self) -> u32 {
         u32::from_be_bytes(self.field(17))
+    }
+
+    /// What it shows.
+    pub(crate) fn cover(&self) -> Cover {
+        Cover { lane: self.lane(), hour: self.hour(), class: self.class, nonce: self.field(PLACE) }
     }
 
     /// Whether `key` sealed it, as far as the tag tells: wrong once in 2^64.
@@ -159,8 +183,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const COVER: Cover = Cover { lane: [2; 16], hour: 3, class: LifetimeClass::Week, nonce: [4; 24] };
+
     fn sealed(body: &[u8]) -> Envelope {
-        Envelope::seal(&EnvelopeKey::new(&[1; 32]), &[2; 16], 3, LifetimeClass::Week, &[4; 24], body).unwrap()
+        Envelope::seal(&EnvelopeKey::new(&[1; 32]), &COVER, body).unwrap()
     }
 
     #[test]
@@ -170,12 +196,12 @@ mod tests {
             let envelope = sealed(&body);
             assert_eq!(envelope.as_bytes().len(), size);
             let read = Envelope::parse(envelope.into_bytes()).unwrap();
-            assert_eq!((read.lane(), read.hour(), read.class), ([2; 16], 3, LifetimeClass::Week));
+            assert!(read.cover() == COVER && (read.lane(), read.hour()) == (COVER.lane, COVER.hour));
             assert!(read.is_under(&EnvelopeKey::new(&[1; 32])) && !read.is_under(&EnvelopeKey::new(&[9; 32])));
             assert_eq!(read.open(&EnvelopeKey::new(&[1; 32])).unwrap().as_slice(), body);
         }
         let key = EnvelopeKey::new(&[1; 32]);
-        assert!(Envelope::seal(&key, &[2; 16], 3, LifetimeClass::Week, &[4; 24], &[0; 32_695]).is_none());
+        assert!(Envelope::seal(&key, &COVER, &[0; 32_695]).is_none());
     }
 
     #[test]
@@ -187,6 +213,20 @@ mod tests {
             let opened = Envelope::parse(bad).map(|envelope| envelope.open(&EnvelopeKey::new(&[1; 32])));
             assert!(!matches!(opened, Ok(Ok(_))), "byte {at}");
         }
+    }
+
+    #[test]
+    fn whatever_is_another_about_a_cover_or_a_place_is_another_binding() {
+        let covers = [
+            COVER,
+            Cover { lane: [3; 16], ..COVER },
+            Cover { hour: 4, ..COVER },
+            Cover { class: LifetimeClass::Month, ..COVER },
+            Cover { nonce: [5; 24], ..COVER },
+        ];
+        let places = [(1, 2, 3), (2, 2, 3), (1, 3, 3), (1, 2, 4)];
+        let all = covers.iter().flat_map(|cover| places.map(|(leaf, count, burnt)| cover.binding(leaf, count, burnt)));
+        assert_eq!(all.collect::<std::collections::BTreeSet<_>>().len(), covers.len() * places.len());
     }
 
     proptest! {

@@ -300,3 +300,24 @@ fn of_two_clocks_that_differ_both_people_are_told_and_no_tick_is_false() {
         }
     }
 }
+
+/// Ben's clock is nearly a day ahead, so Ana sees what he says. Hers is set back nine minutes before she has told him so:
+/// then it is hidden, and told when it can be seen again, without anything else that happens.
+#[test]
+fn a_receipt_that_a_clock_set_back_holds_up_leaves_when_it_can() {
+    const MINUTE: u64 = 60_000;
+    let (mut stage, _) = Stage::group([0; 3], &[BEN]);
+    stage.person(BEN).ahead_ms = DAY_MS - 5 * 60_000;
+    stage.restart(BEN);
+    stage.online(BEN);
+    let said = stage.say(BEN, "ahead");
+    assert_eq!(stage.texts(ANA), ["ahead"]);
+    stage.person(ANA).ahead_ms = -9 * 60_000;
+    stage.give(ANA, Input::Deadline).unwrap();
+    stage.pass(2 * MINUTE);
+    assert!(stage.texts(ANA).is_empty());
+    assert_eq!(stage.state(BEN, said), Some(MessageState::Held));
+    stage.pass(3 * MINUTE);
+    assert_eq!(stage.texts(ANA), ["ahead"]);
+    assert_eq!(stage.state(BEN, said), Some(MessageState::Received { by: 1, of: 1 }));
+}

@@ -5,11 +5,11 @@ use std::time::Duration;
 use crate::error::{Refusal, Why};
 use crate::group::{Cx, Group};
 use crate::identity::Identity;
-use crate::mls::Signer;
+use crate::mls::{Provider, Signer, State};
 use crate::step::Outcome;
 use crate::wire;
 use crate::wire::content::{Class, Content, Kind, Numbered};
-use crate::wire::envelope::EnvelopeKey;
+use crate::wire::envelope::{Cover, Envelope, EnvelopeKey};
 use crate::wire::signed::{MemberKey, Signed};
 
 use super::room::{ANA, BEN, CHI, Room};
@@ -22,25 +22,35 @@ pub(super) fn words(room: &mut Room, author: MemberKey, text: &str) -> Content {
     Content { version: 1, author, pos, parents: Vec::new(), deadline, class: Class::Talk, kind }
 }
 
-/// What is inside an envelope when a device of the group says signed bytes, under the leaf that is said; and its key.
-pub(super) fn body(group: &mut Group, cx: &mut Cx<'_>, signed: &Signed, leaf: Option<u32>) -> (EnvelopeKey, Vec<u8>) {
+/// What is inside an envelope with this cover when a device of the group says signed bytes, under the leaf that is said
+/// and after so many burnt keys; and its key.
+pub(super) fn body(
+    group: &mut Group,
+    cx: &mut Cx<'_>,
+    cover: &Cover,
+    signed: &Signed,
+    (leaf, burnt): (Option<u32>, u32),
+) -> (EnvelopeKey, Numbered) {
     let (head, known) = (group.facts.head, group.head().unwrap());
     let own = known.roster.seat(&group.me.member()).unwrap().leaf;
     // Nothing is missing before what another leaf sends for the first time.
     let (count, key) = (leaf.map_or(known.sent, |_| 0), known.keys.as_ref().unwrap().content.clone());
     let (signer, plain) = (Signer::new(&group.me.device_secret()), wire::encode(signed));
-    let mls = group.epochs.with(cx, group.net, group.id, &head, |state, mls| state.encrypt(mls, &signer, &plain));
+    let leaf = leaf.unwrap_or(own);
+    let binding = cover.binding(leaf, count, burnt);
+    let encrypt = |state: &mut State, mls: &Provider| state.encrypt(mls, &signer, &plain, &binding);
+    let mls = group.epochs.with(cx, group.net, group.id, &head, encrypt).unwrap().unwrap();
     group.epochs.count_sent(cx, group.net, &head, 1);
-    let numbered = Numbered { leaf: leaf.unwrap_or(own), count, burnt: 0, mls: mls.unwrap().unwrap() };
-    (key, wire::encode(&numbered))
+    (key, Numbered { leaf, count, burnt, mls })
 }
 
 /// Seals signed bytes as a device of the group does, under the leaf that is said.
 pub(super) fn seal(room: &mut Room, who: usize, signed: &Signed, leaf: Option<u32>) -> Vec<u8> {
     let sealed = room.inside(who, |group, cx| {
-        let (key, body) = body(group, cx, signed, leaf);
         let generation = group.newest().unwrap().clone();
-        group.seal_envelope(cx, &key, &generation, &body).unwrap().into_bytes()
+        let cover = group.cover(cx, &generation).unwrap();
+        let (key, numbered) = body(group, cx, &cover, signed, (leaf, 0));
+        Envelope::seal(&key, &cover, &wire::encode(&numbered)).unwrap().into_bytes()
     });
     sealed.0
 }

@@ -69,16 +69,11 @@ fn wind_forward(room: &Room, who: usize, generation: u32) {
     room.disk(who).write(batch);
 }
 
-fn says(room: &mut Room, who: usize, text: &str) {
-    let text = Zeroizing::new(text.to_owned());
-    room.ask(who, Command::Send { group: room.group, text, expires: None });
-}
-
 /// PROTOCOL M4: Ben's ratchet jumps by 2^31. No key of those between is derived, and whatever he says later waits.
 #[test]
 fn a_jump_of_two_thousand_million_keys_is_set_aside_at_once() {
     let mut room = Room::of(3);
-    says(&mut room, BEN, "first");
+    room.says(BEN, "first");
     wind_forward(&room, BEN, 1 << 31);
     room.restart(BEN);
     room.connect(BEN, CHI);
@@ -98,7 +93,7 @@ fn a_jump_of_two_thousand_million_keys_is_set_aside_at_once() {
     });
     assert_eq!(outcome, Outcome::Parked(Why::Gap));
     assert_eq!(room.disk(ANA).all().len(), before + 5, "one row each");
-    says(&mut room, CHI, "as before");
+    room.says(CHI, "as before");
     assert_eq!(room.texts(ANA), ["first", "as before"]);
 }
 
@@ -122,13 +117,13 @@ fn an_epoch_beyond_all_is_refused_at_once_wherever_it_stands() {
     let content = words(&mut room, ben, "later");
     let ((message, commit_key), _) = room.inside(BEN, |group, cx| {
         let signed = group.me.sign(group.id, &content);
-        let (key, bytes) = body(group, cx, &signed, None);
-        let numbered: Numbered = wire::decode(&bytes, bytes.len()).unwrap();
-        let mls = renumbered(group.id, &numbered.mls, beyond);
         let generation = group.newest().unwrap().clone();
+        let cover = group.cover(cx, &generation).unwrap();
+        let (key, numbered) = body(group, cx, &cover, &signed, (None, 0));
+        let mls = renumbered(group.id, &numbered.mls, beyond);
         let bytes = wire::encode(&Numbered { mls, ..numbered });
         let commit_key = group.head().unwrap().keys.as_ref().unwrap().commit.clone();
-        (group.seal_envelope(cx, &key, &generation, &bytes).unwrap().into_bytes(), commit_key)
+        (Envelope::seal(&key, &cover, &bytes).unwrap().into_bytes(), commit_key)
     });
     let outcome = at_once(|| room.hear(ANA, message.clone()));
     assert_eq!(outcome, Outcome::Refused(Refusal::BadSeal));
@@ -157,7 +152,7 @@ fn an_epoch_beyond_all_is_refused_at_once_wherever_it_stands() {
     let _rogue = at_once(|| Rogue::link_at(&mut room, &rows, ANA, beyond));
     room.pass(60_000);
     assert!(room.stands(ANA).head == before.head);
-    says(&mut room, CHI, "as before");
+    room.says(CHI, "as before");
     assert_eq!(room.texts(ANA), ["as before"]);
 }
 

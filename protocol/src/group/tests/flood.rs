@@ -10,14 +10,15 @@ use super::disk::Disk;
 use super::rogue::{Outside, Rogue};
 use super::room::{ANA, BEN, CHI, Room};
 use crate::error::Refusal;
-use crate::group::epochs::EpochKeys;
+use crate::group::{Cx, Group};
 use crate::id::{EnvelopeId, LinkId};
 use crate::limits::{ASKED_BY_MEMBER, MUTED, SAID_BY_AUTHOR, SAID_HERE};
 use crate::meet::reconcile::Session;
+use crate::mls::{Provider, Signer, State};
 use crate::step::{Command, Input, Outcome};
 use crate::wire;
 use crate::wire::content::{Content, Numbered};
-use crate::wire::envelope::{Envelope, EnvelopeKey};
+use crate::wire::envelope::Envelope;
 use crate::wire::message::{Message, SessionId, Span, Want};
 
 const OVER: Outcome = Outcome::Refused(Refusal::OverBudget);
@@ -49,11 +50,6 @@ fn flood(room: &mut Room, link: LinkId, envelopes: &[Vec<u8>]) -> Vec<Outcome> {
 
 fn is_full(room: &mut Room, link: LinkId) -> bool {
     room.see(ANA, |group| group.links.get(&link).is_some_and(|link| link.full))
-}
-
-fn says(room: &mut Room, who: usize, text: &str) {
-    let text = Zeroizing::new(text.to_owned());
-    room.ask(who, Command::Send { group: room.group, text, expires: None });
 }
 
 /// What is taken of 5,000 a second: the burst, what comes back meanwhile, and the one that shows that it is too much.
@@ -89,12 +85,12 @@ fn a_member_who_says_5000_a_second_is_heard_up_to_its_allowance_and_then_not_for
     }
     assert!(room.disk(ANA).all() == before, "nothing is written of it");
     assert!(is_full(&mut room, through_chi), "who passes it on is not blamed");
-    says(&mut room, CHI, "still here");
+    room.says(CHI, "still here");
     assert!(room.texts(ANA).contains(&"still here".to_owned()));
     // A minute later he is a member like the others.
     room.pass(60_000);
     assert!(is_full(&mut room, again));
-    says(&mut room, BEN, "sorry");
+    room.says(BEN, "sorry");
     assert!(room.texts(ANA).contains(&"sorry".to_owned()));
 }
 
@@ -153,7 +149,7 @@ fn nobody_is_muted_for_what_others_seal_under_its_leaf() {
     room.settle();
     let ben = room.see(BEN, |group| group.me.member());
     assert!(!room.see(ANA, |group| group.conduct.is_muted(&ben)));
-    says(&mut room, BEN, "it was not me");
+    room.says(BEN, "it was not me");
     assert_eq!(room.texts(ANA), ["it was not me"]);
 }
 
@@ -204,7 +200,7 @@ fn a_peer_that_asks_without_end_loses_its_link_whatever_it_asks() {
         let mut again = Rogue::link(&mut room, &rows, ANA);
         again.hear(&mut room);
         assert!(!again.heard.iter().any(|message| matches!(message, Message::Reconcile(_))), "{what}");
-        says(&mut room, CHI, what);
+        room.says(CHI, what);
         assert_eq!(room.texts(ANA).last().unwrap(), what);
         room.pass(u64::try_from(MUTED.as_millis()).unwrap());
         assert_eq!(room.see(ANA, |group| group.conduct.muted().count()), 0, "{what}");
@@ -236,27 +232,30 @@ fn a_hundred_commits_a_second_move_nobody_and_keep_nobody_from_talking() {
     for second in 0..8 {
         for bytes in &bad {
             // Each is another envelope, and the same commit: to the judge they are all new.
-            let bytes = rewrap(&mut room, bytes, |keys| keys.commit.clone());
+            let bytes = rewrap(&mut room, bytes);
             let outcome = room.give(ANA, Input::Gossip { net, link: Some(link), bytes });
             assert_eq!(outcome, REFUSED);
             judged += u64::from(is_full(&mut room, link));
             room.now = room.now + Duration::from_millis(10);
         }
         let text = format!("second {second}");
-        says(&mut room, CHI, &text);
+        room.says(CHI, &text);
         assert_eq!(room.texts(ANA).last(), Some(&text));
     }
     assert!(judged > 100 && judged < 700, "{judged} before its link ended");
     assert!(room.stands(ANA).head == head);
 }
 
-/// Each is another envelope, and its id is kept; what is in it was said once.
+/// Each is another envelope, and its id is kept; what is in it was said once, under one key.
 #[test]
 fn one_message_in_ever_new_envelopes_is_too_much_at_last() {
     let mut room = Room::of(3);
-    let (link, said) = (room.link(ANA, BEN), of_ben(&mut room, 1).remove(0));
-    assert!(matches!(room.gossip(ANA, said.clone()), Outcome::Applied(_)));
-    let again: Vec<_> = (0..AGAIN).map(|_| rewrap(&mut room, &said, |keys| keys.content.clone())).collect();
+    let (link, author) = (room.link(ANA, BEN), room.see(BEN, |group| group.me.key()));
+    let content = words(&mut room, author, "small");
+    let plain = wire::encode(&room.see(BEN, |group| group.me.sign(group.id, &content)));
+    let mut again = (0..=AGAIN).map(|_| room.inside(BEN, |group, cx| under_one_key(group, cx, &plain)).0.unwrap());
+    let (said, again) = (again.next().unwrap(), again.collect::<Vec<_>>());
+    assert!(matches!(room.gossip(ANA, said), Outcome::Applied(_)));
     let outcomes = flood(&mut room, link, &again);
     let kept = outcomes.iter().take_while(|outcome| **outcome == Outcome::Duplicate).count();
     assert!(kept > AGAIN / 2 && outcomes.get(kept) == Some(&OVER), "{kept} before its link ended");
@@ -264,14 +263,29 @@ fn one_message_in_ever_new_envelopes_is_too_much_at_last() {
     assert_eq!(room.texts(ANA), ["small"]);
 }
 
+/// What Ben's device seals next, if it were to forget it each time.
+fn under_one_key(group: &mut Group, cx: &mut Cx<'_>, plain: &[u8]) -> Option<Vec<u8>> {
+    let (head, count) = (group.facts.head, group.head().ok()?.sent);
+    let leaf = group.roster().ok()?.seat(&group.me.member())?.leaf;
+    let cover = group.cover(cx, &group.newest().ok()?.clone()).ok()?;
+    let (signer, binding) = (Signer::new(&group.me.device_secret()), cover.binding(leaf, count, 0));
+    let encrypt = |state: &mut State, mls: &Provider| {
+        State::load(state.group_id(), state.rows())?.encrypt(mls, &signer, plain, &binding)
+    };
+    let mls = group.epochs.with(cx, group.net, group.id, &head, encrypt).ok()?.ok()?;
+    let key = group.head().ok()?.keys.as_ref()?.content.clone();
+    let body = wire::encode(&Numbered { leaf, count, burnt: 0, mls });
+    Envelope::seal(&key, &cover, &body).map(Envelope::into_bytes)
+}
+
 /// Units of 2 that are too many for a burst and what comes back in three seconds.
 const AGAIN: usize = 14_000;
 
-/// What is in an envelope, in one of its own.
-fn rewrap(room: &mut Room, bytes: &[u8], key: impl Fn(&EpochKeys) -> EnvelopeKey) -> Vec<u8> {
+/// The commit that is in an envelope, in one of its own.
+fn rewrap(room: &mut Room, bytes: &[u8]) -> Vec<u8> {
     let envelope = Envelope::parse(bytes.to_vec()).unwrap();
     let (made, _) = room.inside(BEN, |group, cx| {
-        let key = key(group.head().unwrap().keys.as_ref().unwrap());
+        let key = group.head().unwrap().keys.as_ref().unwrap().commit.clone();
         let body = envelope.open(&key).unwrap();
         let generation = group.newest().unwrap().clone();
         group.seal_envelope(cx, &key, &generation, &body).unwrap().into_bytes()
@@ -289,7 +303,7 @@ fn a_hundred_changes_a_second_by_the_founder_keep_nobody_from_talking() {
         room.now = room.now + Duration::from_millis(10);
         if n % 10 == 0 {
             said.push(format!("after {n} changes"));
-            says(&mut room, CHI, said.last().unwrap());
+            room.says(CHI, said.last().unwrap());
         }
     }
     room.pass(5_000);

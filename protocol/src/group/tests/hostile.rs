@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use super::commits::TAKEN;
 use super::content;
 use super::disk::Disk;
 use super::rogue::{Outside, Rogue, flood, junk_commits, removed};
@@ -12,9 +13,9 @@ use crate::error::{Refusal, Why};
 use crate::limits::{UNKNOWN_BY_PEER_MAX, UNKNOWN_MAX};
 use crate::step::{Command, Input, Outcome};
 use crate::wire;
-use crate::wire::content::Content;
+use crate::wire::content::{Content, Numbered};
 use crate::wire::control::{Control, Operation, Ticket};
-use crate::wire::envelope::{EnvelopeKey, LifetimeClass};
+use crate::wire::envelope::{Cover, Envelope, EnvelopeKey, LifetimeClass};
 use crate::wire::message::Message;
 
 /// Envelopes in the reconciled set that the next start finds.
@@ -200,13 +201,13 @@ fn no_hour_keeps_an_id_for_ever() {
     let author = room.see(BEN, |group| group.me.key());
     let short = content::words(&mut room, author, "short");
     let short = Content { deadline: room.now + Duration::from_secs(60), ..short };
+    // An hour in the year 491,936.
+    let cover = Outside::of(room.disk(BEN), u32::MAX, LifetimeClass::Week).cover(&mut room);
     let ((key, body), _) = room.inside(BEN, |group, cx| {
         let signed = group.me.sign(group.id, &short);
-        content::body(group, cx, &signed, None)
+        content::body(group, cx, &cover, &signed, (None, 0))
     });
-    // An hour in the year 491,936.
-    let outside = Outside::of(room.disk(BEN), u32::MAX, LifetimeClass::Week);
-    let bytes = outside.seal(&mut room, &key, &body);
+    let bytes = Envelope::seal(&key, &cover, &wire::encode(&body)).unwrap().into_bytes();
     let before = logged(room.disk(ANA));
     assert_eq!(room.hear(ANA, bytes), Outcome::Refused(Refusal::WrongLane));
     assert_eq!(logged(room.disk(ANA)), before);
@@ -229,4 +230,36 @@ fn nobody_is_silenced_by_a_member_who_claims_a_later_head() {
         }
         assert_eq!(room.texts(CHI), ["are you there?"], "a minute later, {lies}");
     }
+}
+
+/// PROTOCOL M3, M4: Chi puts what Ana said into an envelope that ends in minutes, or at another place, and hers comes
+/// first. Nobody takes it for Ana's, and hers is kept for those who are away.
+#[test]
+fn what_somebody_said_is_in_no_envelope_but_its_own() {
+    let mut room = Room::of(3);
+    room.skip_hours(9 * 24);
+    let rows = room.disk(CHI).copy();
+    let ana = room.see(ANA, |group| group.me.key());
+    let content = content::words(&mut room, ana, "hello");
+    let signed = room.see(ANA, |group| group.me.sign(group.id, &content));
+    let said = content::seal(&mut room, ANA, &signed, None);
+    let envelope = Envelope::parse(said.clone()).unwrap();
+    let key = rows.group().head().unwrap().keys.as_ref().unwrap().content.clone();
+    let body = envelope.open(&key).unwrap();
+    let (cover, of) = (envelope.cover(), || wire::decode::<Numbered>(&body, body.len()).unwrap());
+    let old = Outside::of(&rows, cover.hour - 7 * 24, LifetimeClass::Week).cover(&mut room);
+    for (cover, numbered) in [
+        (old, of()),
+        (Cover { class: LifetimeClass::Month, ..cover }, of()),
+        (Cover { nonce: [7; 24], ..cover }, of()),
+        (cover, Numbered { count: u32::MAX - 1, burnt: u32::MAX - 1, ..of() }),
+        (cover, Numbered { leaf: of().leaf + 1, ..of() }),
+    ] {
+        let forged = Envelope::seal(&key, &cover, &wire::encode(&numbered)).unwrap();
+        assert_eq!(room.hear(BEN, forged.as_bytes().to_vec()), Outcome::Refused(Refusal::BadSeal));
+        assert!(!room.see(BEN, |group| group.log.has(&forged.id())));
+    }
+    assert_eq!(room.hear(BEN, said), TAKEN);
+    assert_eq!(room.texts(BEN), ["hello"]);
+    assert!(room.see(BEN, |group| group.log.has_read(&envelope.id())));
 }

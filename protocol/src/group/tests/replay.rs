@@ -7,9 +7,10 @@ use zeroize::Zeroizing;
 use super::disk::Disk;
 use super::rogue::Rogue;
 use super::room::{ANA, BEN, CHI, Room};
-use crate::error::Refusal;
+use crate::error::{Refusal, Why};
 use crate::group::history::History;
 use crate::step::{Command, Input, Outcome};
+use crate::wire::content::Content;
 use crate::wire::envelope::Envelope;
 
 /// Different messages.
@@ -104,4 +105,47 @@ fn what_is_sealed_anew_by_somebody_else_is_shown_to_nobody() {
         assert_eq!(room.gossip(CHI, bytes), Outcome::Refused(Refusal::Malformed));
     }
     assert_eq!(room.told(CHI), ["once"]);
+}
+
+/// Ben stamps one thing 89 days ahead; what others say after it is receipted once, whatever restarts.
+#[test]
+fn what_is_hidden_for_months_does_not_have_the_rest_receipted_again() {
+    let mut room = Room::of(3);
+    far_ahead(&mut room, 89 * 24);
+    room.says(CHI, "today");
+    room.pass(20_000);
+    let before = room.published.len();
+    room.restart(ANA);
+    room.pass(60_000);
+    assert_eq!(room.texts(ANA), ["today"]);
+    assert_eq!(room.published.len(), before, "nothing is owed to anybody");
+}
+
+/// A face showed Ana what there was, and says so only after a line from far ahead has come to light.
+#[test]
+fn what_comes_to_light_is_not_read_by_who_was_shown_the_rest() {
+    let mut room = Room::of(3);
+    far_ahead(&mut room, 48);
+    room.says(CHI, "today");
+    let now = |room: &mut Room| room.inside(ANA, |group, cx| group.view(cx.now)).0;
+    let shown = now(&mut room);
+    assert_eq!(shown.unread, 1);
+    room.skip_hours(25);
+    room.pass(1_000);
+    assert_eq!(room.texts(ANA), ["today", "far ahead"]);
+    room.inside(ANA, |group, cx| group.mark_read(cx, Some(shown.arrivals)));
+    assert_eq!(now(&mut room).unread, 1);
+    room.inside(ANA, |group, cx| group.mark_read(cx, None));
+    assert_eq!(now(&mut room).unread, 0);
+}
+
+/// Ben says something that he stamps so many hours ahead.
+fn far_ahead(room: &mut Room, hours: u64) {
+    let author = room.see(BEN, |group| group.me.key());
+    let content = super::content::words(room, author, "far ahead");
+    let ahead = Duration::from_secs(hours * 3_600);
+    let content = Content { pos: content.pos + ahead, deadline: content.deadline + ahead, ..content };
+    let signed = room.see(BEN, |group| group.me.sign(group.id, &content));
+    let bytes = super::content::seal(room, BEN, &signed, None);
+    assert_eq!(room.gossip(ANA, bytes), Outcome::Parked(Why::Ahead));
 }

@@ -10,7 +10,7 @@ use crate::meet::talk::{Heard, Talk};
 use crate::step::{Ends, Input, Outcome};
 use crate::wire;
 use crate::wire::commit::Commit;
-use crate::wire::envelope::{Envelope, EnvelopeKey, LifetimeClass};
+use crate::wire::envelope::{Cover, Envelope, EnvelopeKey, LifetimeClass};
 use crate::wire::message::{Bytes, Greeting, Head, Message, Proof, Push};
 
 /// One link of a changed program to a device of the room.
@@ -109,23 +109,24 @@ pub(super) fn flood(room: &mut Room, rows: &Disk, victim: usize, envelopes: &[Ve
 
 /// The outside of an envelope, as anybody with a member's rows can make it.
 #[derive(Clone, Copy)]
-pub(super) struct Outside {
-    hour: u32,
-    lane: [u8; 16],
-    class: LifetimeClass,
-}
+pub(super) struct Outside(Cover);
 
 impl Outside {
     /// On the lane of that hour.
     pub(super) fn of(rows: &Disk, hour: u32, class: LifetimeClass) -> Self {
-        Self { hour, lane: rows.group().newest().unwrap().lane(hour / 24), class }
+        Self(Cover { lane: rows.group().newest().unwrap().lane(hour / 24), hour, class, nonce: [0; 24] })
+    }
+
+    /// That of one envelope.
+    pub(super) fn cover(self, room: &mut Room) -> Cover {
+        let mut nonce = [0; 24];
+        room.rng.fill_bytes(&mut nonce);
+        Cover { nonce, ..self.0 }
     }
 
     /// An envelope with this outside.
     pub(super) fn seal(self, room: &mut Room, key: &EnvelopeKey, body: &[u8]) -> Vec<u8> {
-        let mut nonce = [0; 24];
-        room.rng.fill_bytes(&mut nonce);
-        Envelope::seal(key, &self.lane, self.hour, self.class, &nonce, body).unwrap().into_bytes()
+        Envelope::seal(key, &self.cover(room), body).unwrap().into_bytes()
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
+use zeroize::Zeroizing;
 
 use super::disk::Disk;
 use crate::Client;
@@ -136,6 +137,12 @@ impl Room {
         let Outcome::Applied(reply) = self.give(who, Input::Command(command)) else { panic!("not applied") };
         self.settle();
         reply
+    }
+
+    /// Somebody says something for as long as the group keeps it.
+    pub(super) fn says(&mut self, who: usize, text: &str) {
+        let text = Zeroizing::new(text.to_owned());
+        self.ask(who, Command::Send { group: self.group, text, expires: None });
     }
 
     /// Ana changes the rules as she may.

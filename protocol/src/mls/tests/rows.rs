@@ -1,6 +1,6 @@
 //! What a state is stored as.
 
-use super::support::{GROUP, Person, Three};
+use super::support::{BINDING, GROUP, Person, Three};
 use crate::mls::stage::Staged;
 use crate::mls::store::Label;
 use crate::mls::{CommitPlan, MlsError, Provider, Signer, State, StateRows};
@@ -97,7 +97,7 @@ fn a_closed_state_opens_messages_and_nothing_else() {
     assert!(matches!(b.stage(&bob.p, &committed.commit), Err(MlsError::Closed)));
     assert!(matches!(b.apply(&bob.p, staged), Err(MlsError::Closed)));
     assert!(matches!(b.commit(&bob.p, &bob.signer, CommitPlan::default()), Err(MlsError::Closed)));
-    assert_eq!(b.encrypt(&bob.p, &bob.signer, b"no").unwrap_err(), MlsError::Closed);
+    assert_eq!(b.encrypt(&bob.p, &bob.signer, b"no", BINDING).unwrap_err(), MlsError::Closed);
     assert_eq!(b.export(&bob.p, "x", b"").unwrap_err(), MlsError::Closed);
     assert_eq!(b.authenticator(), Err(MlsError::Closed));
     assert_eq!((b.number(), b.leaves().len()), (1, 3));

@@ -7,6 +7,8 @@ use crate::mls::join::KeyPackageMade;
 use crate::mls::{CommitPlan, Committed, Provider, Signer, State, key_package};
 
 pub(super) const GROUP: &[u8] = b"a group of sixte";
+/// What every message here is bound to.
+pub(super) const BINDING: &[u8] = b"an envelope";
 
 /// One person's device.
 pub(super) struct Person {
@@ -55,11 +57,11 @@ impl Person {
     }
 
     pub(super) fn say(&self, state: &mut State, text: &str) -> Vec<u8> {
-        state.encrypt(&self.p, &self.signer, text.as_bytes()).unwrap()
+        state.encrypt(&self.p, &self.signer, text.as_bytes(), BINDING).unwrap()
     }
 
     pub(super) fn hear(&self, state: &mut State, message: &[u8]) -> (u32, String) {
-        let (leaf, text) = state.decrypt(&self.p, message).unwrap();
+        let (leaf, text) = state.decrypt(&self.p, message, BINDING).unwrap();
         (leaf, String::from_utf8(text.to_vec()).unwrap())
     }
 }

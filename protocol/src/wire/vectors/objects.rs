@@ -22,7 +22,7 @@ use crate::wire::commit::{Commit, CommitBinding};
 use crate::wire::content::{Class, Content, Kind, Numbered, msg_id};
 use crate::wire::control::{Control, Link, Operation, Policy, Ticket, Vote};
 use crate::wire::encode;
-use crate::wire::envelope::{Envelope, EnvelopeKey, LifetimeClass};
+use crate::wire::envelope::{Cover, Envelope, EnvelopeKey, LifetimeClass};
 use crate::wire::invite::{Invite, answerer_hash, commitment, invite_key};
 use crate::wire::message::{
     Answerer, Bundle, Bytes, CommitWire, Greeting, Handed, Head, JoinRefusal, Message, Proof, Push, Reach, SessionId,
@@ -159,7 +159,8 @@ fn keys() -> Vector {
 
 fn envelopes() -> Vec<Vector> {
     let sealed = |name, key: &EnvelopeKey, class, body: &[u8]| {
-        let envelope = Envelope::seal(key, &generation().lane(20_000), 480_001, class, &[0x60; 24], body).unwrap();
+        let cover = Cover { lane: generation().lane(20_000), hour: 480_001, class, nonce: [0x60; 24] };
+        let envelope = Envelope::seal(key, &cover, body).unwrap();
         let id = envelope.id();
         let facts = vec![("hour", envelope.hour().to_string()), ("class", format!("{:?}", envelope.class))];
         let again = |bytes: &[u8]| Envelope::parse(bytes.to_vec()).ok().map(Envelope::into_bytes);
@@ -168,6 +169,7 @@ fn envelopes() -> Vec<Vector> {
         Vector { name, bytes: envelope.into_bytes(), facts, again }
             .with("body", body)
             .with("envelope id", id.as_bytes())
+            .with("binding of leaf 1, count 70, burnt 64", &cover.binding(1, 70, 64))
     };
     let control = encode(&Control::Ticket(signed_ticket(Operation::Leave)));
     vec![
