@@ -87,6 +87,24 @@ async fn a_message_whose_commit_survived_an_error_is_accepted_told_and_arrives_o
     assert_eq!(wire.people[BEN].told_lines(), ["survived", "still here", "good"], "told once each");
 }
 
+/// The files are moved between the durable write and what the time brings, and come back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_was_durable_when_the_files_went_away_is_accepted() {
+    for refusals in [0, 1] {
+        let mut wire = talking().await;
+        wire.people[ANA].move_files_away();
+        wire.people[ANA].refuse_openings(refusals);
+        let mut answer = wire.begin(ANA, "send", &json!({ "group": "Circle", "text": "durable" })).await;
+        if refusals > 0 {
+            wire.people[ANA].time_to_try_again();
+            wire.turn(ANA).await;
+        }
+        assert_eq!(answer.try_recv().expect("an answer").expect("it is kept")["state"], "kept");
+        wire.carry().await;
+        talks_on(&mut wire, &["hello Ben", "hello Ana", "durable"]).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_came_in_when_the_store_failed_is_shown_once_whether_it_was_lost_or_not() {
     for fault in [BeforeDurable, AfterDurable] {

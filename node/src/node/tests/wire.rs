@@ -44,6 +44,8 @@ struct Shared {
     commits: Commits,
     openings: u64,
     refusals: u64,
+    /// What is due finds no files, once.
+    gone: bool,
 }
 
 /// One person: a core that a test turns.
@@ -98,7 +100,8 @@ impl Store for Looking {
     }
 
     fn due(&self) -> Option<Time> {
-        self.store.due()
+        let gone = self.shared.lock().unwrap().gone;
+        if gone { Some(Time::ZERO) } else { self.store.due() }
     }
 
     fn has_room(&mut self) -> bool {
@@ -106,7 +109,8 @@ impl Store for Looking {
     }
 
     fn tick(&mut self) -> Result<(), StoreError> {
-        self.store.tick()
+        let gone = std::mem::take(&mut self.shared.lock().unwrap().gone);
+        if gone { Err(StoreError::Misplaced) } else { self.store.tick() }
     }
 
     fn flush(&mut self) -> Result<(), StoreError> {
@@ -181,6 +185,11 @@ impl Person {
     /// The store does not open again for so many times.
     pub(super) fn refuse_openings(&self, times: u64) {
         self.shared.lock().unwrap().refusals = times;
+    }
+
+    /// The files are away for a moment, when the next round has been made durable.
+    pub(super) fn move_files_away(&self) {
+        self.shared.lock().unwrap().gone = true;
     }
 
     /// The pause before the next try is over.
