@@ -26,6 +26,8 @@ pub(crate) type ReplyTo = oneshot::Sender<Result<Value, ApiError>>;
 #[derive(Default)]
 pub(crate) struct Round {
     batch: WriteBatch,
+    /// Whether the batch was made durable, and is empty since.
+    durable: bool,
     transmits: Vec<Transmit>,
     verdicts: Vec<(NetId, GossipTicket, Verdict)>,
     events: Vec<Event>,
@@ -63,14 +65,15 @@ impl Round {
             tracing::trace!(code = "before_durable");
             tokio::task::block_in_place(|| store.commit(&self.batch))?;
             self.batch = WriteBatch::default();
+            self.durable = true;
         }
         client.durable();
         Ok(())
     }
 
-    /// Whether nothing of it is left to be made durable.
-    pub(crate) fn is_durable(&self) -> bool {
-        self.batch.is_empty()
+    /// Whether something of it is durable.
+    pub(crate) const fn is_durable(&self) -> bool {
+        self.durable
     }
 
     /// Step two: the network. Step three: the faces. The answer is the events that the caller waits for.

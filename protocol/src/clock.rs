@@ -217,7 +217,8 @@ impl Clock {
     fn news(&mut self, wall: Time) -> Option<Off> {
         let (off, told) = (self.off(), self.told);
         let differs = off.corrected != told.corrected || off.offset.abs_diff(told.offset) > milliseconds(TOLD);
-        let news = differs && self.tellings.take(TELLING, A_TELLING, wall);
+        // Whether its own time is believed a person hears in any case: one peer cannot bring that about at will.
+        let news = differs && (self.tellings.take(TELLING, A_TELLING, wall) || off.corrected != told.corrected);
         news.then(|| {
             self.told = off;
             off

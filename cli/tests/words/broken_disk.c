@@ -16,8 +16,6 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-#define FAILS_AFTER_US 20000
-
 // What program and test share.
 struct board {
     _Atomic uint64_t changes;   // so many were asked for
@@ -25,6 +23,7 @@ struct board {
     _Atomic uint64_t last;      // the last that fails
     _Atomic uint64_t why;       // the error that it fails with
     _Atomic uint64_t failed;    // so many failed
+    _Atomic uint64_t late;      // microseconds that it takes to fail
 };
 
 static struct board *board;
@@ -55,8 +54,7 @@ static int refused(const char *path)
     if (number < atomic_load(&board->first) || number > atomic_load(&board->last))
         return 0;
     atomic_fetch_add(&board->failed, 1);
-    // A disk tries again for a while before it gives up: what was asked for later is done by then.
-    usleep(FAILS_AFTER_US);
+    usleep((useconds_t)atomic_load(&board->late));
     errno = (int)atomic_load(&board->why);
     return 1;
 }

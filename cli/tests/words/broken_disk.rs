@@ -16,7 +16,8 @@ const FIRST: u64 = 1;
 const LAST: u64 = 2;
 const WHY: u64 = 3;
 const FAILED: u64 = 4;
-const FIELDS: u64 = 5;
+const LATE: u64 = 5;
+const FIELDS: u64 = 6;
 
 /// The disk below a device.
 pub(crate) struct BrokenDisk(File);
@@ -61,6 +62,11 @@ impl BrokenDisk {
     /// Every change from now on fails.
     pub(crate) fn fail_on(&self, number: u64, why: Errno) {
         self.fail(number, u64::MAX / 2, why);
+    }
+
+    /// From now on it tries again for a while before it gives up: what is asked for later is done by then.
+    pub(crate) fn fail_late(&self) {
+        self.set(LATE, 20_000);
     }
 
     /// It works again.

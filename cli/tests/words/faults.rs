@@ -119,6 +119,7 @@ fn a_write_that_fails_late_keeps_nobody_waiting() {
     ana.down();
     let disk = BrokenDisk::below(&mut ana);
     ana.up();
+    disk.fail_late();
     let (mut said, mut failed) = (Said::default(), 0);
     let long = "x".repeat(LONG);
     // Every other message is written, so that segments come to their end.

@@ -46,6 +46,7 @@ impl Engine {
         let io = |err| StoreError::io(DATABASE, err);
         create_private_dir(dir).map_err(io)?;
         remove_unfinished_snapshots(dir).map_err(io)?;
+        forget_cached(&dir.join(ENGINE_FILE));
         let db = match open_waiting(dir) {
             Err(StoreError::Damaged { .. }) => {
                 // The snapshot is only an index into the log; without it sled reads the log from its start.
@@ -185,6 +186,16 @@ fn attended<T, N>(call: impl FnOnce() -> T, attend: impl Fn() -> N + Send) -> T 
 /// sled wraps the system's error into text, so the text is all there is to look at.
 fn is_lock_conflict(err: &io::Error) -> bool {
     err.kind() == io::ErrorKind::WouldBlock || err.to_string().starts_with("could not acquire lock")
+}
+
+/// After a write that failed, the system may go on showing what never reached the medium: what is opened is read from
+/// there. A hint, so that nothing depends on its being taken.
+fn forget_cached(file: &Path) {
+    if let Ok(file) = File::open(file)
+        && rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).is_err()
+    {
+        tracing::debug!(code = "cache_kept");
+    }
 }
 
 fn snapshots(dir: &Path, prefix: &str) -> io::Result<Vec<(PathBuf, String)>> {

@@ -57,13 +57,15 @@ impl Controls {
         let room = self.kept.contains_key(&about) || self.kept.len() < CONTROLS_MAX;
         let before = self.kept.get(&about);
         let news = before.is_none_or(|before| before.rank < rank);
-        if !room || !news || until <= cx.now.sweep {
+        // Whoever brings it first does not make it end sooner.
+        let longer = before.is_some_and(|before| before.control == control && before.until < until);
+        if !room || !(news || longer) || until <= cx.now.sweep {
             return false;
         }
         let row = Told { control, until };
         cx.tx.write(row_key(net, &about), &row, Some(until));
         self.kept.insert(about, Kept { control: row.control, rank, until });
-        true
+        news
     }
 
     /// All of them, with their ends.

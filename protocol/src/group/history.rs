@@ -21,6 +21,9 @@ const LATE: Duration = Duration::from_secs(60);
 /// Causal parents that we name: the format allows eight, but each costs 34 bytes of a message.
 const OWN_PARENTS: usize = 2;
 
+/// Lines that a mark leaves out one by one: more than anybody says in a day, and small in the row.
+const UNSEEN_MAX: usize = 4_096;
+
 /// Where a line stands: never recomputed, the same on every device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
@@ -122,6 +125,15 @@ pub(crate) struct Mark {
 }
 
 impl Mark {
+    /// Up to here, but for these. Beyond a bound it ends before the first that there is no room for: what is marked
+    /// twice costs little, and a mark that cannot be read costs the group.
+    fn but(upto: u64, mut unseen: BTreeSet<u64>) -> Self {
+        let first = unseen.iter().nth(UNSEEN_MAX).copied();
+        let Some(first) = first else { return Self { upto, unseen } };
+        unseen.split_off(&first);
+        Self { upto: first.saturating_sub(1), unseen }
+    }
+
     fn has(&self, arrival: u64) -> bool {
         arrival <= self.upto && !self.unseen.contains(&arrival)
     }
@@ -155,8 +167,9 @@ impl History {
         Ok(())
     }
 
-    /// What others said that is not marked.
-    pub(crate) fn beyond(&self, mark: &Mark) -> Vec<MsgId> {
+    /// What others said that is not marked. What comes from now on is not marked either, however much has gone.
+    pub(crate) fn beyond(&mut self, mark: &Mark) -> Vec<MsgId> {
+        self.arrivals = self.arrivals.max(mark.upto);
         let beyond = |facts: &Facts| !facts.own && facts.expires.is_some() && !mark.has(facts.arrival);
         self.lines.iter().filter(|(_, facts)| beyond(facts)).map(|(place, _)| place.id).collect()
     }
@@ -165,7 +178,7 @@ impl History {
     pub(crate) fn mark_receipted(&self, cx: &mut Cx<'_>, net: NetId, but: &[MsgId]) {
         let facts = but.iter().filter_map(|id| self.lines.get(self.places.get(id)?));
         let unseen = facts.map(|facts| facts.arrival).collect();
-        cx.tx.write(receipted_key(net), &Mark { upto: self.arrivals, unseen }, None);
+        cx.tx.write(receipted_key(net), &Mark::but(self.arrivals, unseen), None);
     }
 
     /// When, by the stamps' clock, a line that is far ahead of it can be seen.
@@ -173,12 +186,14 @@ impl History {
         self.place(id).map(|place| place.pos - AHEAD_MAX).filter(|at| *at > now)
     }
 
-    /// A line can be seen only now: to whoever has read up to here it is new.
+    /// A line can be seen only now: to whoever has read up to here it is new, unless it was read before.
     pub(crate) fn arrive_again(&mut self, cx: &mut Cx<'_>, net: NetId, id: MsgId) -> Result<Option<LineRow>, Error> {
         let Some(mut row) = Self::row(cx, net, &id)? else { return Ok(None) };
-        row.arrival = self.arrivals.saturating_add(1);
-        self.write(cx, net, id, &row);
-        self.index(id, &row);
+        if !self.read.has(row.arrival) {
+            row.arrival = self.arrivals.saturating_add(1);
+            self.write(cx, net, id, &row);
+            self.index(id, &row);
+        }
         Ok(Some(row))
     }
 
@@ -343,7 +358,7 @@ impl History {
         let hidden = self.lines.iter().filter(|(place, facts)| !visible(place, facts, cx.now.stamp));
         let unseen = hidden.map(|(_, facts)| facts.arrival).filter(|arrival| *arrival <= upto);
         let unseen = unseen.filter(|arrival| !self.read.has(*arrival)).collect();
-        let mark = Mark { upto, unseen };
+        let mark = Mark::but(upto, unseen);
         if mark != self.read {
             self.read = mark;
             cx.tx.write(read_key(net), &self.read, None);

@@ -11,7 +11,7 @@ use crate::error::{Error, Refusal, Why};
 use crate::id::{EnvelopeId, EpochId, LinkId, MemberId, MsgId};
 use crate::limits::{AHEAD_MAX, ENVELOPE_BYTES_MAX, RETENTION_MAX, TOMBSTONE_KEPT};
 use crate::meet::generation::Rank;
-use crate::mls::{MlsError, Provider, State};
+use crate::mls::{MlsError, Provider, State, Under};
 use crate::step::{Event, MessageState, Outcome, Reply};
 use crate::wire;
 use crate::wire::content::{Content, Kind, Numbered, msg_id};
@@ -320,10 +320,11 @@ impl Group {
         let sender = (*epoch, numbered.leaf);
         let seat = known.roster.at(numbered.leaf).map(|seat| seat.credential.clone());
         let binding = envelope.cover().binding(numbered.leaf, numbered.count, numbered.burnt);
-        let decrypt = |state: &mut State, mls: &Provider| state.decrypt(mls, &numbered.mls, &binding);
+        let under = Under { leaf: numbered.leaf, count: numbered.count, binding: &binding };
+        let decrypt = |state: &mut State, mls: &Provider| state.decrypt(mls, &numbered.mls, under);
         let opened = self.epochs.with(cx, self.net, self.id, epoch, decrypt)?;
-        let (leaf, plain) = match opened {
-            Ok(opened) => opened,
+        let plain = match opened {
+            Ok(plain) => plain,
             Err(error @ (MlsError::TooFarAhead | MlsError::TooFarBehind | MlsError::Own)) => {
                 if !self.log.has(&envelope.id()) {
                     if !self.log.has_room(from) {
@@ -350,15 +351,12 @@ impl Group {
             Err(_) => return Ok(Outcome::Refused(Refusal::BadSeal)),
         };
         // From here on the message's key is spent: whatever is decided, the batch is kept (PROTOCOL E).
-        if leaf == numbered.leaf {
-            self.epochs.heard(sender, numbered.count);
-        }
-        if let Some(author) = self.author(&(*epoch, leaf)).filter(|_| origin.gossiped) {
+        self.epochs.heard(sender, numbered.count);
+        if let Some(author) = self.author(&sender).filter(|_| origin.gossiped) {
             self.note_said(cx, author);
         }
-        let content = (leaf == numbered.leaf)
-            .then(|| wire::decode::<Signed>(&plain, ENVELOPE_BYTES_MAX).ok())
-            .flatten()
+        let content = wire::decode::<Signed>(&plain, ENVELOPE_BYTES_MAX)
+            .ok()
             .and_then(|signed| signed.open::<Content>(self.id).ok().map(|content| (signed, content)))
             .filter(|(_, content)| seat.as_ref().is_some_and(|seat| seat.member_key == content.author));
         let Some((signed, content)) = content else {

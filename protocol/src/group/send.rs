@@ -103,7 +103,7 @@ impl Group {
         if self.require_active().is_err() || !self.may_seal() {
             return Ok(());
         }
-        if self.receipts.ids.iter().any(|id| self.history.is_visible(id, cx.now.stamp)) {
+        if !self.receipts.ids.is_empty() {
             self.receipts.by(cx.now.wall + RECEIPT_FIRST);
         }
         let mut intents: Vec<(MsgId, Time)> = self
@@ -340,7 +340,10 @@ impl Group {
         if self.receipts.due.is_none_or(|due| due > cx.now.wall) {
             return Ok(());
         }
-        self.receipts.due = None;
+        self.receipts.due = self.receipts.last.map(|last| last + RECEIPT_EVERY).filter(|next| *next > cx.now.wall);
+        if self.receipts.due.is_some() {
+            return Ok(());
+        }
         // Alone, they would be sealed in a state that the others may have left long ago: they wait for somebody.
         if self.require_active().is_err() || !self.may_seal() {
             return Ok(());

@@ -54,5 +54,5 @@ pub(crate) fn join(p: &Provider, rows: &StateRows, welcome: &[u8]) -> Result<Sta
     }
     let group = staged.into_group(&joined).map_err(|_| MlsError::Rejected)?;
     store.settle();
-    Ok(State { group, store })
+    Ok(State::over(group, store))
 }

@@ -13,6 +13,7 @@ mod provider;
 mod rows;
 #[cfg(feature = "sim")]
 mod seeded;
+mod sender;
 mod signer;
 mod stage;
 mod state;
@@ -32,7 +33,7 @@ pub(crate) use signer::Signer;
 #[cfg(test)]
 pub(crate) use stage::Added;
 pub(crate) use stage::{Committer, NewLeaf, StagedView};
-pub(crate) use state::{Leaf, State};
+pub(crate) use state::{Leaf, State, Under};
 
 use crate::limits;
 

@@ -5,6 +5,7 @@ use openmls::prelude::{ContentType, MlsMessageBodyIn, ProcessedMessageContent, P
 use openmls_traits::random::OpenMlsRand;
 use zeroize::Zeroizing;
 
+use super::sender::SenderSecret;
 use super::store::{Label, MlsStore};
 use super::{
     HANDSHAKE_BYTES_MAX, MESSAGE_BYTES_MAX, MlsError, Provider, RowChanges, Signer, StateRows, error, profile,
@@ -17,6 +18,19 @@ use super::{
 pub(crate) struct State {
     pub(super) group: MlsGroup,
     pub(super) store: MlsStore,
+    /// Read from the rows when the first message comes, and of which epoch.
+    senders: Option<(u64, SenderSecret)>,
+}
+
+/// Where a message says to stand, and what it must be bound to.
+#[derive(Clone, Copy)]
+pub(crate) struct Under<'a> {
+    /// Its sender's leaf.
+    pub(crate) leaf: u32,
+    /// The generation of its key: the sender's calls of [`State::encrypt`] in this epoch before it.
+    pub(crate) count: u32,
+    /// Its authenticated data.
+    pub(crate) binding: &'a [u8],
 }
 
 /// One member's leaf.
@@ -56,9 +70,14 @@ impl State {
         let store = MlsStore::new(rows);
         let group = MlsGroup::load(&store, &GroupId::from_slice(group_id));
         match group {
-            Ok(Some(group)) if group.is_active() => Ok(Self { group, store }),
+            Ok(Some(group)) if group.is_active() => Ok(Self::over(group, store)),
             Ok(_) | Err(_) => Err(MlsError::Broken),
         }
+    }
+
+    /// A group over the rows that it is in.
+    pub(super) const fn over(group: MlsGroup, store: MlsStore) -> Self {
+        Self { group, store, senders: None }
     }
 
     /// Every row of this state, to write a fresh one.
@@ -160,17 +179,20 @@ impl State {
         })
     }
 
-    /// Opens one application message of this epoch that is bound to `binding`, and says from which leaf it is.
+    /// Opens one application message of this epoch that stands where it says to.
+    ///
+    /// The generation is looked at before any key is used: each member can put what another signed under any of the
+    /// other's keys, and use that up.
     pub(crate) fn decrypt(
         &mut self,
         p: &Provider,
         bytes: &[u8],
-        binding: &[u8],
-    ) -> Result<(u32, Zeroizing<Vec<u8>>), MlsError> {
+        under: Under<'_>,
+    ) -> Result<Zeroizing<Vec<u8>>, MlsError> {
         let MlsMessageBodyIn::PrivateMessage(message) = profile::read_message(bytes, MESSAGE_BYTES_MAX)? else {
             return Err(MlsError::Malformed);
         };
-        if message.aad() != binding {
+        if message.aad() != under.binding {
             return Err(MlsError::BadSeal);
         }
         let message = ProtocolMessage::from(message);
@@ -180,17 +202,31 @@ impl State {
         if message.group_id() != self.group.group_id() || message.epoch() != self.group.epoch() {
             return Err(MlsError::WrongEpoch);
         }
+        if self.sender(p, bytes)? != (under.leaf, under.count) {
+            return Err(MlsError::BadSeal);
+        }
         self.all_or_nothing(|state| {
             let opened = state.group.process_message(&p.with(&state.store), message).map_err(error::message)?;
             let sender = opened.sender().clone();
             match (sender, opened.into_content()) {
-                (Sender::Member(leaf), ProcessedMessageContent::ApplicationMessage(content)) => {
-                    Ok((leaf.u32(), Zeroizing::new(content.into_bytes())))
+                (Sender::Member(_), ProcessedMessageContent::ApplicationMessage(content)) => {
+                    Ok(Zeroizing::new(content.into_bytes()))
                 }
                 (_, ProcessedMessageContent::OwnPrivateMessage) => Err(MlsError::Own),
                 _ => Err(MlsError::Malformed),
             }
         })
+    }
+
+    /// The leaf and the generation that a message of this epoch names.
+    pub(super) fn sender(&mut self, p: &Provider, bytes: &[u8]) -> Result<(u32, u32), MlsError> {
+        let epoch = self.number();
+        let secret = match self.senders.take().filter(|(of, _)| *of == epoch) {
+            Some((_, secret)) => secret,
+            None => SenderSecret::of(&self.store, self.group.group_id())?,
+        };
+        let (_, secret) = self.senders.insert((epoch, secret));
+        secret.open(p, bytes)
     }
 
     /// A copy that can become a child.

@@ -27,11 +27,16 @@ impl Face {
 
     /// Asks, and must be given a result.
     pub(crate) fn call(&mut self, method: &str, params: &Value) -> Value {
-        let line = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
-        writeln!(self.0.get_mut(), "{line}").expect("asked");
+        self.ask(method, params);
         let mut answer = self.line().expect("an answer");
         assert!(answer["error"].is_null(), "{method}: {answer}");
         answer["result"].take()
+    }
+
+    /// Asks, and does not wait for an answer.
+    pub(crate) fn ask(&mut self, method: &str, params: &Value) {
+        let line = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+        writeln!(self.0.get_mut(), "{line}").expect("asked");
     }
 
     /// Says something; the message's id.
@@ -59,7 +64,7 @@ impl Face {
         let (tell, told) = sync_channel(100_000);
         thread::spawn(move || {
             while let Some(line) = self.line() {
-                let now = Instant::now();
+                let (now, line) = (Instant::now(), &line["params"]);
                 if line["event"] == "line" && line["kind"] == "text" && line["own"] == false {
                     let id = line["id"].as_str().unwrap_or_default().to_owned();
                     if tell.send((id, now)).is_err() {

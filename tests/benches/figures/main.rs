@@ -29,7 +29,7 @@ use std::process::Command;
 type Section = (&'static str, &'static str, fn() -> String);
 
 /// Every table, in the order of the document.
-const SECTIONS: [Section; 7] = [
+const SECTIONS: [Section; 8] = [
     ("cost", "Processor time of a received message", cost::run),
     ("three", "From send to shown: 3 members, a process each", talk::three),
     ("twenty", "From send to shown: 20 members in one process", talk::twenty),
@@ -37,6 +37,7 @@ const SECTIONS: [Section; 7] = [
     ("largest", "From send to shown: 150 members in one process", talk::largest),
     ("joining", "From an invite to the first message", rest::joining),
     ("away", "Coming back to 10,000 messages, and rest", rest::away),
+    ("hundred", "Coming back to 10,000 messages of 100 members", rest::hundred),
 ];
 /// The first argument of a process that is a bare node.
 const BARE_NODE: &str = "bare-node";

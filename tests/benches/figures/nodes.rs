@@ -12,12 +12,14 @@ use kinfold_node::paths::DataDir;
 use kinfold_node::store::{SealedStore, Store};
 use kinfold_node::vault::KdfCost;
 use kinfold_node::{Options, run};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::runtime::Builder;
 use zeroize::Zeroizing;
 
 use crate::face::{Face, PATIENCE};
 
+/// To so many others a node keeps links; in a small group these are all.
+const LINKS: usize = 8;
 /// The name of every group here.
 pub(crate) const GROUP: &str = "Circle";
 const PASSPHRASE: &str = "four plain words here";
@@ -93,10 +95,13 @@ impl Node {
         begin.elapsed()
     }
 
-    /// Waits until it is linked to so many others.
+    /// Waits until it knows of all the others, and has as many links as it keeps.
     pub(crate) fn linked(&self, others: usize) {
-        let group = json!({ "group": GROUP });
-        self.face().until("group.show", &group, |group| group["connected"] == others);
+        let enough = |group: &Value| {
+            let (members, connected) = (group["members"].as_u64(), group["connected"].as_u64());
+            members == Some(others as u64 + 1) && connected >= Some(others.min(LINKS) as u64)
+        };
+        self.face().until("group.show", &json!({ "group": GROUP }), enough);
     }
 }
 
@@ -109,7 +114,7 @@ impl Drop for Node {
     }
 }
 
-/// A group of so many, made by the first; all linked.
+/// A group of so many, made by the first; all linked to as many as they keep to.
 pub(crate) fn group(nodes: &[Node]) {
     let (first, others) = nodes.split_first().expect("a founder");
     first.face().call("group.create", &json!({ "name": GROUP, "display_name": first.name }));

@@ -6,6 +6,7 @@ use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
+use std::thread;
 
 use futures::StreamExt;
 use libp2p::gossipsub::{self, IdentTopic, MessageAuthenticity, MessageId, ValidationMode};
@@ -14,7 +15,7 @@ use libp2p::{Multiaddr, Swarm, SwarmBuilder, noise, tcp, yamux};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::runtime::Handle;
+use tokio::runtime::Builder;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::face::PATIENCE;
@@ -59,7 +60,8 @@ async fn serve(dir: PathBuf, port: u16, peers: Vec<u16>, ready: impl FnOnce()) {
                 if let SwarmEvent::Behaviour(gossipsub::Event::Message { message, .. }) = event {
                     keep(&mut file, &message.data);
                     let id = blake3::hash(&message.data).to_hex().to_string();
-                    drop(feed.send(json!({ "event": "line", "kind": "text", "own": false, "id": id })));
+                    let line = json!({ "event": "line", "kind": "text", "own": false, "id": id });
+                    drop(feed.send(json!({ "jsonrpc": "2.0", "method": "event", "params": line })));
                 }
             }
         }
@@ -137,8 +139,8 @@ fn address(port: u16) -> Multiaddr {
     format!("/ip4/127.0.0.1/tcp/{port}").parse().expect("an address")
 }
 
-/// So many of them in this process, each linked to all; their directories.
-pub(crate) fn inside(runtime: &Handle, place: &Path, count: usize) -> Vec<PathBuf> {
+/// So many of them in this process, each linked to all, on threads of their own as Kinfold's are; their directories.
+pub(crate) fn inside(place: &Path, count: usize) -> Vec<PathBuf> {
     let ports = free_ports(count);
     let mut dirs = Vec::new();
     for (n, port) in ports.iter().enumerate() {
@@ -146,7 +148,11 @@ pub(crate) fn inside(runtime: &Handle, place: &Path, count: usize) -> Vec<PathBu
         std::fs::create_dir(&dir).expect("a folder");
         let peers = ports.iter().take(n).copied().collect();
         let (tell, told) = sync_channel(1);
-        runtime.spawn(serve(dir.clone(), *port, peers, move || tell.send(()).expect("somebody waits")));
+        let (at, port) = (dir.clone(), *port);
+        thread::spawn(move || {
+            let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+            runtime.block_on(serve(at, port, peers, move || tell.send(()).expect("somebody waits")));
+        });
         told.recv_timeout(PATIENCE).expect("ready");
         dirs.push(dir);
     }
@@ -158,11 +164,8 @@ pub(crate) fn child(arguments: &[String]) {
     let [dir, port, peers @ ..] = arguments else { panic!("a directory and a port") };
     let number = |text: &String| text.parse().expect("a port");
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let ready = || println_ready();
-    runtime.block_on(async {
-        let serving = serve(PathBuf::from(dir), number(port), peers.iter().map(number).collect(), ready);
-        tokio::spawn(serving).await.expect("runs");
-    });
+    // On the thread that blocks: a task that says `block_in_place` on a worker was seen to be polled no more.
+    runtime.block_on(serve(PathBuf::from(dir), number(port), peers.iter().map(number).collect(), println_ready));
 }
 
 fn println_ready() {

@@ -1,6 +1,7 @@
 //! Joining, coming back, resting, starting, and what is left on the disk.
 
 use std::fs;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,57 +23,78 @@ const TRIES: usize = 5;
 
 /// From accepting an invite to the first message that can be read.
 pub(crate) fn joining() -> String {
-    let mut table = Table::new(&["members then", "until the first message is shown", "raw MLS: add and join"]);
-    for size in [3, 20, 150] {
+    let mut table = joined();
+    for size in [3, 20] {
         let place = TempDir::new().expect("a folder");
-        let members = nodes::inside(place.path(), size - 1);
+        let mut members = nodes::inside(place.path(), size - 1);
         nodes::group(&members);
-        let first = members.first().expect("a founder");
-        let guest = Node::process(Node::set_up(place.path(), "Guest"), "Guest").0;
-        let took = guest.join(first);
-        let ear = guest.face().hear(GROUP);
-        let begin = Instant::now();
-        first.face().send(GROUP, TEXT);
-        assert_eq!(ear.lines(1, crate::face::PATIENCE).len(), 1);
-        let took = took + begin.elapsed();
-        table.row(&[size.to_string(), millis(took), millis(raw_mls::joined(size))]);
+        join(&mut table, place.path(), &mut members);
         members.into_iter().for_each(|node| drop(node.down()));
     }
     table.to_string()
 }
 
-/// Coming back to ten thousand missed messages, and then resting, starting again, and forgetting.
+/// The head of the table.
+pub(crate) fn joined() -> Table {
+    Table::new(&["members then", "until the first message is shown", "raw MLS: add and join"])
+}
+
+/// One more comes into a group, in a process of its own.
+pub(crate) fn join(table: &mut Table, place: &Path, members: &mut Vec<Node>) {
+    let first = members.first().expect("a founder");
+    let guest = Node::process(Node::set_up(place, "Guest"), "Guest").0;
+    let took = guest.join(first);
+    let ear = guest.face().hear(GROUP);
+    let begin = Instant::now();
+    first.face().send(GROUP, TEXT);
+    assert_eq!(ear.lines(1, crate::face::PATIENCE).len(), 1);
+    let took = took + begin.elapsed();
+    members.push(guest);
+    let size = members.len();
+    table.row(&[size.to_string(), millis(took), millis(raw_mls::joined(size))]);
+}
+
+/// Coming back to ten thousand missed messages, and then resting and starting again.
 pub(crate) fn away() -> String {
+    let place = TempDir::new().expect("a folder");
+    let (table, back, members) = come_back(place.path(), 20);
+    let rest = resting(&back, members.len() + 1);
+    let start = starting(back);
+    members.into_iter().for_each(|node| drop(node.down()));
+    format!("{table}\n{rest}{start}")
+}
+
+/// Coming back to as many in a large group.
+pub(crate) fn hundred() -> String {
+    let place = TempDir::new().expect("a folder");
+    let (table, back, members) = come_back(place.path(), 100);
+    drop(back.down());
+    members.into_iter().for_each(|node| drop(node.down()));
+    table.to_string()
+}
+
+/// One of so many comes back in a process of its own; what that took, the one, and the others.
+fn come_back(place: &Path, size: usize) -> (Table, Node, Vec<Node>) {
+    let mut members = nodes::inside(place, size - 1);
+    members.push(Node::process(Node::set_up(place, "Away"), "Away").0);
+    nodes::group(&members);
+    let away = members.pop().expect("the last one").down();
+    say(&members);
+    let (back, ready) = Node::process(away, "Away");
+    let begin = Instant::now();
+    back.face().until("status", &json!({}), |status| status["groups"][0]["unread"] == MANY);
+    let (took, pid) = (begin.elapsed() + ready, back.pid());
+    let alone = raw_mls::received(size, MANY) * u32::try_from(MANY).expect("few");
     let mut table = Table::new(&["members", "caught up in", "OpenMLS alone", "ratio", "memory at most", "written"]);
-    let mut rest = String::new();
-    for size in [20, 100] {
-        let place = TempDir::new().expect("a folder");
-        let mut members = nodes::inside(place.path(), size - 1);
-        let (away, _) = Node::process(Node::set_up(place.path(), "Away"), "Away");
-        members.push(away);
-        nodes::group(&members);
-        let away = members.pop().expect("the last one").down();
-        say(&members);
-        let (back, ready) = Node::process(away, "Away");
-        let begin = Instant::now();
-        back.face().until("status", &json!({}), |status| status["groups"][0]["unread"] == MANY);
-        let (took, pid) = (begin.elapsed() + ready, back.pid());
-        let alone = raw_mls::received(size, MANY) * u32::try_from(MANY).expect("few");
-        table.row(&[
-            size.to_string(),
-            millis(took),
-            millis(alone),
-            ratio(took, alone),
-            format!("{} MB", counted(pid, "status", "VmHWM") >> 10),
-            format!("{} MB", counted(pid, "io", "write_bytes") >> 20),
-        ]);
-        if rest.is_empty() {
-            rest = resting(&back, size);
-            rest.push_str(&starting(back));
-        }
-        members.into_iter().for_each(|node| drop(node.down()));
-    }
-    format!("{table}\n{rest}")
+    table.row(&[
+        size.to_string(),
+        millis(took),
+        millis(alone),
+        ratio(took, alone),
+        format!("{} MB", counted(pid, "status", "VmHWM") >> 10),
+        format!("{} MB", counted(pid, "io", "write_bytes") >> 20),
+    ]);
+    (table, back, members)
 }
 
 /// Everybody says as much as the others, until it is all said.

@@ -9,16 +9,18 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tempfile::TempDir;
-use tokio::runtime::Runtime;
 
 use crate::cost::TEXT;
 use crate::face::{Ear, Face};
 use crate::nodes::{self, GROUP, cpu, name};
 use crate::raw_gossip;
+use crate::rest;
 use crate::table::{Table, millis, percentile, ratio};
 
 /// How long one measurement sends.
 const SPAN: Duration = Duration::from_secs(10);
+/// The most people that a group has.
+const LARGEST: usize = 150;
 /// After the last message, what has not come is lost.
 const LATE: Duration = Duration::from_secs(20);
 
@@ -64,22 +66,44 @@ pub(crate) fn fifty() -> String {
     inside(50, &[5])
 }
 
-/// The largest group, in this process.
+/// The largest group, in this process, and how the last one came into it.
 pub(crate) fn largest() -> String {
-    inside(150, &[1])
+    let place = TempDir::new().expect("a folder");
+    let floor = bare_inside(place.path(), LARGEST, &[1]).remove(0);
+    let mut members = nodes::inside(place.path(), LARGEST - 1);
+    nodes::group(&members);
+    let mut joining = rest::joined();
+    rest::join(&mut joining, place.path(), &mut members);
+    let guest = members.last().expect("the last one").pid();
+    members.iter().for_each(|member| member.linked(LARGEST - 1));
+    let mut ours = circle(&members);
+    ours.pids.push(guest);
+    let mut table = head();
+    row(&mut table, 1, &ours.talk(1), &floor);
+    members.into_iter().for_each(|node| drop(node.down()));
+    format!("{table}\n{joining}")
+}
+
+/// Nodes of this process.
+fn circle(members: &[nodes::Node]) -> Circle {
+    Circle { dirs: members.iter().map(|node| node.dir.clone()).collect(), pids: vec![std::process::id()] }
+}
+
+/// What gossipsub alone does with so many in this process.
+fn bare_inside(place: &Path, count: usize, per_second: &[u32]) -> Vec<Heard> {
+    let bare = Circle { dirs: raw_gossip::inside(place, count), pids: vec![std::process::id()] };
+    linked(&bare);
+    let floors = per_second.iter().map(|rate| bare.talk(*rate)).collect();
+    bare.down();
+    floors
 }
 
 fn inside(count: usize, per_second: &[u32]) -> String {
-    let runtime = Runtime::new().expect("a runtime");
     let place = TempDir::new().expect("a folder");
-    let own = vec![std::process::id()];
-    let bare = Circle { dirs: raw_gossip::inside(runtime.handle(), place.path(), count), pids: own.clone() };
-    linked(&bare);
-    let floors: Vec<Heard> = per_second.iter().map(|rate| bare.talk(*rate)).collect();
-    bare.down();
+    let floors = bare_inside(place.path(), count, per_second);
     let members = nodes::inside(place.path(), count);
     nodes::group(&members);
-    let ours = Circle { dirs: members.iter().map(|node| node.dir.clone()).collect(), pids: own };
+    let ours = circle(&members);
     let mut table = head();
     for (rate, floor) in per_second.iter().zip(floors) {
         row(&mut table, *rate, &ours.talk(*rate), &floor);
@@ -188,7 +212,7 @@ impl Circle {
 
     fn down(&self) {
         for dir in &self.dirs {
-            Face::to(dir).call("down", &json!({}));
+            Face::to(dir).ask("down", &json!({}));
         }
     }
 }

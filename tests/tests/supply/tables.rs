@@ -105,13 +105,12 @@ pub(crate) const TWICE: [(&str, &[&str], &str); 13] = [
 ];
 
 /// Licences that we accept, and why each is no burden on who uses the program.
-pub(crate) const LICENCES: [(&str, &str); 13] = [
+pub(crate) const LICENCES: [(&str, &str); 12] = [
     ("0BSD", "asks for nothing"),
     ("Apache-2.0", "our own"),
     ("Apache-2.0 WITH LLVM-exception", "less than Apache-2.0 asks"),
     ("BSD-2-Clause", "asks for the notice"),
     ("BSD-3-Clause", "asks for the notice"),
-    ("BSL-1.0", "asks for the notice, in sources only (clipboard-win, for Windows alone)"),
     ("BlueOak-1.0.0", "asks for the text of the licence (minicbor)"),
     ("CC0-1.0", "asks for nothing"),
     ("ISC", "asks for the notice"),

@@ -67,6 +67,8 @@ pub(super) enum Bad {
     LastSequence,
     /// A ticket of another group.
     OtherGroup,
+    /// The stranger's key package is good for a day only: whether it still is, each system clock would say.
+    Perishable,
     /// Ana takes another name.
     OtherName,
     /// Ben, who is no facilitator, comes in again from outside over his own leaf.
@@ -76,7 +78,7 @@ pub(super) enum Bad {
 }
 
 impl Bad {
-    pub(super) const ALL: [Self; 24] = [
+    pub(super) const ALL: [Self; 25] = [
         Self::NoTicket,
         Self::NotFacilitator,
         Self::OthersName,
@@ -98,6 +100,7 @@ impl Bad {
         Self::SpentSequence,
         Self::LastSequence,
         Self::OtherGroup,
+        Self::Perishable,
         Self::OtherName,
         Self::BackFromOutside,
         Self::FromOutside,
@@ -135,6 +138,13 @@ fn stranger() -> (MemberId, [Vec<u8>; 2]) {
     (who.member(), [0, 1].map(package))
 }
 
+/// A key package of hers that ends.
+fn perishable() -> Vec<u8> {
+    let p = Provider::new(ChaCha20Rng::from_seed([6; 32]));
+    let who = Identity::new("Fay", &mut ChaCha20Rng::from_seed([7; 32]));
+    foreign::package_for_a_day(&p, &Signer::new(&who.device_secret()), &who.credential.encode())
+}
+
 /// The tickets of a commit on Ana's head.
 fn tickets(room: &mut Room, bad: Option<Bad>) -> Vec<Signed> {
     let (ben, key) = room.see(BEN, |group| (group.me.member(), group.me.key()));
@@ -163,6 +173,7 @@ fn tickets(room: &mut Room, bad: Option<Bad>) -> Vec<Signed> {
             }
             Some(Bad::TwoRules) => vec![sign(&honest), sign(&Ticket { sequence: honest.sequence + 1, ..honest })],
             Some(Bad::OtherPackage | Bad::NotAdded) => vec![sign(&addition())],
+            Some(Bad::Perishable) => vec![sign(&Ticket { key_package: Some(perishable()), ..addition() })],
             Some(Bad::NotRemoved | Bad::NotWrittenDown) => vec![sign(&removal())],
             Some(Bad::BackDated) => {
                 let removal = removal();
@@ -203,6 +214,7 @@ fn odd_commit(state: &State, p: &Provider, me: &Identity, ben: &Identity, (bad, 
             assert_eq!((ann.member(), ann.credential.name.as_str()), (me.member(), "Ann"));
             foreign::renamed(p, state, &signer(me), &ann.credential.encode(), aad)
         }
+        Bad::Perishable => foreign::adding(p, state, &signer(me), &perishable(), aad),
         Bad::BackFromOutside => {
             foreign::from_outside(p, state, &signer(me), (&signer(ben), &ben.credential.encode()), aad)
         }
@@ -247,7 +259,7 @@ pub(super) fn forge(room: &mut Room, bad: Option<Bad>) -> Vec<u8> {
         let key = known.keys.as_ref().unwrap().commit.clone();
         let signer = Signer::new(&group.me.device_secret());
         let made = group.epochs.with(cx, group.net, group.id, &head, |state, mls| match bad {
-            Some(bad @ (Bad::OtherName | Bad::BackFromOutside | Bad::FromOutside)) => {
+            Some(bad @ (Bad::Perishable | Bad::OtherName | Bad::BackFromOutside | Bad::FromOutside)) => {
                 Ok(odd_commit(state, mls, &group.me, &of_ben, (bad, plan.aad)))
             }
             _ => Ok(state.commit(mls, &signer, plan)?.commit),

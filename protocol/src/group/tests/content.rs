@@ -12,6 +12,7 @@ use crate::wire::content::{Class, Content, Kind, Numbered};
 use crate::wire::envelope::{Cover, Envelope, EnvelopeKey};
 use crate::wire::signed::{MemberKey, Signed};
 
+use super::commits::TAKEN;
 use super::room::{ANA, BEN, CHI, Room};
 
 /// Words of somebody's at the moment of the room.
@@ -81,20 +82,61 @@ fn what_another_key_signed_or_another_leaf_sent_is_nobodys_and_shows_nothing() {
     changed.body = wire::encode(&words(&mut room, ben, "of Bob"));
     let own = by_ben(&mut room, &content);
     let leaf = room.see(BEN, |group| group.roster().unwrap().seat(&ana.member()).unwrap().leaf);
-    for (name, signed, leaf) in [
-        ("unsigned", &unsigned, None),
-        ("strange", &strange, None),
-        ("borrowed", &borrowed, None),
-        ("changed", &changed, None),
-        ("leaf", &borrowed, Some(leaf)),
-    ] {
-        let bytes = seal(&mut room, BEN, signed, leaf);
+    for (name, signed) in
+        [("unsigned", &unsigned), ("strange", &strange), ("borrowed", &borrowed), ("changed", &changed)]
+    {
+        let bytes = seal(&mut room, BEN, signed, None);
         assert_eq!(room.gossip(CHI, bytes.clone()), Outcome::Refused(Refusal::Malformed), "{name}");
         assert_eq!(room.gossip(CHI, bytes), Outcome::Duplicate, "{name}");
         assert!(room.texts(CHI).is_empty(), "{name}");
     }
+    // Before its key is used.
+    let bytes = seal(&mut room, BEN, &borrowed, Some(leaf));
+    assert_eq!(room.gossip(CHI, bytes), Outcome::Refused(Refusal::BadSeal));
     // One of Ben's has gone under another leaf, and nobody has what seems to be missing of his.
     let bytes = seal(&mut room, BEN, &own, None);
     assert_eq!(room.gossip(CHI, bytes), Outcome::Parked(Why::Gap));
     assert_eq!(room.texts(CHI), ["of Ben"]);
+}
+
+/// PROTOCOL M4: Chi puts what Ana once signed under the key of what she will say next. Here Ana's device itself does, for
+/// nobody else's signature is to be had: it uses up nothing.
+#[test]
+fn what_is_under_another_key_than_it_counts_uses_up_none() {
+    let mut room = Room::of(3);
+    let ana = room.see(ANA, |group| group.me.key());
+    let [first, second] = ["first", "second"].map(|text| {
+        room.pass(1);
+        let content = words(&mut room, ana, text);
+        room.see(ANA, |group| sign(group, &content))
+    });
+    let said = seal(&mut room, ANA, &first, None);
+    let under_another = room.inside(ANA, |group, cx| {
+        let sent = group.head().unwrap().sent;
+        let generation = group.newest().unwrap().clone();
+        let cover = group.cover(cx, &generation).unwrap();
+        let (key, leaf) = (group.head().unwrap().keys.as_ref().unwrap().content.clone(), own_leaf(group));
+        let (signer, binding) = (Signer::new(&group.me.device_secret()), cover.binding(leaf, sent - 1, 0));
+        let plain = wire::encode(&first);
+        // In a copy, so that her next key is not used here.
+        let encrypt = |state: &mut State, mls: &Provider| {
+            State::load(state.group_id(), state.rows())?.encrypt(mls, &signer, &plain, &binding)
+        };
+        let head = group.facts.head;
+        let mls = group.epochs.with(cx, group.net, group.id, &head, encrypt).unwrap().unwrap();
+        let body = wire::encode(&Numbered { leaf, count: sent - 1, burnt: 0, mls });
+        Envelope::seal(&key, &cover, &body).unwrap().into_bytes()
+    });
+    for bytes in [under_another.0.clone(), under_another.0] {
+        assert_eq!(room.hear(BEN, bytes), Outcome::Refused(Refusal::BadSeal));
+    }
+    let after = seal(&mut room, ANA, &second, None);
+    for bytes in [said, after] {
+        assert_eq!(room.hear(BEN, bytes), TAKEN);
+    }
+    assert_eq!(room.texts(BEN), ["first", "second"]);
+}
+
+fn own_leaf(group: &Group) -> u32 {
+    group.roster().unwrap().seat(&group.me.member()).unwrap().leaf
 }

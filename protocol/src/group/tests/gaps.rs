@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::error::Why;
+use crate::mls::{Provider, Signer, State};
 use crate::step::{Input, Outcome};
 use crate::wire;
 use crate::wire::content::{Content, Numbered};
@@ -22,7 +23,11 @@ fn said(room: &mut Room, text: &str, burnt: u32) -> Vec<u8> {
     let content = Content { deadline: content.pos + Duration::from_secs(7 * 86_400), ..content };
     let sealed = room.inside(ANA, |group, cx| {
         let signed = group.me.sign(group.id, &content);
-        let head = group.facts.head;
+        let (head, signer) = (group.facts.head, Signer::new(&group.me.device_secret()));
+        for _ in 0..burnt {
+            let burn = |state: &mut State, mls: &Provider| state.encrypt(mls, &signer, &[], &[]);
+            group.epochs.with(cx, group.net, group.id, &head, burn).unwrap().unwrap();
+        }
         group.epochs.count_sent(cx, group.net, &head, burnt);
         let generation = group.newest().unwrap().clone();
         let cover = group.cover(cx, &generation).unwrap();

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::support::{BINDING, Person, Three};
+use super::support::{BINDING, Person, Three, open};
 use crate::mls::join::KeyPackageMade;
 use crate::mls::{CommitPlan, MlsError, State, StateRows, join, key_package_facts};
 
@@ -36,7 +36,7 @@ impl Wire {
     }
 
     fn refuses_message(&mut self, bytes: &[u8]) {
-        self.b.decrypt(&self.bob.p, bytes, BINDING).unwrap_err();
+        open(&mut self.b, &self.bob.p, bytes, BINDING).unwrap_err();
         assert!(self.b.rows() == self.rows);
     }
 
@@ -51,7 +51,7 @@ impl Wire {
     /// What was refused damaged is taken whole.
     fn takes_the_whole(mut self) {
         self.b.stage(&self.bob.p, &self.commit).map(drop).unwrap();
-        self.b.decrypt(&self.bob.p, &self.message, BINDING).map(drop).unwrap();
+        open(&mut self.b, &self.bob.p, &self.message, BINDING).map(drop).unwrap();
         join(&self.dave.p, &self.package.rows, &self.welcome).map(drop).unwrap();
         key_package_facts(&self.bob.p, &self.package.bytes).map(drop).unwrap();
     }
@@ -91,7 +91,7 @@ fn lengths_are_bounded_before_anything_is_read() {
     let mut wire = Wire::new();
     let long = vec![0; 1024 * 1024];
     assert!(matches!(wire.b.stage(&wire.bob.p, &long), Err(MlsError::Oversize)));
-    assert_eq!(wire.b.decrypt(&wire.bob.p, &long, BINDING).unwrap_err(), MlsError::Oversize);
+    assert_eq!(open(&mut wire.b, &wire.bob.p, &long, BINDING).unwrap_err(), MlsError::Oversize);
     assert!(matches!(join(&wire.dave.p, &wire.package.rows, &long), Err(MlsError::Oversize)));
     assert!(matches!(key_package_facts(&wire.bob.p, &long), Err(MlsError::Oversize)));
     let oversize = |plan| wire.b.commit(&wire.bob.p, &wire.bob.signer, plan).map(drop);

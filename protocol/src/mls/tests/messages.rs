@@ -1,6 +1,6 @@
 //! Sending and opening, in order and out of it.
 
-use super::support::{BINDING, Three};
+use super::support::{BINDING, Three, open};
 use crate::limits;
 use crate::mls::{CommitPlan, MlsError};
 
@@ -20,10 +20,10 @@ fn a_message_is_good_for_what_it_is_bound_to_only() {
     let Three { alice, bob, mut a, mut b, .. } = Three::new();
     let message = alice.say(&mut a, "once");
     let rows = b.rows();
-    assert_eq!(b.decrypt(&bob.p, &message, b"another").unwrap_err(), MlsError::BadSeal);
+    assert_eq!(open(&mut b, &bob.p, &message, b"another").unwrap_err(), MlsError::BadSeal);
     assert!(b.rows() == rows);
     bob.hear(&mut b, &message);
-    assert_eq!(b.decrypt(&bob.p, &message, b"another").unwrap_err(), MlsError::BadSeal);
+    assert_eq!(open(&mut b, &bob.p, &message, b"another").unwrap_err(), MlsError::BadSeal);
 }
 
 #[test]
@@ -32,7 +32,7 @@ fn a_message_opens_once() {
     let message = alice.say(&mut a, "once");
     bob.hear(&mut b, &message);
     let rows = b.rows();
-    assert_eq!(b.decrypt(&bob.p, &message, BINDING).unwrap_err(), MlsError::Reused);
+    assert_eq!(open(&mut b, &bob.p, &message, BINDING).unwrap_err(), MlsError::Reused);
     assert!(b.rows() == rows);
 }
 
@@ -45,7 +45,7 @@ fn too_far_ahead_is_told_from_a_bad_seal() {
     }
     let late = alice.say(&mut a, "late");
     let rows = b.rows();
-    assert_eq!(b.decrypt(&bob.p, &late, BINDING).unwrap_err(), MlsError::TooFarAhead);
+    assert_eq!(open(&mut b, &bob.p, &late, BINDING).unwrap_err(), MlsError::TooFarAhead);
     assert!(b.rows() == rows && b.changes().is_empty());
     bob.hear(&mut b, &early);
 }
@@ -59,7 +59,7 @@ fn a_message_that_does_not_open_changes_nothing() {
     let good = alice.say(&mut a, "good");
     let mut bad = good.clone();
     *bad.last_mut().unwrap() ^= 1;
-    assert_eq!(b.decrypt(&bob.p, &bad, BINDING).unwrap_err(), MlsError::BadSeal);
+    assert_eq!(open(&mut b, &bob.p, &bad, BINDING).unwrap_err(), MlsError::BadSeal);
     assert!(b.rows() == rows);
     assert_eq!(b.changes().len(), 1, "what was untaken before still is");
     bob.hear(&mut b, &good);
@@ -74,11 +74,11 @@ fn a_message_of_another_branch_with_the_same_number_has_a_bad_seal() {
     let mut other = bob.commit(&b, CommitPlan::default()).child;
     let message = alice.say(&mut one, "over here");
     let rows = other.rows();
-    assert_eq!(other.decrypt(&bob.p, &message, BINDING).unwrap_err(), MlsError::BadSeal);
+    assert_eq!(open(&mut other, &bob.p, &message, BINDING).unwrap_err(), MlsError::BadSeal);
     assert!(other.rows() == rows);
     // One epoch further it is told by the number.
     let mut further = bob.commit(&other, CommitPlan::default()).child;
-    assert_eq!(further.decrypt(&bob.p, &message, BINDING).unwrap_err(), MlsError::WrongEpoch);
+    assert_eq!(open(&mut further, &bob.p, &message, BINDING).unwrap_err(), MlsError::WrongEpoch);
 }
 
 #[test]
@@ -95,6 +95,6 @@ fn a_commit_is_no_message_and_a_message_no_commit() {
     let Three { alice, bob, mut a, mut b, .. } = Three::new();
     let committed = alice.commit(&a, CommitPlan::default());
     let message = alice.say(&mut a, "hello");
-    assert_eq!(b.decrypt(&bob.p, &committed.commit, BINDING).unwrap_err(), MlsError::Malformed);
+    assert_eq!(open(&mut b, &bob.p, &committed.commit, BINDING).unwrap_err(), MlsError::Malformed);
     assert!(matches!(b.stage(&bob.p, &message), Err(MlsError::Malformed)));
 }

@@ -3,11 +3,12 @@
 use openmls::group::{CommitBuilder, GroupContext, Initial, MlsGroup};
 use openmls::prelude::tls_codec::Serialize;
 use openmls::prelude::{
-    Capabilities, CredentialType, Extension, ExtensionType, Extensions, KeyPackage, KeyPackageBundle,
-    LeafNodeParameters, Lifetime, MlsMessageBodyIn, RequiredCapabilitiesExtension,
+    Capabilities, CredentialType, Extension, ExtensionType, Extensions, KeyPackage, LeafNodeParameters, Lifetime,
+    MlsMessageBodyIn, RequiredCapabilitiesExtension,
 };
 use openmls::treesync::LeafNodeSource;
 
+use super::foreign;
 use super::support::{Person, Three};
 use crate::mls::store::MlsStore;
 use crate::mls::{Committer, MlsError, State, key_package_facts, profile};
@@ -25,15 +26,7 @@ fn commit<'a>(
 }
 
 fn package(of: &Person, lifetime: Lifetime, last_resort: bool) -> KeyPackage {
-    let store = MlsStore::default();
-    let mut builder =
-        KeyPackage::builder().key_package_lifetime(lifetime).leaf_node_capabilities(profile::capabilities());
-    if last_resort {
-        builder = builder.mark_as_last_resort();
-    }
-    let credential = of.signer.credential(&of.name);
-    let bundle = builder.build(profile::CIPHERSUITE, &of.p.with(&store), &of.signer, credential);
-    bundle.map(KeyPackageBundle::into_key_package).unwrap()
+    foreign::package(&of.p, &of.signer, &of.name, (lifetime, last_resort))
 }
 
 /// PROTOCOL V1: lifetimes are such that the system clock cannot matter, and any other is refused by everybody.

@@ -1,6 +1,6 @@
 //! One parent, many children.
 
-use super::support::{BINDING, Person, Three};
+use super::support::{BINDING, Person, Three, open};
 use crate::mls::{CommitPlan, Committer, MlsError};
 
 /// PROTOCOL C3: building a commit leaves nothing behind in the state it is built on.
@@ -64,7 +64,7 @@ fn own_commits_and_messages_are_never_processed() {
     let committed = alice.commit(&a, CommitPlan::default());
     assert!(matches!(a.stage(&alice.p, &committed.commit), Err(MlsError::Own)));
     let text = alice.say(&mut a, "to the others");
-    assert_eq!(a.decrypt(&alice.p, &text, BINDING).unwrap_err(), MlsError::Own);
+    assert_eq!(open(&mut a, &alice.p, &text, BINDING).unwrap_err(), MlsError::Own);
 }
 
 /// PROTOCOL J1: a Welcome is tried without consequence, so that another for the same key package can be tried too.

@@ -1,6 +1,6 @@
 //! Three people: in, talking, out.
 
-use super::support::{BINDING, GROUP, Person, Three};
+use super::support::{BINDING, GROUP, Person, Three, open};
 use crate::mls::{CommitPlan, Committer, MlsError, key_package_facts};
 
 #[test]
@@ -29,7 +29,7 @@ fn three_talk_and_the_one_removed_hears_no_more() {
     assert_eq!((a.number(), a.authenticator().unwrap()), (2, b.authenticator().unwrap()));
     let secret = alice.say(&mut a, "without carol");
     assert_eq!(bob.hear(&mut b, &secret), (0, "without carol".into()));
-    assert_eq!(c.decrypt(&carol.p, &secret, BINDING).unwrap_err(), MlsError::WrongEpoch);
+    assert_eq!(open(&mut c, &carol.p, &secret, BINDING).unwrap_err(), MlsError::WrongEpoch);
     assert_ne!(*a.export(&alice.p, "x", b"").unwrap(), *c.export(&carol.p, "x", b"").unwrap());
     assert_eq!(*a.export(&alice.p, "x", b"").unwrap(), *b.export(&bob.p, "x", b"").unwrap());
 }

@@ -2,13 +2,25 @@
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
+use zeroize::Zeroizing;
 
 use crate::mls::join::KeyPackageMade;
-use crate::mls::{CommitPlan, Committed, Provider, Signer, State, key_package};
+use crate::mls::{CommitPlan, Committed, MlsError, Provider, Signer, State, Under, key_package};
 
 pub(super) const GROUP: &[u8] = b"a group of sixte";
 /// What every message here is bound to.
 pub(super) const BINDING: &[u8] = b"an envelope";
+
+/// Opens a message where it says to stand itself.
+pub(super) fn open(
+    state: &mut State,
+    p: &Provider,
+    message: &[u8],
+    binding: &[u8],
+) -> Result<Zeroizing<Vec<u8>>, MlsError> {
+    let (leaf, count) = state.sender(p, message).unwrap_or_default();
+    state.decrypt(p, message, Under { leaf, count, binding })
+}
 
 /// One person's device.
 pub(super) struct Person {
@@ -61,7 +73,8 @@ impl Person {
     }
 
     pub(super) fn hear(&self, state: &mut State, message: &[u8]) -> (u32, String) {
-        let (leaf, text) = state.decrypt(&self.p, message, BINDING).unwrap();
+        let text = open(state, &self.p, message, BINDING).unwrap();
+        let (leaf, _) = state.sender(&self.p, message).unwrap();
         (leaf, String::from_utf8(text.to_vec()).unwrap())
     }
 }
