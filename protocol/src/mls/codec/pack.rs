@@ -1,7 +1,7 @@
 //! The writing half: a serde serializer that packs as it goes.
 
 use serde::ser::{
-    Serialize, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple,
+    Impossible, Serialize, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple,
     SerializeTupleStruct, SerializeTupleVariant, Serializer,
 };
 
@@ -48,22 +48,21 @@ pub(super) struct List<'a> {
 
 impl List<'_> {
     fn item<T: Serialize + ?Sized>(&mut self, item: &T) -> Result<(), CodecError> {
-        let at = self.out.len();
-        item.serialize(Packer(self.out))?;
         if let Some(start) = self.packed {
-            match self.out.get(at..) {
-                Some([number]) if *number < ONE_BYTE_FOLLOWS => {}
-                Some([ONE_BYTE_FOLLOWS, _]) => drop(self.out.remove(at)),
-                _ => self.unpack(start, at)?,
+            if let Ok(byte) = item.serialize(Byte) {
+                self.out.push(byte);
+                return Ok(());
             }
+            self.unpack(start)?;
         }
-        Ok(())
+        item.serialize(Packer(self.out))
     }
 
-    /// The item from `at` on is no number that fits a byte: the byte string from `start` on becomes an array. Both
-    /// have heads of one length.
-    fn unpack(&mut self, start: usize, at: usize) -> Result<(), CodecError> {
+    /// The next item is no number that fits a byte: the byte string from `start` on becomes an array. Both have heads of
+    /// one length.
+    fn unpack(&mut self, start: usize) -> Result<(), CodecError> {
         self.packed = None;
+        let at = self.out.len();
         let written = self.out.get_mut(start..).ok_or(CodecError)?;
         let first = written.first_mut().ok_or(CodecError)?;
         *first ^= (BYTES ^ ARRAY) << 5;
@@ -264,6 +263,80 @@ macro_rules! structs {
 }
 
 structs! { SerializeStruct SerializeStructVariant }
+
+/// Takes numbers that fit a byte, and nothing else. Keys are most of what is written, byte by byte and each message
+/// anew.
+struct Byte;
+
+macro_rules! fits {
+    ($($name:ident($number:ty))*) => {
+        $(fn $name(self, number: $number) -> Result<u8, CodecError> {
+            u8::try_from(number).map_err(|_| CodecError)
+        })*
+    };
+}
+
+macro_rules! no_byte {
+    ($($name:ident($($value:ty),*) -> $made:ty;)*) => {
+        $(fn $name(self, $(_: $value),*) -> Result<$made, CodecError> {
+            Err(CodecError)
+        })*
+    };
+}
+
+type Never = Impossible<u8, CodecError>;
+
+impl Serializer for Byte {
+    type Ok = u8;
+    type Error = CodecError;
+    type SerializeSeq = Never;
+    type SerializeTuple = Never;
+    type SerializeTupleStruct = Never;
+    type SerializeTupleVariant = Never;
+    type SerializeMap = Never;
+    type SerializeStruct = Never;
+    type SerializeStructVariant = Never;
+
+    fits! { serialize_u8(u8) serialize_u16(u16) serialize_u32(u32) serialize_u64(u64) }
+    fits! { serialize_i8(i8) serialize_i16(i16) serialize_i32(i32) serialize_i64(i64) }
+    no_byte! {
+        serialize_f32(f32) -> u8;
+        serialize_f64(f64) -> u8;
+        serialize_char(char) -> u8;
+        serialize_bytes(&[u8]) -> u8;
+        serialize_bool(bool) -> u8;
+        serialize_str(&str) -> u8;
+        serialize_none() -> u8;
+        serialize_unit() -> u8;
+        serialize_unit_struct(&'static str) -> u8;
+        serialize_unit_variant(&'static str, u32, &'static str) -> u8;
+        serialize_seq(Option<usize>) -> Never;
+        serialize_tuple(usize) -> Never;
+        serialize_tuple_struct(&'static str, usize) -> Never;
+        serialize_tuple_variant(&'static str, u32, &'static str, usize) -> Never;
+        serialize_map(Option<usize>) -> Never;
+        serialize_struct(&'static str, usize) -> Never;
+        serialize_struct_variant(&'static str, u32, &'static str, usize) -> Never;
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<u8, CodecError> {
+        value.serialize(self)
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Result<u8, CodecError> {
+        value.serialize(self)
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: &T,
+    ) -> Result<u8, CodecError> {
+        Err(CodecError)
+    }
+}
 
 impl SerializeMap for Packer<'_> {
     type Ok = ();
