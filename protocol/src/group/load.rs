@@ -65,7 +65,8 @@ impl Group {
             group.history.restore_read(read)?;
         }
         // What arrived before a crash and was not receipted yet.
-        let receipted: Option<Mark> = find(b"receipted").map(|bytes| journal::parse(bytes)).transpose()?;
+        // Written as a number once; without it all are told again, which is no reason to lose the group.
+        let receipted: Option<Mark> = find(b"receipted").and_then(|bytes| journal::parse(bytes).ok());
         group.receipts.owe(group.history.beyond(&receipted.unwrap_or_default()));
         for order in group.log.orders() {
             group.epochs.heard_at(order);

@@ -9,6 +9,7 @@ use super::rogue::Rogue;
 use super::room::{ANA, BEN, CHI, Room};
 use crate::error::{Refusal, Why};
 use crate::group::history::History;
+use crate::persist::{Value, WriteBatch};
 use crate::step::{Command, Input, Outcome};
 use crate::wire::content::Content;
 use crate::wire::envelope::Envelope;
@@ -119,6 +120,20 @@ fn what_is_hidden_for_months_does_not_have_the_rest_receipted_again() {
     room.pass(60_000);
     assert_eq!(room.texts(ANA), ["today"]);
     assert_eq!(room.published.len(), before, "nothing is owed to anybody");
+}
+
+/// An earlier program wrote the mark as a number.
+#[test]
+fn a_mark_that_cannot_be_read_costs_nobody_the_group() {
+    let mut room = Room::of(2);
+    room.says(BEN, "hello");
+    room.pass(20_000);
+    let key = crate::group::history::receipted_key(room.net(ANA));
+    let mut batch = WriteBatch::default();
+    batch.rows.insert(key, Some(Value::lasting(crate::wire::encode(&7_u64))));
+    room.disk(ANA).write(batch);
+    room.restart(ANA);
+    assert_eq!(room.texts(ANA), ["hello"]);
 }
 
 /// A face showed Ana what there was, and says so only after a line from far ahead has come to light.
