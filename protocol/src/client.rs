@@ -16,7 +16,7 @@ use crate::joining::Joining;
 use crate::journal::{self, Stack, Tx};
 use crate::mls::Provider;
 use crate::persist::{Key, Rows, Table};
-use crate::rooms::{Room, Rooms, find, groups_of, route};
+use crate::rooms::{Room, Rooms, find, groups_of, groups_of_mut, route};
 use crate::step::{Input, Line, Outcome, Output, Reply};
 use crate::time::Time;
 use crate::view::{ClockView, GroupView, InviteView, MemberView, OutboxView, SafetyCode};
@@ -259,9 +259,12 @@ impl Client {
         }
         self.now = self.clock.tick(wall);
         let mut cx = Cx::new(Tx::new(&self.stack), &self.mls, &mut self.rng, &mut self.clock, self.now);
-        let done = act(&mut self.rooms, &self.links, &mut cx);
+        let mut done = act(&mut self.rooms, &self.links, &mut cx);
         // A group whose leave took effect has no rows any more.
         self.rooms.retain(|_, room| !matches!(room, Room::Group(group) if group.is_gone()));
+        if done.is_ok() {
+            done = groups_of_mut(&mut self.rooms).try_for_each(|group| group.settle(&mut cx)).and(done);
+        }
         self.now = cx.now;
         self.blamed = cx.at;
         let Cx { tx, transmits, events, .. } = cx;

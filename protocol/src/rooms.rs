@@ -28,6 +28,14 @@ pub(crate) fn groups_of(rooms: &Rooms) -> impl Iterator<Item = &Group> {
     })
 }
 
+/// The groups among the rooms, to change them.
+pub(crate) fn groups_of_mut(rooms: &mut Rooms) -> impl Iterator<Item = &mut Group> {
+    rooms.values_mut().filter_map(|room| match room {
+        Room::Group(group) => Some(&mut **group),
+        Room::Joining(_) => None,
+    })
+}
+
 /// The group with this id.
 pub(crate) fn find(rooms: &Rooms, id: GroupId) -> Result<&Group, Error> {
     groups_of(rooms).find(|group| group.id == id).ok_or(Error::UnknownGroup)

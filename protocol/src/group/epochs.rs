@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use minicbor::{Decode, Encode};
+use zeroize::Zeroizing;
 
 use super::cx::Cx;
 use super::gaps::Sender;
@@ -14,7 +15,7 @@ use crate::identity::Credential;
 use crate::journal;
 use crate::limits::{CONTROL_KEPT, RATCHET_WINDOW, READER_KEPT};
 use crate::meet::generation::Rank;
-use crate::mls::{MlsError, State};
+use crate::mls::{MlsError, State, Under};
 use crate::persist::{Key, Table, Value};
 use crate::policy::extension::Extension;
 use crate::policy::roster::{Roster, Seat};
@@ -141,7 +142,7 @@ impl Epochs {
         &mut self,
         cx: &mut Cx<'_>,
         net: NetId,
-        state: State,
+        mut state: State,
         parent: Option<EpochId>,
         generation: Rank,
     ) -> Result<EpochId, Error> {
@@ -162,7 +163,7 @@ impl Epochs {
             closed: false,
             heard: BTreeMap::new(),
         };
-        for (name, value) in state.rows() {
+        for (name, value) in state.rows(cx.mls).map_err(|_| Error::Broken)? {
             self.names.entry(id).or_default().insert(name.clone());
             cx.tx.put(mls_key(net, &id, &name), Value { bytes: value, dies: None });
         }
@@ -219,11 +220,33 @@ impl Epochs {
         id: &EpochId,
         act: impl FnOnce(&mut State, &crate::mls::Provider) -> Result<T, MlsError>,
     ) -> Result<Result<T, MlsError>, Error> {
-        self.load(cx, net, group, id)?;
-        let state = self.loaded.get_mut(id).ok_or(Error::Broken)?;
+        let state = self.load(cx, net, group, id)?;
         let done = act(state, cx.mls);
-        for (name, value) in state.changes() {
-            let names = self.names.entry(*id).or_default();
+        self.put_changes(cx, net, id)?;
+        Ok(done)
+    }
+
+    /// Opens a message. What that changes goes into the batch with [`Self::settle`], once for all messages of a step.
+    pub(crate) fn decrypt(
+        &mut self,
+        cx: &mut Cx<'_>,
+        net: NetId,
+        group: GroupId,
+        (id, bytes, under): (&EpochId, &[u8], Under<'_>),
+    ) -> Result<Result<Zeroizing<Vec<u8>>, MlsError>, Error> {
+        Ok(self.load(cx, net, group, id)?.decrypt(cx.mls, bytes, under))
+    }
+
+    /// Puts into the batch what opening messages changed.
+    pub(crate) fn settle(&mut self, cx: &mut Cx<'_>, net: NetId) -> Result<(), Error> {
+        let loaded: Vec<EpochId> = self.loaded.keys().copied().collect();
+        loaded.iter().try_for_each(|id| self.put_changes(cx, net, id))
+    }
+
+    fn put_changes(&mut self, cx: &mut Cx<'_>, net: NetId, id: &EpochId) -> Result<(), Error> {
+        let state = self.loaded.get_mut(id).ok_or(Error::Broken)?;
+        let names = self.names.entry(*id).or_default();
+        for (name, value) in state.changes(cx.mls).map_err(|_| Error::Broken)? {
             let key = mls_key(net, id, &name);
             match value {
                 Some(bytes) => {
@@ -236,24 +259,24 @@ impl Epochs {
                 }
             }
         }
-        Ok(done)
+        Ok(())
     }
 
-    fn load(&mut self, cx: &Cx<'_>, net: NetId, group: GroupId, id: &EpochId) -> Result<(), Error> {
-        if self.loaded.contains_key(id) {
-            return Ok(());
+    fn load(&mut self, cx: &mut Cx<'_>, net: NetId, group: GroupId, id: &EpochId) -> Result<&mut State, Error> {
+        if !self.loaded.contains_key(id) {
+            let mut rows = BTreeMap::new();
+            for name in self.names.get(id).into_iter().flatten() {
+                let value = cx.tx.get(&mls_key(net, id, name))?.ok_or(Error::Broken)?;
+                rows.insert(name.clone(), value);
+            }
+            let state = State::load(group.as_bytes(), rows).map_err(|_| Error::Broken)?;
+            if self.loaded.len() >= LOADED_MAX {
+                self.settle(cx, net)?;
+                self.loaded.clear();
+            }
+            self.loaded.insert(*id, state);
         }
-        let mut rows = BTreeMap::new();
-        for name in self.names.get(id).into_iter().flatten() {
-            let value = cx.tx.get(&mls_key(net, id, name))?.ok_or(Error::Broken)?;
-            rows.insert(name.clone(), value);
-        }
-        let state = State::load(group.as_bytes(), rows).map_err(|_| Error::Broken)?;
-        if self.loaded.len() >= LOADED_MAX {
-            self.loaded.clear();
-        }
-        self.loaded.insert(*id, state);
-        Ok(())
+        self.loaded.get_mut(id).ok_or(Error::Broken)
     }
 
     /// Destroys the replay half of states that the head left, then the states 72 h after, and at last what is known

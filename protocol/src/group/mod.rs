@@ -213,6 +213,12 @@ impl Group {
         }
     }
 
+    /// The end of a step: what it changed and did not write yet goes into the batch.
+    pub(crate) fn settle(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
+        cx.at = Some(self.net);
+        self.epochs.settle(cx, self.net)
+    }
+
     /// Takes over what lives only while the process does, from the group as it was before a step that failed.
     pub(crate) fn inherit(&mut self, before: Self) {
         if before.facts.standing == StandingRow::Broken {

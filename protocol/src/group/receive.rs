@@ -11,7 +11,7 @@ use crate::error::{Error, Refusal, Why};
 use crate::id::{EnvelopeId, EpochId, LinkId, MemberId, MsgId};
 use crate::limits::{AHEAD_MAX, ENVELOPE_BYTES_MAX, RETENTION_MAX, TOMBSTONE_KEPT};
 use crate::meet::generation::Rank;
-use crate::mls::{MlsError, Provider, State, Under};
+use crate::mls::{MlsError, Under};
 use crate::step::{Event, MessageState, Outcome, Reply};
 use crate::wire;
 use crate::wire::content::{Content, Kind, Numbered, msg_id};
@@ -251,7 +251,7 @@ impl Group {
         Placed { order, spot: None }
     }
 
-    fn numbered(&self, id: &EpochId, envelope: &Envelope) -> Result<Numbered, Refusal> {
+    pub(crate) fn numbered(&self, id: &EpochId, envelope: &Envelope) -> Result<Numbered, Refusal> {
         let keys = self.epochs.get(id).and_then(|epoch| epoch.keys.as_ref()).ok_or(Refusal::NotForUs)?;
         let body = envelope.open(&keys.content).map_err(|_| Refusal::BadSeal)?;
         wire::decode(&body, ENVELOPE_BYTES_MAX).map_err(|_| Refusal::Malformed)
@@ -321,8 +321,7 @@ impl Group {
         let seat = known.roster.at(numbered.leaf).map(|seat| seat.credential.clone());
         let binding = envelope.cover().binding(numbered.leaf, numbered.count, numbered.burnt);
         let under = Under { leaf: numbered.leaf, count: numbered.count, binding: &binding };
-        let decrypt = |state: &mut State, mls: &Provider| state.decrypt(mls, &numbered.mls, under);
-        let opened = self.epochs.with(cx, self.net, self.id, epoch, decrypt)?;
+        let opened = self.epochs.decrypt(cx, self.net, self.id, (epoch, &numbered.mls, under))?;
         let plain = match opened {
             Ok(plain) => plain,
             Err(error @ (MlsError::TooFarAhead | MlsError::TooFarBehind | MlsError::Own)) => {

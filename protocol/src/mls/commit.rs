@@ -29,7 +29,7 @@ pub(crate) struct Committed {
 
 impl State {
     /// Commits on this state. It stays as it is: the commit is merged in the child only, and nothing is left pending.
-    pub(crate) fn commit(&self, p: &Provider, signer: &Signer, plan: CommitPlan) -> Result<Committed, MlsError> {
+    pub(crate) fn commit(&mut self, p: &Provider, signer: &Signer, plan: CommitPlan) -> Result<Committed, MlsError> {
         self.check_open()?;
         if plan.extension.as_ref().is_some_and(|content| content.len() > HANDSHAKE_BYTES_MAX)
             || plan.aad.len() > HANDSHAKE_BYTES_MAX
@@ -50,13 +50,13 @@ impl State {
     /// One attempt. `None` if nothing may depend on anything but the seed and this commit does: OpenMLS puts removals
     /// in the order of a hash map.
     fn commit_once(
-        &self,
+        &mut self,
         p: &Provider,
         signer: &Signer,
         plan: &CommitPlan,
         adds: &[KeyPackage],
     ) -> Result<Option<Committed>, MlsError> {
-        let mut child = self.copy()?;
+        let mut child = self.copy(p)?;
         let joined = p.with(&child.store);
         child.group.set_aad(plan.aad.clone());
         let mut builder = child

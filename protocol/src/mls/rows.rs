@@ -59,13 +59,20 @@ impl StorageProvider<V> for MlsStore {
         write_interim_transcript_hash(GroupId, InterimTranscriptHash): InterimTranscriptHash;
         write_context(GroupId, GroupContext): GroupContext;
         write_confirmation_tag(GroupId, ConfirmationTag): ConfirmationTag;
-        write_message_secrets(GroupId, MessageSecrets): MessageSecrets;
         write_own_leaf_index(GroupId, LeafNodeIndex): OwnLeafIndex;
         write_group_epoch_secrets(GroupId, GroupEpochSecrets): EpochSecrets;
         write_signature_key_pair(SignaturePublicKey, SignatureKeyPair): SignatureKeyPair;
         write_encryption_key_pair(EncryptionKey, HpkeKeyPair): EncryptionKeyPair;
         write_key_package(HashReference, KeyPackage): KeyPackage;
         write_psk(PskId, PskBundle): Psk;
+    }
+
+    fn write_message_secrets<K: traits::GroupId<V>, E: traits::MessageSecrets<V>>(
+        &self,
+        key: &K,
+        value: &E,
+    ) -> Result<(), CodecError> {
+        self.put_secrets(key, value)
     }
 
     fn write_group_state<E: traits::GroupState<V>, K: traits::GroupId<V>>(

@@ -88,7 +88,7 @@ impl State {
             return Err(MlsError::Malformed);
         }
         let parent = self.authenticator()?;
-        self.all_or_nothing(|state| {
+        self.all_or_nothing(p, |state| {
             let processed = state.group.process_message(&p.with(&state.store), message).map_err(error::commit)?;
             let committer = match processed.sender() {
                 Sender::Member(leaf) => Committer::Member(leaf.u32()),
@@ -107,7 +107,7 @@ impl State {
     /// The child that a staged commit makes, with rows of its own. This state stays as it is.
     ///
     /// There is none if the commit removes this device or leaves our extension out: `Rejected`.
-    pub(crate) fn apply(&self, p: &Provider, staged: Staged) -> Result<Self, MlsError> {
+    pub(crate) fn apply(&mut self, p: &Provider, staged: Staged) -> Result<Self, MlsError> {
         if staged.parent != self.authenticator()? {
             return Err(MlsError::WrongEpoch);
         }
@@ -115,7 +115,7 @@ impl State {
         if staged.view.removes_self || contents.is_none() {
             return Err(MlsError::Rejected);
         }
-        let mut child = self.copy()?;
+        let mut child = self.copy(p)?;
         let merged = child.group.merge_staged_commit(&p.with(&child.store), *staged.commit);
         merged.map_err(|_| MlsError::Rejected)?;
         child.store.settle();

@@ -1,6 +1,6 @@
 //! One epoch state: reading it, and sending and opening messages in it.
 
-use openmls::group::{GroupId, MlsGroup};
+use openmls::group::{GroupId, MlsGroup, PastEpochDeletion};
 use openmls::prelude::{ContentType, MlsMessageBodyIn, ProcessedMessageContent, ProtocolMessage, Sender};
 use openmls_traits::random::OpenMlsRand;
 use zeroize::Zeroizing;
@@ -81,13 +81,26 @@ impl State {
     }
 
     /// Every row of this state, to write a fresh one.
-    pub(crate) fn rows(&self) -> StateRows {
-        self.store.rows()
+    pub(crate) fn rows(&mut self, p: &Provider) -> Result<StateRows, MlsError> {
+        self.settle(p)?;
+        Ok(self.store.rows())
     }
 
     /// The rows that changed since this was last called, or since the state was made or loaded.
-    pub(crate) fn changes(&mut self) -> RowChanges {
-        self.store.take_changes()
+    pub(crate) fn changes(&mut self, p: &Provider) -> Result<RowChanges, MlsError> {
+        self.settle(p)?;
+        Ok(self.store.take_changes())
+    }
+
+    /// Brings the rows up to the memory after [`Self::decrypt`].
+    pub(super) fn settle(&mut self, p: &Provider) -> Result<(), MlsError> {
+        if self.store.let_go_of_secrets() { self.write_secrets(p) } else { Ok(()) }
+    }
+
+    /// OpenMLS has no call for just this; of past epochs there is nothing to delete.
+    pub(super) fn write_secrets(&mut self, p: &Provider) -> Result<(), MlsError> {
+        let written = self.group.delete_past_epoch_secrets(&p.with(&self.store), PastEpochDeletion::delete_all());
+        written.map_err(|_| MlsError::Broken)
     }
 
     /// Forgets what an old commit could be replayed with (PROTOCOL E, replay half). From here on the state opens
@@ -96,7 +109,7 @@ impl State {
         let secret = p.rand().random_array().map_err(|_| MlsError::Broken)?;
         // OpenMLS loads no group without epoch secrets; those of a group that nobody is in open nothing.
         let nobody = Self::create(p, &Signer::new(&secret), &[], self.group_id(), &[])?;
-        self.all_or_nothing(|state| {
+        self.all_or_nothing(p, |state| {
             state.store.replace(Label::EpochKeyPairs, &MlsStore::default());
             state.store.replace(Label::EpochSecrets, &nobody.store);
             state.reload()
@@ -172,14 +185,14 @@ impl State {
         if plaintext.len() > MESSAGE_BYTES_MAX {
             return Err(MlsError::Oversize);
         }
-        self.all_or_nothing(|state| {
+        self.all_or_nothing(p, |state| {
             state.group.set_aad(binding.to_vec());
             let message = state.group.create_message(&p.with(&state.store), signer, plaintext);
             message.map_err(|_| MlsError::Broken)?.to_bytes().map_err(|_| MlsError::Broken)
         })
     }
 
-    /// Opens one application message of this epoch that stands where it says to.
+    /// Opens one application message of this epoch that stands where it says to. An error changes nothing.
     ///
     /// The generation is looked at before any key is used: each member can put what another signed under any of the
     /// other's keys, and use that up.
@@ -205,17 +218,18 @@ impl State {
         if self.sender(p, bytes)? != (under.leaf, under.count) {
             return Err(MlsError::BadSeal);
         }
-        self.all_or_nothing(|state| {
-            let opened = state.group.process_message(&p.with(&state.store), message).map_err(error::message)?;
-            let sender = opened.sender().clone();
-            match (sender, opened.into_content()) {
-                (Sender::Member(_), ProcessedMessageContent::ApplicationMessage(content)) => {
-                    Ok(Zeroizing::new(content.into_bytes()))
-                }
-                (_, ProcessedMessageContent::OwnPrivateMessage) => Err(MlsError::Own),
-                _ => Err(MlsError::Malformed),
+        // The row grows with the messages that are missing, so that it is written once for many. Nothing is to be undone:
+        // a message that is refused has its sender's ratchet derived at most.
+        self.store.hold_secrets();
+        let opened = self.group.process_message(&p.with(&self.store), message).map_err(error::message)?;
+        let sender = opened.sender().clone();
+        match (sender, opened.into_content()) {
+            (Sender::Member(_), ProcessedMessageContent::ApplicationMessage(content)) => {
+                Ok(Zeroizing::new(content.into_bytes()))
             }
-        })
+            (_, ProcessedMessageContent::OwnPrivateMessage) => Err(MlsError::Own),
+            _ => Err(MlsError::Malformed),
+        }
     }
 
     /// The leaf and the generation that a message of this epoch names.
@@ -230,15 +244,18 @@ impl State {
     }
 
     /// A copy that can become a child.
-    pub(super) fn copy(&self) -> Result<Self, MlsError> {
-        Self::load(self.group_id(), self.rows())
+    pub(crate) fn copy(&mut self, p: &Provider) -> Result<Self, MlsError> {
+        let rows = self.rows(p)?;
+        Self::load(self.group_id(), rows)
     }
 
     /// Does `act`, and puts the state back to where it was if that fails.
     pub(super) fn all_or_nothing<T>(
         &mut self,
+        p: &Provider,
         act: impl FnOnce(&mut Self) -> Result<T, MlsError>,
     ) -> Result<T, MlsError> {
+        self.settle(p)?;
         let mark = self.store.mark();
         let done = act(self);
         if done.is_err() {

@@ -1,6 +1,6 @@
 //! Where OpenMLS keeps a state: rows in memory, with the changes that nobody has taken yet beside them.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 use serde::Serialize;
@@ -44,6 +44,19 @@ pub(super) enum Label {
 #[derive(Default)]
 pub(super) struct MlsStore {
     inner: RefCell<Inner>,
+    secrets: Cell<Secrets>,
+}
+
+/// What becomes of the message secrets when OpenMLS writes them, as it does for each message.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Secrets {
+    /// They are a row at once.
+    #[default]
+    Written,
+    /// They stay in memory.
+    Held,
+    /// They stayed in memory, and their row is behind.
+    Owed,
 }
 
 #[derive(Default)]
@@ -75,7 +88,7 @@ impl Inner {
 impl MlsStore {
     /// A store over the rows of a state or key package.
     pub(super) fn new(base: StateRows) -> Self {
-        Self { inner: RefCell::new(Inner { base, journal: Journal::new() }) }
+        Self { inner: RefCell::new(Inner { base, journal: Journal::new() }), secrets: Cell::default() }
     }
 
     /// Every row as it is now.
@@ -112,6 +125,27 @@ impl MlsStore {
     /// Forgets every change after the mark.
     pub(super) fn restore(&self, mark: Journal) {
         self.inner.borrow_mut().journal = mark;
+    }
+
+    /// From here on the message secrets stay in memory.
+    pub(super) fn hold_secrets(&self) {
+        if self.secrets.get() == Secrets::Written {
+            self.secrets.set(Secrets::Held);
+        }
+    }
+
+    /// From here on they are written again. Whether their row is behind.
+    pub(super) fn let_go_of_secrets(&self) -> bool {
+        self.secrets.replace(Secrets::Written) == Secrets::Owed
+    }
+
+    /// Takes message secrets: into their row, or as a debt.
+    pub(super) fn put_secrets<K: Serialize, V: Serialize>(&self, key: &K, value: &V) -> Result<(), CodecError> {
+        if self.secrets.get() == Secrets::Written {
+            return self.put(Label::MessageSecrets, key, value);
+        }
+        self.secrets.set(Secrets::Owed);
+        Ok(())
     }
 
     /// Whether there is any row with this label.

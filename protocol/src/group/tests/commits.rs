@@ -203,7 +203,7 @@ fn next_extension(group: &Group, opened: &[Ticket], bad: Option<Bad>, ben: Membe
 }
 
 /// A commit of a kind that our devices do not make: its bytes, made on Ana's state.
-fn odd_commit(state: &State, p: &Provider, me: &Identity, ben: &Identity, (bad, aad): (Bad, Vec<u8>)) -> Vec<u8> {
+fn odd_commit(state: &mut State, p: &Provider, me: &Identity, ben: &Identity, (bad, aad): (Bad, Vec<u8>)) -> Vec<u8> {
     let signer = |who: &Identity| Signer::new(&who.device_secret());
     match bad {
         Bad::OtherName => {

@@ -119,9 +119,7 @@ fn what_is_under_another_key_than_it_counts_uses_up_none() {
         let (signer, binding) = (Signer::new(&group.me.device_secret()), cover.binding(leaf, sent - 1, 0));
         let plain = wire::encode(&first);
         // In a copy, so that her next key is not used here.
-        let encrypt = |state: &mut State, mls: &Provider| {
-            State::load(state.group_id(), state.rows())?.encrypt(mls, &signer, &plain, &binding)
-        };
+        let encrypt = |state: &mut State, mls: &Provider| state.copy(mls)?.encrypt(mls, &signer, &plain, &binding);
         let head = group.facts.head;
         let mls = group.epochs.with(cx, group.net, group.id, &head, encrypt).unwrap().unwrap();
         let body = wire::encode(&Numbered { leaf, count: sent - 1, burnt: 0, mls });

@@ -180,7 +180,7 @@ fn crowd(package: &[u8], people: usize) -> Vec<u8> {
     let (signer, host) = someone(0);
     let policy = Policy { name: "Crowd".to_owned(), retention: 86_400 };
     let extension = Extension::new(host.member(), policy).encode();
-    let state = State::create(&p, &signer, &host.credential.encode(), &[8; 16], &extension).unwrap();
+    let mut state = State::create(&p, &signer, &host.credential.encode(), &[8; 16], &extension).unwrap();
     let mut adds = vec![package.to_vec()];
     for n in 2..people {
         let (signer, identity) = someone(n);

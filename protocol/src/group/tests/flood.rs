@@ -269,9 +269,7 @@ fn under_one_key(group: &mut Group, cx: &mut Cx<'_>, plain: &[u8]) -> Option<Vec
     let leaf = group.roster().ok()?.seat(&group.me.member())?.leaf;
     let cover = group.cover(cx, &group.newest().ok()?.clone()).ok()?;
     let (signer, binding) = (Signer::new(&group.me.device_secret()), cover.binding(leaf, count, 0));
-    let encrypt = |state: &mut State, mls: &Provider| {
-        State::load(state.group_id(), state.rows())?.encrypt(mls, &signer, plain, &binding)
-    };
+    let encrypt = |state: &mut State, mls: &Provider| state.copy(mls)?.encrypt(mls, &signer, plain, &binding);
     let mls = group.epochs.with(cx, group.net, group.id, &head, encrypt).ok()?.ok()?;
     let key = group.head().ok()?.keys.as_ref()?.content.clone();
     let body = wire::encode(&Numbered { leaf, count, burnt: 0, mls });

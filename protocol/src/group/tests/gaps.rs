@@ -2,9 +2,14 @@
 
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 use crate::error::Why;
-use crate::mls::{Provider, Signer, State};
-use crate::step::{Input, Outcome};
+use crate::group::sync::Bundle;
+use crate::group::{Cx, Group};
+use crate::id::EpochId;
+use crate::mls::{MlsError, Provider, Signer, State, Under};
+use crate::step::{Input, Outcome, Transmit};
 use crate::wire;
 use crate::wire::content::{Content, Numbered};
 use crate::wire::envelope::Envelope;
@@ -148,4 +153,45 @@ fn what_waits_while_the_device_sleeps_is_opened_before_its_keys_die() {
         room.pass(10);
         assert_eq!(room.texts(BEN), ["second"], "{restarts}");
     }
+}
+
+/// PROTOCOL E: the keys of all that came together are gone from the disk when the step has ended, in whatever epochs.
+#[test]
+fn what_came_together_is_used_up_on_the_disk() {
+    for epochs in [1, 6] {
+        let mut room = Room::of(2);
+        let mut envelopes = Vec::new();
+        for n in 0..6 {
+            envelopes.push(said(&mut room, &n.to_string(), 0));
+            if epochs > 1 {
+                room.change_rules();
+            }
+        }
+        // So that Ben has none of the states at hand.
+        room.restart(BEN);
+        room.pass(5_000);
+        let link = room.link(ANA, BEN);
+        let ((), frames) = room.inside(ANA, |group, cx| {
+            let mut bundle = Bundle::default();
+            assert!(envelopes.iter().all(|envelope| bundle.add(envelope.clone())));
+            group.say(cx, link, &bundle.into_push(false));
+        });
+        let [Transmit::Frame { bytes, .. }] = &frames[..] else { panic!("no frame") };
+        assert_eq!(room.give(BEN, Input::Frame { link, bytes: bytes.clone() }), TAKEN);
+        assert_eq!(room.texts(BEN).len(), 6);
+        room.restart(BEN);
+        for envelope in envelopes {
+            let opened = room.inside(BEN, |group, cx| open_again(group, cx, &Envelope::parse(envelope).unwrap()));
+            assert_eq!(opened.0.unwrap_err(), MlsError::Reused);
+        }
+    }
+}
+
+fn open_again(group: &mut Group, cx: &mut Cx<'_>, envelope: &Envelope) -> Result<Zeroizing<Vec<u8>>, MlsError> {
+    let of_epoch = |id: &&EpochId| group.numbered(id, envelope).is_ok();
+    let epoch = *group.epochs.iter().map(|(id, _)| id).find(of_epoch).unwrap();
+    let Numbered { leaf, count, burnt, mls } = group.numbered(&epoch, envelope).unwrap();
+    let binding = envelope.cover().binding(leaf, count, burnt);
+    let under = Under { leaf, count, binding: &binding };
+    group.epochs.decrypt(cx, group.net, group.id, (&epoch, &mls, under)).unwrap()
 }

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::support::{BINDING, Person, Three, open};
+use super::support::{BINDING, Person, Three, open, rows_of};
 use crate::mls::join::KeyPackageMade;
 use crate::mls::{CommitPlan, MlsError, State, StateRows, join, key_package_facts};
 
@@ -20,24 +20,25 @@ struct Wire {
 
 impl Wire {
     fn new() -> Self {
-        let Three { alice, bob, mut a, b, .. } = Three::new();
+        let Three { alice, bob, mut a, mut b, .. } = Three::new();
+        bob.hear(&mut b, &alice.say(&mut a, "so that the ratchet is there"));
         let dave = Person::new("dave", 4);
         let package = dave.package();
         let plan = CommitPlan { adds: vec![package.bytes.clone()], removes: vec![2], ..CommitPlan::default() };
-        let committed = alice.commit(&a, plan);
+        let committed = alice.commit(&mut a, plan);
         let message = alice.say(&mut a, "hello");
         let (commit, welcome) = (committed.commit, committed.welcome.unwrap());
-        Self { rows: b.rows(), bob, b, dave, package, commit, welcome, message }
+        Self { rows: rows_of(&mut b), bob, b, dave, package, commit, welcome, message }
     }
 
     fn refuses_commit(&mut self, bytes: &[u8]) {
         assert!(self.b.stage(&self.bob.p, bytes).is_err());
-        assert!(self.b.rows() == self.rows);
+        assert!(rows_of(&mut self.b) == self.rows);
     }
 
     fn refuses_message(&mut self, bytes: &[u8]) {
         open(&mut self.b, &self.bob.p, bytes, BINDING).unwrap_err();
-        assert!(self.b.rows() == self.rows);
+        assert!(rows_of(&mut self.b) == self.rows);
     }
 
     fn refuses_welcome(&self, bytes: &[u8]) {
@@ -94,7 +95,7 @@ fn lengths_are_bounded_before_anything_is_read() {
     assert_eq!(open(&mut wire.b, &wire.bob.p, &long, BINDING).unwrap_err(), MlsError::Oversize);
     assert!(matches!(join(&wire.dave.p, &wire.package.rows, &long), Err(MlsError::Oversize)));
     assert!(matches!(key_package_facts(&wire.bob.p, &long), Err(MlsError::Oversize)));
-    let oversize = |plan| wire.b.commit(&wire.bob.p, &wire.bob.signer, plan).map(drop);
+    let mut oversize = |plan| wire.b.commit(&wire.bob.p, &wire.bob.signer, plan).map(drop);
     let adds = vec![long.clone()];
     assert_eq!(oversize(CommitPlan { adds, ..CommitPlan::default() }), Err(MlsError::Oversize));
     assert_eq!(oversize(CommitPlan { aad: long.clone(), ..CommitPlan::default() }), Err(MlsError::Oversize));

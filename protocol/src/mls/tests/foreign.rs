@@ -10,8 +10,8 @@ use crate::mls::store::MlsStore;
 use crate::mls::{Provider, Signer, State, profile};
 
 /// Of a member who takes another credential.
-pub(crate) fn renamed(p: &Provider, state: &State, signer: &Signer, credential: &[u8], aad: Vec<u8>) -> Vec<u8> {
-    let mut state = state.copy().unwrap();
+pub(crate) fn renamed(p: &Provider, state: &mut State, signer: &Signer, credential: &[u8], aad: Vec<u8>) -> Vec<u8> {
+    let mut state = state.copy(p).unwrap();
     let joined = p.with(&state.store);
     state.group.set_aad(aad);
     let leaf = LeafNodeParameters::builder().with_credential_with_key(signer.credential(credential)).build();
@@ -43,10 +43,10 @@ pub(crate) fn package_for_a_day(p: &Provider, signer: &Signer, credential: &[u8]
 }
 
 /// Of a member who lets somebody in by whatever key package.
-pub(crate) fn adding(p: &Provider, state: &State, signer: &Signer, package: &[u8], aad: Vec<u8>) -> Vec<u8> {
+pub(crate) fn adding(p: &Provider, state: &mut State, signer: &Signer, package: &[u8], aad: Vec<u8>) -> Vec<u8> {
     let package = KeyPackageIn::tls_deserialize_exact(package).unwrap();
     let package = package.validate(p.crypto(), ProtocolVersion::Mls10).unwrap();
-    let mut state = state.copy().unwrap();
+    let mut state = state.copy(p).unwrap();
     let joined = p.with(&state.store);
     state.group.set_aad(aad);
     let builder = state.group.commit_builder().force_self_update(true).propose_adds([package]);

@@ -6,7 +6,7 @@ use openmls_traits::crypto::OpenMlsCrypto;
 use openmls_traits::types::SignatureScheme;
 use proptest::prelude::*;
 
-use super::support::{Person, Three};
+use super::support::{Person, Three, rows_of};
 use crate::mls::{CommitPlan, profile};
 
 /// Everything that a small group's life puts on the wire and on disk.
@@ -17,19 +17,19 @@ fn life() -> Vec<Vec<u8>> {
     let others: Vec<_> = (4..8).map(|n| Person::seeded("another", n)).collect();
     let packages: Vec<_> = others.iter().map(Person::package).collect();
     bytes.extend(packages.iter().map(|made| made.bytes.clone()));
-    let added = bob.add(&b, &packages.iter().collect::<Vec<_>>());
+    let added = bob.add(&mut b, &packages.iter().collect::<Vec<_>>());
     bytes.push(carol.say(&mut c, "hello"));
     a = alice.follow(&mut a, &added.commit);
     b = added.child;
     let plan = CommitPlan { removes: vec![5, 2, 4], extension: Some(b"next".to_vec()), ..CommitPlan::default() };
-    let removed = alice.commit(&a, plan);
+    let mut removed = alice.commit(&mut a, plan);
     let removes = b.stage(&bob.p, &removed.commit).unwrap().view.removes;
     assert_eq!(removes, [2, 4, 5]);
     b = bob.follow(&mut b, &removed.commit);
     bytes.push(bob.say(&mut b, "fewer"));
     bytes.extend([added.commit, added.welcome.unwrap(), removed.commit]);
-    for state in [&a, &b, &c, &removed.child] {
-        bytes.extend(state.rows().into_iter().flat_map(|(name, value)| [name, value.to_vec()]));
+    for state in [&mut a, &mut b, &mut c, &mut removed.child] {
+        bytes.extend(rows_of(state).into_iter().flat_map(|(name, value)| [name, value.to_vec()]));
     }
     bytes
 }
@@ -56,7 +56,7 @@ fn two_seeds_give_other_bytes() {
 fn seeded_and_unseeded_devices_understand_each_other() {
     let Three { alice, bob, mut a, mut b, .. } =
         Three::of(Person::seeded("alice", 1), Person::new("bob", 2), Person::seeded("carol", 3));
-    let committed = alice.commit(&a, CommitPlan::default());
+    let committed = alice.commit(&mut a, CommitPlan::default());
     b = bob.follow(&mut b, &committed.commit);
     a = committed.child;
     let message = alice.say(&mut a, "hello");

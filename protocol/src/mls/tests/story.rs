@@ -18,7 +18,7 @@ fn three_talk_and_the_one_removed_hears_no_more() {
     let answer = carol.say(&mut c, "hello yourself");
     assert_eq!(alice.hear(&mut a, &answer), (2, "hello yourself".into()));
 
-    let removal = bob.commit(&b, CommitPlan { removes: vec![2], ..CommitPlan::default() });
+    let removal = bob.commit(&mut b, CommitPlan { removes: vec![2], ..CommitPlan::default() });
     let staged = c.stage(&carol.p, &removal.commit).unwrap();
     assert!(staged.view.removes_self);
     assert_eq!((staged.view.committer, staged.view.authenticator.clone()), (Committer::Member(1), None));
@@ -36,7 +36,7 @@ fn three_talk_and_the_one_removed_hears_no_more() {
 
 #[test]
 fn add_remove_and_extension_go_into_one_commit() {
-    let Three { alice, bob, carol: _, a, mut b, .. } = Three::new();
+    let Three { alice, bob, carol: _, mut a, mut b, .. } = Three::new();
     let dave = Person::new("dave", 4);
     let for_dave = dave.package();
     let plan = CommitPlan {
@@ -45,7 +45,7 @@ fn add_remove_and_extension_go_into_one_commit() {
         extension: Some(b"extension 1".to_vec()),
         aad: b"bound".to_vec(),
     };
-    let committed = alice.commit(&a, plan);
+    let committed = alice.commit(&mut a, plan);
     let staged = b.stage(&bob.p, &committed.commit).unwrap();
     let view = staged.view.clone();
     assert_eq!(view.removes, [2]);

@@ -5,7 +5,7 @@ use rand_core::SeedableRng;
 use zeroize::Zeroizing;
 
 use crate::mls::join::KeyPackageMade;
-use crate::mls::{CommitPlan, Committed, MlsError, Provider, Signer, State, Under, key_package};
+use crate::mls::{CommitPlan, Committed, MlsError, Provider, RowChanges, Signer, State, StateRows, Under, key_package};
 
 pub(super) const GROUP: &[u8] = b"a group of sixte";
 /// What every message here is bound to.
@@ -20,6 +20,22 @@ pub(super) fn open(
 ) -> Result<Zeroizing<Vec<u8>>, MlsError> {
     let (leaf, count) = state.sender(p, message).unwrap_or_default();
     state.decrypt(p, message, Under { leaf, count, binding })
+}
+
+/// Every row as it would be written now, whether anything says that it changed or not.
+pub(super) fn rows_of(state: &mut State) -> StateRows {
+    let p = Person::new("nobody", 0).p;
+    state.settle(&p).unwrap();
+    let mark = state.store.mark();
+    state.write_secrets(&p).unwrap();
+    let rows = state.store.rows();
+    state.store.restore(mark);
+    rows
+}
+
+/// What changed and was not taken yet.
+pub(super) fn changes_of(state: &mut State) -> RowChanges {
+    state.changes(&Person::new("nobody", 0).p).unwrap()
 }
 
 /// One person's device.
@@ -49,12 +65,12 @@ impl Person {
         key_package(&self.p, &self.signer, &self.name).unwrap()
     }
 
-    pub(super) fn add(&self, state: &State, packages: &[&KeyPackageMade]) -> Committed {
+    pub(super) fn add(&self, state: &mut State, packages: &[&KeyPackageMade]) -> Committed {
         let adds = packages.iter().map(|made| made.bytes.clone()).collect();
         self.commit(state, CommitPlan { adds, ..CommitPlan::default() })
     }
 
-    pub(super) fn commit(&self, state: &State, plan: CommitPlan) -> Committed {
+    pub(super) fn commit(&self, state: &mut State, plan: CommitPlan) -> Committed {
         state.commit(&self.p, &self.signer, plan).unwrap()
     }
 
@@ -96,7 +112,7 @@ impl Three {
 
     pub(super) fn of(alice: Person, bob: Person, carol: Person) -> Self {
         let (for_bob, for_carol) = (bob.package(), carol.package());
-        let committed = alice.add(&alice.create(), &[&for_bob, &for_carol]);
+        let committed = alice.add(&mut alice.create(), &[&for_bob, &for_carol]);
         let b = bob.join(&for_bob, &committed);
         let c = carol.join(&for_carol, &committed);
         Self { a: committed.child, alice, bob, carol, b, c }
