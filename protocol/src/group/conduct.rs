@@ -90,7 +90,7 @@ fn cost(link: &Link, message: &Message, log: usize) -> u64 {
             let known = link.session.as_ref().is_some_and(|session| session.is(&round.nonce));
             if known || !round.opener { 0 } else { each(log / COMPARED_FOR_A_UNIT, 1) }
         }
-        Message::Compare => each(log / COMPARED_FOR_A_UNIT / WISHES, 1),
+        Message::Compare | Message::Enough => each(log / COMPARED_FOR_A_UNIT / WISHES, 1),
         Message::Cannot(ids) => each(ids.len(), 1),
         Message::Want(want) => each(want.names.len(), 1) / 8,
         Message::Missing(span) => u64::from(span.to.saturating_sub(span.from).min(crate::limits::RATCHET_WINDOW)) / 16,

@@ -18,6 +18,11 @@ use crate::wire::message::{Message, Span};
 /// How long a message waits for those before it: the time of an answer on a slow line. Opening it first costs nothing
 /// but keys that are kept for them.
 const GAP_MAX: Duration = Duration::from_secs(2);
+/// How long it waits while a link delivers what is missing. Gossip brings the last words first, and the keys of all
+/// between would be kept, and written with each step.
+const DELIVERED_MAX: Duration = Duration::from_secs(60);
+/// So few are asked for in any case, for what delivers may be somebody who holds others up.
+const ASKED_MAX: u32 = 16;
 
 /// A sender in one epoch.
 pub(crate) type Sender = (EpochId, u32);
@@ -43,19 +48,19 @@ impl Spot {
 pub(crate) struct Gap {
     /// By count and envelope, for anybody can seal one that claims a place: how many before it will never come.
     waiting: BTreeMap<(u32, EnvelopeId), u32>,
-    /// Until when; for ever if they are beyond the window of the ratchet.
-    until: Option<Time>,
+    /// Since when; unknown if they are beyond the window of the ratchet, and wait for ever.
+    since: Option<Time>,
 }
 
 impl Gap {
     /// What will be opened in time without anybody's help.
     pub(crate) fn soon(&self) -> impl Iterator<Item = EnvelopeId> + '_ {
-        self.waiting.keys().map(|(_, id)| *id).filter(|_| self.until.is_some())
+        self.waiting.keys().map(|(_, id)| *id).filter(|_| self.since.is_some())
     }
 
     /// The wall clock went back.
     pub(crate) fn clock_went_back(&mut self, now: Time) {
-        self.until = self.until.map(|until| until.min(now + GAP_MAX));
+        self.since = self.since.map(|since| since.min(now));
     }
 }
 
@@ -81,14 +86,19 @@ impl Group {
             self.log.keep_unknown(cx, self.net, envelope, origin.member);
         }
         let gap = self.gaps.entry(spot.sender).or_default();
-        gap.until.get_or_insert(cx.now.wall + GAP_MAX);
+        gap.since.get_or_insert(cx.now.wall);
+        let first = gap.waiting.is_empty();
         let place = (spot.count, EnvelopeId::from_bytes([0; 32]));
         let before = gap.waiting.range(..place).next_back().map(|((count, _), _)| count.saturating_add(1));
         gap.waiting.insert((spot.count, envelope.id()), spot.burnt);
-        let from = before.unwrap_or(next).max(next);
-        if from < spot.first() {
-            let (epoch, leaf) = spot.sender;
-            self.say(cx, peer, &Message::Missing(Span { epoch, leaf, from, to: spot.first() }));
+        let (epoch, leaf) = spot.sender;
+        let span = Span { epoch, leaf, from: before.unwrap_or(next).max(next), to: spot.first() };
+        let missing = span.to.saturating_sub(span.from);
+        // Much of everybody is missing after a time away: it comes from one, and whoever delivers comes to it unasked.
+        let much = missing > ASKED_MAX;
+        if missing > 0 && !(much && (!first || self.delivery.until(cx.now.wall).is_some())) {
+            let peer = self.full_links().first().copied().filter(|_| much).unwrap_or(peer);
+            self.say(cx, peer, &Message::Missing(span));
         }
         Some(Outcome::Parked(Why::Gap))
     }
@@ -113,7 +123,7 @@ impl Group {
         while let Some(gap) = self.gaps.get(&sender) {
             let Some((place, burnt)) = gap.waiting.first_key_value() else { break };
             let follows = place.0.saturating_sub(*burnt) <= self.epochs.next_count(&sender);
-            if !(follows || gap.until.is_none()) || !self.open_waiting(cx, sender, *place)? {
+            if !(follows || gap.since.is_none()) || !self.open_waiting(cx, sender, *place)? {
                 return Ok(());
             }
         }
@@ -145,11 +155,11 @@ impl Group {
 
     /// Opens what has waited long enough.
     pub(crate) fn skip_gaps(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
-        let due = |gap: &Gap| gap.until.is_some_and(|until| until <= cx.now.wall);
+        let due = |gap: &Gap| self.skips_at(gap, cx.now.wall).is_some_and(|at| at <= cx.now.wall);
         let due: Vec<Sender> = self.gaps.iter().filter(|(_, gap)| due(gap)).map(|(sender, _)| *sender).collect();
         for sender in due {
             if let Some(gap) = self.gaps.get_mut(&sender) {
-                gap.until = None;
+                gap.since = None;
             }
             self.skip_gap(cx, sender, u32::MAX)?;
         }
@@ -157,8 +167,15 @@ impl Group {
     }
 
     /// When [`Self::skip_gaps`] has something to do.
-    pub(crate) fn gaps_deadline(&self) -> Option<Time> {
-        self.gaps.values().filter_map(|gap| gap.until).min()
+    pub(crate) fn gaps_deadline(&self, now: Time) -> Option<Time> {
+        self.gaps.values().filter_map(|gap| self.skips_at(gap, now)).min()
+    }
+
+    /// When what is missing is waited for no longer.
+    fn skips_at(&self, gap: &Gap, now: Time) -> Option<Time> {
+        let since = gap.since?;
+        let asked = since + GAP_MAX;
+        Some(self.delivery.until(now).map_or(asked, |until| until.max(asked).min(since + DELIVERED_MAX)))
     }
 
     /// A peer lacks messages of a sender: it gets those that are here.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
+use super::delivery::Queue;
 use crate::id::{EnvelopeId, EpochId, MemberId};
 use crate::meet::generation::Rank;
 use crate::meet::hello::Admission;
@@ -44,7 +45,7 @@ pub(crate) struct Link {
     /// When the next reconciliation is due, if we open them.
     pub(crate) sync_due: Option<Time>,
     /// Envelopes to push, in order.
-    pub(crate) queue: VecDeque<EnvelopeId>,
+    pub(crate) queue: Queue,
     /// Pushes not answered yet.
     pub(crate) under_way: usize,
     /// What to ask for, page by page.
@@ -68,7 +69,7 @@ pub(crate) struct Link {
 
 impl Link {
     /// A link on which nothing has been said.
-    pub(crate) const fn new(talk: Talk, address: Option<Address>, closes: Time) -> Self {
+    pub(crate) fn new(talk: Talk, address: Option<Address>, closes: Time) -> Self {
         Self {
             talk,
             admission: None,
@@ -85,7 +86,7 @@ impl Link {
             session: None,
             comparing: false,
             sync_due: None,
-            queue: VecDeque::new(),
+            queue: Queue::default(),
             under_way: 0,
             wants: VecDeque::new(),
             wanted: Vec::new(),

@@ -36,6 +36,7 @@ impl Group {
     /// A link is down.
     pub(crate) fn on_disconnected(&mut self, cx: &mut Cx<'_>, link: LinkId) {
         let Some(gone) = self.links.remove(&link) else { return };
+        self.delivery.lost(link);
         let Some(member) = gone.member.filter(|_| gone.told) else { return };
         if !self.links.values().any(|link| link.told && link.member == Some(member)) {
             self.reach.retry(cx.now.wall, Some(member));
@@ -140,6 +141,10 @@ impl Group {
             }
             Message::Head(head) if greeted => self.on_head(cx, id, head),
             Message::Controls(controls) if greeted => self.on_controls(cx, controls),
+            Message::Enough if link.full => {
+                self.on_enough(cx, id);
+                Ok(())
+            }
             Message::Missing(span) if link.full => self.on_missing(cx, id, span),
             Message::Absent(span) if link.full => self.on_absent(cx, span),
             Message::Cannot(ids) if link.full => self.on_cannot(cx, id, &ids),
@@ -149,6 +154,7 @@ impl Group {
             | Message::Want(_)
             | Message::Addresses(_)
             | Message::Compare
+            | Message::Enough
             | Message::Missing(_)
             | Message::Absent(_)
             | Message::Cannot(_)

@@ -20,6 +20,7 @@ mod commits;
 mod conduct;
 mod controls;
 pub(crate) mod cx;
+mod delivery;
 mod epochs;
 #[cfg(feature = "sim")]
 mod forge;
@@ -52,6 +53,7 @@ use self::commits::Commits;
 use self::conduct::Conduct;
 use self::controls::Controls;
 pub(crate) use self::cx::Cx;
+use self::delivery::Delivery;
 use self::epochs::{Epoch, Epochs};
 use self::gaps::{Gap, Sender};
 use self::handed::Hand;
@@ -107,6 +109,7 @@ pub(crate) struct Group {
     receipts: Receipts,
     listening: Vec<Address>,
     topics: Vec<crate::id::Topic>,
+    delivery: Delivery,
     /// Messages that wait for earlier ones of their sender.
     gaps: BTreeMap<Sender, Gap>,
     /// What was handed over for envelopes that wait, in this run.
@@ -197,6 +200,7 @@ impl Group {
             receipts: Receipts::default(),
             listening: Vec::new(),
             topics: Vec::new(),
+            delivery: Delivery::default(),
             gaps: BTreeMap::new(),
             hands: BTreeMap::new(),
             look_again: false,

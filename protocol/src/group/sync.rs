@@ -17,14 +17,12 @@ use crate::wire::message::{Bytes, IDS_MAX, Message, Push, Round, SessionId, Want
 
 /// Between two reconciliations on one link.
 const SYNC_EVERY: Duration = Duration::from_secs(600);
-/// The pause before one that a gap asks for: several gaps are one reason.
-const COMPARE_AFTER: Duration = Duration::from_secs(5);
+/// The pause before one that a gap asks for, or what another link brings: several are one reason.
+pub(crate) const COMPARE_AFTER: Duration = Duration::from_secs(5);
 /// What is held is said in batches.
 const HAVE_AFTER: Duration = Duration::from_millis(200);
 /// Pushes under way on one link: enough to keep a line busy, few enough to stay small in every queue.
 const PUSHES_MAX: usize = 2;
-/// Envelopes waiting to be pushed on one link.
-const QUEUE_MAX: usize = 100_000;
 
 /// Envelopes for one frame.
 #[derive(Default)]
@@ -68,6 +66,7 @@ impl Group {
         link.comparing = true;
         // Whatever was asked for and did not come is found again.
         link.wants.clear();
+        link.queue.compare();
         self.say(cx, id, &Message::Reconcile(round));
         Ok(())
     }
@@ -118,6 +117,7 @@ impl Group {
                 Ok(session) => {
                     link.session = Some(session);
                     link.blind.clear();
+                    link.queue.compare();
                 }
                 Err(_) => return self.refuse_link(cx, id, Refusal::Malformed),
             }
@@ -130,7 +130,11 @@ impl Group {
                 link.comparing = false;
                 link.blind.clear();
                 link.wants.extend(difference.wants);
-                self.enqueue(cx, id, difference.lacks)?;
+                let lacks = difference.lacks.into_iter().filter(|id| !link.queue.has_pushed(id)).collect();
+                self.enqueue(cx, id, lacks)?;
+                if self.delivery.is_by_another(id, cx.now.wall) {
+                    self.compare_later(cx, id);
+                }
                 self.ask(cx, id);
                 self.say_blind(cx, id);
             }
@@ -156,7 +160,7 @@ impl Group {
     pub(crate) fn on_want(&mut self, cx: &mut Cx<'_>, id: LinkId, want: &Want) -> Result<(), Error> {
         let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
         let Some(session) = &link.session else { return Ok(()) };
-        let room = QUEUE_MAX.saturating_sub(link.wanted.len());
+        let room = self.log.len().saturating_sub(link.wanted.len());
         link.wanted.extend(want.names.iter().filter_map(|name| session.envelope(name)).take(room));
         if want.more {
             // An empty answer asks for the next page.
@@ -174,8 +178,7 @@ impl Group {
         let Some(member) = self.links.get(&id).and_then(|link| link.member) else { return Ok(()) };
         ids.retain(self.opens(member));
         if let Some(link) = self.links.get_mut(&id) {
-            let room = QUEUE_MAX.saturating_sub(link.queue.len());
-            link.queue.extend(ids.into_iter().take(room));
+            ids.into_iter().for_each(|id| link.queue.add(id));
         }
         self.push(cx, id)
     }
@@ -201,12 +204,12 @@ impl Group {
                 return Ok(());
             }
             let mut bundle = Bundle::default();
-            while let Some(next) = link.queue.front().copied() {
+            while let Some(next) = link.queue.first() {
                 let envelope = self.log.read(cx, self.net, &next)?;
                 if envelope.is_some_and(|envelope| !bundle.add(envelope.into_bytes())) {
                     break;
                 }
-                link.queue.pop_front();
+                link.queue.take_first();
             }
             link.under_way = link.under_way.saturating_add(1);
             let more = !link.queue.is_empty();
@@ -223,6 +226,7 @@ impl Group {
         }
         let ids: Vec<EnvelopeId> = envelopes.iter().map(Envelope::id).collect();
         let own = ids.iter().any(|id| self.outbox.by_envelope(id).is_some());
+        let unknown: Vec<EnvelopeId> = ids.iter().filter(|id| !self.log.has(id)).copied().collect();
         let full = self.links.get(&id).ok_or(Error::Broken)?.full;
         let flow = if full { Flow::All } else { Flow::ControlOnly };
         let before = self.facts.head;
@@ -231,7 +235,10 @@ impl Group {
         self.note_held(cx, id, &ids)?;
         let held = ids.into_iter().filter(|id| self.log.has_read(id)).collect();
         self.say(cx, id, &Message::Got(held));
-        self.ask(cx, id);
+        let useful = unknown.iter().any(|id| self.log.has(id));
+        if self.takes_more(cx, id, push.more, useful) {
+            self.ask(cx, id);
+        }
         if self.facts.head != before {
             self.ask_after(cx, id);
             self.follow(cx);

@@ -43,6 +43,7 @@ impl Group {
             link.clock_went_back(now);
         }
         self.conduct.clock_went_back(now);
+        self.delivery.clock_went_back(now);
         self.gaps.values_mut().for_each(|gap| gap.clock_went_back(now));
     }
 
@@ -125,7 +126,7 @@ impl Group {
             self.receipts.due,
             self.spread.deadline(),
             self.links_deadline(),
-            self.gaps_deadline(),
+            self.gaps_deadline(now.wall),
             self.conduct.deadline(),
             self.look_again.then_some(now.wall),
             self.reach.deadline(&self.not_to_dial(), &self.listening),

@@ -30,8 +30,9 @@ pub const ENVELOPE_BYTES_MAX: usize = 32 * 1024;
 pub const ENVELOPE_BYTES_MIN: usize = 512;
 /// The largest frame on a link: a Welcome for [`MEMBERS_MAX`] members and its envelope of state.
 pub const FRAME_BYTES_MAX: usize = 256 * 1024;
-/// Bytes of envelopes in one frame: small enough that other frames are not held up.
-pub const PUSH_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of envelopes in one frame: small enough that other frames are not held up, and with what is around them they
+/// fill one of 64 KiB.
+pub const PUSH_BYTES_MAX: usize = 63 * 1024;
 
 /// The group's rule how long messages live, at its shortest.
 pub const RETENTION_MIN: Duration = Duration::from_secs(3_600);

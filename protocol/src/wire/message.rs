@@ -77,6 +77,9 @@ pub(crate) enum Message {
     /// What they say.
     #[n(18)]
     Handed(#[n(0)] Vec<Handed>),
+    /// Another brings me the rest of what you have for me.
+    #[n(19)]
+    Enough,
 }
 
 /// A page of what is missing. The order of all pages together is the order of sending.
@@ -351,6 +354,7 @@ impl Message {
             | Self::After(_)
             | Self::JoinRefused(_)
             | Self::Compare
+            | Self::Enough
             | Self::Head(_)
             | Self::Missing(_)
             | Self::Absent(_) => Ok(()),

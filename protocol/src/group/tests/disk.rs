@@ -34,6 +34,12 @@ impl Disk {
         self.rows.lock().unwrap().clone()
     }
 
+    /// The length of the longest row of a table.
+    pub(super) fn largest(&self, table: Table) -> usize {
+        let rows = self.rows.lock().unwrap();
+        rows.iter().filter(|(key, _)| key.table == table).map(|(_, value)| value.bytes.len()).max().unwrap_or(0)
+    }
+
     /// A disk of its own with the same rows.
     pub(super) fn copy(&self) -> Self {
         Self { rows: Arc::new(Mutex::new(self.all())), reads: Arc::default() }

@@ -169,6 +169,7 @@ fn questions(rows: &Disk) -> Vec<(&'static str, Question)> {
     vec![
         ("a new comparison", Box::new(round)),
         ("a wish to compare", Box::new(|_| Message::Compare)),
+        ("enough", Box::new(|_| Message::Enough)),
         ("what cannot be opened", Box::new(move |_| Message::Cannot(ids().map(EnvelopeId::from_bytes).collect()))),
         (
             "what is wanted",

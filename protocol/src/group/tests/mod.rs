@@ -4,6 +4,7 @@ mod catch_up;
 mod commits;
 mod content;
 mod control;
+mod delivery;
 mod disk;
 mod extremes;
 mod flood;

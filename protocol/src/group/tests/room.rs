@@ -61,6 +61,7 @@ pub(super) struct Room {
     pub(super) published: Vec<Vec<u8>>,
     /// Somebody whom no frame reaches.
     pub(super) deaf: Option<usize>,
+    carried: BTreeMap<usize, usize>,
 }
 
 impl Room {
@@ -84,6 +85,7 @@ impl Room {
             changes: 0,
             published: Vec::new(),
             deaf: None,
+            carried: BTreeMap::new(),
         };
         for who in 0..devices {
             let disk = Disk::default();
@@ -173,6 +175,11 @@ impl Room {
     /// The network of a device.
     pub(super) fn net(&self, who: usize) -> NetId {
         self.people[who].net.unwrap()
+    }
+
+    /// The bytes of all frames that were carried to a device.
+    pub(super) fn carried_to(&self, who: usize) -> usize {
+        self.carried.get(&who).copied().unwrap_or(0)
     }
 
     /// The stream between two devices.
@@ -275,6 +282,7 @@ impl Room {
                 }
                 let ends = self.cables.get(&link).into_iter().flatten();
                 if let Some(to) = ends.copied().find(|end| *end != from && self.deaf != Some(*end)) {
+                    *self.carried.entry(to).or_default() += bytes.len();
                     self.way.push_back((to, Input::Frame { link, bytes }));
                 }
             }

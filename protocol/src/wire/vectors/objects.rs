@@ -283,6 +283,7 @@ fn messages() -> Vec<Vector> {
         message("join-refused-name-taken", Message::JoinRefused(JoinRefusal::NameTaken)),
         message("got", Message::Got(ids())),
         message("compare", Message::Compare),
+        message("enough", Message::Enough),
         message("head", Message::Head(Head { epoch: CHILD, number: 10, since: 480_000 })),
         message(
             "controls",

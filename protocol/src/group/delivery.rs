@@ -1,0 +1,134 @@
+//! Bringing a peer what it lacks: each envelope once, and by one link at a time, for whoever is linked has the same.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+use super::Group;
+use super::cx::Cx;
+use super::sync::COMPARE_AFTER;
+use crate::id::{EnvelopeId, LinkId};
+use crate::time::Time;
+use crate::wire::message::Message;
+
+/// How long the one who delivers may pause before another's turn comes: the time of an answer on a slow line.
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// Envelopes waiting to be pushed on one link.
+const QUEUE_MAX: usize = 100_000;
+
+/// Envelopes to push on a link, in order.
+#[derive(Default)]
+pub(crate) struct Queue {
+    order: VecDeque<EnvelopeId>,
+    queued: BTreeSet<EnvelopeId>,
+    /// Pushed since the last comparison began.
+    pushed: BTreeSet<EnvelopeId>,
+}
+
+impl Queue {
+    /// Adds one more, unless it is there or there is no room: comparing finds it again.
+    pub(crate) fn add(&mut self, id: EnvelopeId) {
+        if self.order.len() < QUEUE_MAX && self.queued.insert(id) {
+            self.order.push_back(id);
+        }
+    }
+
+    /// The next one.
+    pub(crate) fn first(&self) -> Option<EnvelopeId> {
+        self.order.front().copied()
+    }
+
+    /// Takes the next one off.
+    pub(crate) fn take_first(&mut self) {
+        if let Some(id) = self.order.pop_front() {
+            self.queued.remove(&id);
+            self.pushed.insert(id);
+        }
+    }
+
+    /// A comparison begins. What is pushed from here on it may find lacking, and it is on its way.
+    pub(crate) fn compare(&mut self) {
+        self.pushed.clear();
+    }
+
+    /// Whether it was pushed since then.
+    pub(crate) fn has_pushed(&self, id: &EnvelopeId) -> bool {
+        self.pushed.contains(id)
+    }
+
+    /// Forgets them all.
+    pub(crate) fn clear(&mut self) {
+        self.order.clear();
+        self.queued.clear();
+    }
+
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+}
+
+/// Which link delivers what is missing here, and until when it may pause.
+#[derive(Default)]
+pub(crate) struct Delivery {
+    by: Option<(LinkId, Time)>,
+}
+
+impl Delivery {
+    /// A link brought something, the last of it or not; of use, or known.
+    pub(crate) fn brought(&mut self, link: LinkId, more: bool, useful: bool, now: Time) {
+        if self.is_by_another(link, now) {
+            return;
+        }
+        self.by = (more && useful).then_some((link, now + PAUSE_MAX));
+    }
+
+    /// Whether it is another link's turn.
+    pub(crate) fn is_by_another(&self, link: LinkId, now: Time) -> bool {
+        self.by.is_some_and(|(by, until)| by != link && now < until)
+    }
+
+    /// Until when something may be expected, if a link delivers.
+    pub(crate) fn until(&self, now: Time) -> Option<Time> {
+        self.by.map(|(_, until)| until).filter(|until| now < *until)
+    }
+
+    /// The link is gone.
+    pub(crate) fn lost(&mut self, link: LinkId) {
+        self.by = self.by.filter(|(by, _)| *by != link);
+    }
+
+    /// The wall clock went back.
+    pub(crate) fn clock_went_back(&mut self, now: Time) {
+        self.by = self.by.map(|(link, until)| (link, until.min(now + PAUSE_MAX)));
+    }
+}
+
+impl Group {
+    /// A link brought a page of what is missing here. Whether it is its turn to bring more.
+    pub(crate) fn takes_more(&mut self, cx: &mut Cx<'_>, id: LinkId, more: bool, useful: bool) -> bool {
+        self.delivery.brought(id, more, useful, cx.now.wall);
+        let other = self.delivery.is_by_another(id, cx.now.wall);
+        if other && more {
+            self.compare_later(cx, id);
+            self.say(cx, id, &Message::Enough);
+        }
+        !other
+    }
+
+    /// A peer has the rest from somebody else.
+    pub(crate) fn on_enough(&mut self, cx: &Cx<'_>, id: LinkId) {
+        if let Some(link) = self.links.get_mut(&id) {
+            link.queue.clear();
+            link.wanted.clear();
+        }
+        self.compare_later(cx, id);
+    }
+
+    /// What does not come on a link now is looked for again when it may have come on another.
+    pub(crate) fn compare_later(&mut self, cx: &Cx<'_>, id: LinkId) {
+        if let Some(link) = self.links.get_mut(&id) {
+            link.wants.clear();
+            link.sync_due = link.sync_due.map(|due| due.min(cx.now.wall + COMPARE_AFTER));
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Coming back: what was missed is brought once, in order, and by whoever keeps bringing.
+
+use std::time::Duration;
+
+use super::rogue::Rogue;
+use super::room::{ANA, BEN, CHI, DAN, Room};
+use crate::group::delivery::Delivery;
+use crate::group::sync::Bundle;
+use crate::id::LinkId;
+use crate::persist::Table;
+use crate::step::{Input, Transmit};
+use crate::time::Time;
+use crate::wire::message::{Bytes, Message, Push};
+
+/// What each of the others says while one is away: some times what is on its way at once.
+const SAID: usize = 400;
+
+/// Everybody but Ben says so much, while he is away; the envelopes.
+fn miss(room: &mut Room, others: &[usize]) -> Vec<Vec<u8>> {
+    room.lose(BEN);
+    let from = room.published.len();
+    for n in 0..SAID {
+        others.iter().for_each(|who| room.says(*who, &format!("{n} of {who}, and this is some text to go with it")));
+    }
+    room.published[from..].to_vec()
+}
+
+/// PROTOCOL M4: three have all of it, and gossip brings Ben the last of it first.
+#[test]
+fn what_was_missed_comes_once_and_no_keys_are_kept_for_it() {
+    let mut room = Room::of(4);
+    let missed = miss(&mut room, &[ANA, CHI, DAN]);
+    let (before, needed) = (room.carried_to(BEN), missed.iter().map(Vec::len).sum::<usize>());
+    for who in [ANA, CHI, DAN] {
+        room.connect(BEN, who);
+    }
+    while room.see(BEN, |group| group.full_links().len()) < 3 {
+        assert!(room.step());
+    }
+    for envelope in missed.iter().rev().take(60) {
+        room.hear(BEN, envelope.clone());
+    }
+    let mut largest = 0;
+    // Each frame takes a while.
+    while room.step() {
+        room.now = room.now + Duration::from_millis(100);
+        room.give(BEN, Input::Deadline);
+        largest = largest.max(room.disk(BEN).largest(Table::Mls));
+    }
+    room.pass(20_000);
+    assert_eq!(room.texts(BEN).len(), 3 * SAID);
+    // With a key for each of those before the last, it is some 100 bytes for each.
+    assert!(largest < 10_000, "{largest} bytes of message secrets");
+    let carried = room.carried_to(BEN) - before;
+    assert!(carried < needed * 7 / 5, "{carried} bytes came, {needed} were missing");
+}
+
+/// Chi's device brings one thing at a time and never ends; Ana has it all.
+#[test]
+fn who_delivers_slowly_holds_up_nobody() {
+    let mut room = Room::of(3);
+    let chi = room.disk(CHI).copy();
+    let missed = miss(&mut room, &[ANA]);
+    room.lose(CHI);
+    let mut rogue = Rogue::link(&mut room, &chi, BEN);
+    room.connect(BEN, ANA);
+    for envelope in &missed[..12] {
+        let push = Push { envelopes: vec![Bytes(envelope.clone())], more: true };
+        rogue.say(&mut room, &Message::Push(push));
+        room.pass(4_000);
+    }
+    assert!(rogue.is_up(&room));
+    assert_eq!(room.texts(BEN).len(), SAID);
+}
+
+/// A frame is padded to a power of two: a page with what is around it must not come to a little more than one.
+#[test]
+fn a_page_of_any_envelopes_fills_its_frame() {
+    let mut room = Room::of(2);
+    let link = room.link(ANA, BEN);
+    for size in [512, 1_024, 4_096] {
+        let ((), frames) = room.inside(ANA, |group, cx| {
+            let mut bundle = Bundle::default();
+            while bundle.add(vec![0; size]) {}
+            group.say(cx, link, &bundle.into_push(true));
+        });
+        let [Transmit::Frame { bytes, .. }] = &frames[..] else { panic!("no frame") };
+        assert_eq!(bytes.len(), 64 * 1_024, "{size}");
+    }
+}
+
+#[test]
+fn one_delivers_at_a_time_as_long_as_it_is_of_use() {
+    let (ana, chi, now) = (LinkId(1), LinkId(2), Time::from_ms(1_790_000_000_000));
+    let later = |ms| now + Duration::from_millis(ms);
+    let delivers = |events: &[(LinkId, bool, bool)]| {
+        let mut delivery = Delivery::default();
+        events.iter().for_each(|(link, more, useful)| delivery.brought(*link, *more, *useful, now));
+        delivery
+    };
+    // What more is to come, and is of use, makes one's turn; another's page does not end it, the last page does.
+    for (events, turn) in [
+        (&[(ana, true, true)][..], Some(ana)),
+        (&[(ana, true, true), (chi, true, true)], Some(ana)),
+        (&[(ana, true, true), (chi, false, true)], Some(ana)),
+        (&[(ana, true, true), (ana, false, true)], None),
+        (&[(ana, true, true), (ana, true, false)], None),
+        (&[(ana, true, false)], None),
+        (&[(ana, false, true)], None),
+        (&[(ana, true, true), (ana, true, false), (chi, true, true)], Some(chi)),
+    ] {
+        let delivery = delivers(events);
+        let told = [ana, chi].map(|link| delivery.is_by_another(link, later(4_999)));
+        assert_eq!(told, [turn == Some(chi), turn == Some(ana)]);
+        assert_eq!(delivery.until(now), turn.map(|_| later(5_000)));
+        assert!(!delivery.is_by_another(chi, later(5_000)) && delivery.until(later(5_000)).is_none());
+    }
+    let mut delivery = delivers(&[(ana, true, true)]);
+    delivery.lost(chi);
+    assert!(delivery.is_by_another(chi, now));
+    delivery.clock_went_back(Time::from_ms(1_000));
+    assert_eq!(delivery.until(Time::from_ms(1_000)), Some(Time::from_ms(6_000)));
+    delivery.lost(ana);
+    assert!(!delivery.is_by_another(chi, Time::from_ms(1_000)));
+}
