@@ -80,6 +80,11 @@ bytes_id!(
     MsgId, 32
 );
 bytes_id!(
+    /// The beginning of a [`MsgId`], enough for the author to know its own message by: another that begins like it
+    /// takes 2^96 attempts to find.
+    MsgStem, 12
+);
+bytes_id!(
     /// A generation of the net secret, named by its hash (PROTOCOL M1).
     GenerationId, 32
 );
@@ -91,6 +96,16 @@ bytes_id!(
     /// A gossip topic: changes with the net secret and the UTC day (PROTOCOL M1).
     Topic, 16
 );
+
+impl MsgId {
+    /// Its beginning.
+    #[must_use]
+    pub fn stem(&self) -> MsgStem {
+        let mut stem = [0; MsgStem::LEN];
+        stem.iter_mut().zip(self.0).for_each(|(room, byte)| *room = byte);
+        MsgStem(stem)
+    }
+}
 
 /// A network of one group on this device: what the node runs a swarm for. Local, never on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]

@@ -371,8 +371,12 @@ const NONCE_LEN: usize = 24;
 const HEADER_LEN: usize = 24;
 const TAG_LEN: usize = 16;
 const HEAD_LEN: usize = 1 + 2 + 4;
-/// What a plaintext is padded to; all that the length of a stored row shows.
-const SIZE_CLASSES: [usize; 7] = [128, 256, 512, 1_024, 2_048, 4_096, PLAINTEXT_LEN_MAX];
+/// What a plaintext is padded to; all that the length of a stored row shows. An envelope with its name fits the class of
+/// its size, for most of what is stored is envelopes.
+const SIZE_CLASSES: [usize; 7] =
+    [128, 256, 512 + NAMED_LEN, 1_024 + NAMED_LEN, 2_048 + NAMED_LEN, 4_096 + NAMED_LEN, PLAINTEXT_LEN_MAX];
+/// What stands before the value of a row of a group: lengths, network, a name of 32 bytes, and some more.
+const NAMED_LEN: usize = 64;
 const PLAINTEXT_LEN_MAX: usize = 6_912;
 const _: () = assert!(1 + NONCE_LEN + HEADER_LEN + PLAINTEXT_LEN_MAX + TAG_LEN <= STORED_LEN_MAX);
 const _: () = assert!(HEAD_LEN + NAME_LEN_MAX <= PLAINTEXT_LEN_MAX);

@@ -14,6 +14,9 @@ use crate::limits::{AHEAD_MAX, CONTROL_KEPT, POS_AHEAD_MAX};
 use crate::persist::{Key, Table};
 use crate::step::{Line, LineKind, MessageState};
 use crate::time::Time;
+use crate::wire;
+use crate::wire::content::{Content, Kind};
+use crate::wire::signed::{Body as _, Signed};
 
 /// How far before the newest line a new one must stand to be marked as late.
 const LATE: Duration = Duration::from_secs(60);
@@ -39,33 +42,86 @@ struct Facts {
     envelope: Option<EnvelopeId>,
 }
 
-/// A line as stored. The text dies with the row.
-#[derive(Clone, Encode, Decode)]
-#[cbor(map)]
+/// A line. The text dies with its row.
+#[derive(Clone)]
 pub(crate) struct LineRow {
-    #[n(0)]
     pub(crate) pos: Time,
-    #[n(1)]
     pub(crate) author: MemberId,
-    #[n(2)]
     pub(crate) author_name: String,
-    #[n(3)]
     pub(crate) kind: RowKind,
-    #[n(4)]
     pub(crate) expires: Option<Time>,
-    #[n(5)]
     pub(crate) own: bool,
     /// Counts up by arrival on this device; what is above the read mark is unread.
-    #[n(6)]
     pub(crate) arrival: u64,
-    #[n(7)]
     pub(crate) late: bool,
     /// The signed inner bytes of what others or we said, to be passed on or sealed anew.
-    #[n(8)]
-    pub(crate) signed: Option<crate::wire::signed::Signed>,
+    pub(crate) signed: Option<Signed>,
     /// The envelope it came or left in: its bytes die with the line.
-    #[n(9)]
     pub(crate) envelope: Option<EnvelopeId>,
+}
+
+/// A line as stored: what was signed is in it once.
+#[derive(Encode, Decode)]
+#[cbor(map)]
+struct Stored {
+    #[n(0)]
+    what: What,
+    #[n(1)]
+    author_name: String,
+    #[n(2)]
+    own: bool,
+    #[n(3)]
+    arrival: u64,
+    #[n(4)]
+    late: bool,
+    #[n(5)]
+    envelope: Option<EnvelopeId>,
+}
+
+#[derive(Encode, Decode)]
+#[cbor(flat)]
+enum What {
+    #[n(0)]
+    Said(#[n(0)] Signed),
+    #[n(1)]
+    Changed(#[n(0)] Time, #[n(1)] MemberId, #[n(2)] RowKind),
+}
+
+impl Drop for Stored {
+    fn drop(&mut self) {
+        if let What::Said(signed) = &mut self.what {
+            signed.body.zeroize();
+        }
+    }
+}
+
+impl Stored {
+    fn of(row: &LineRow) -> Self {
+        let said = row.signed.clone().map(What::Said);
+        Self {
+            what: said.unwrap_or_else(|| What::Changed(row.pos, row.author, row.kind.clone())),
+            author_name: row.author_name.clone(),
+            own: row.own,
+            arrival: row.arrival,
+            late: row.late,
+            envelope: row.envelope,
+        }
+    }
+
+    fn into_row(mut self) -> Result<LineRow, Error> {
+        let author_name = std::mem::take(&mut self.author_name);
+        let (pos, author, kind, expires, signed) = match &self.what {
+            What::Changed(pos, author, kind) => (*pos, *author, kind.clone(), None, None),
+            What::Said(signed) => {
+                let content = wire::decode::<Content>(&signed.body, Content::BYTES_MAX).map_err(|_| Error::Broken)?;
+                let Kind::Text(text) = content.kind else { return Err(Error::Broken) };
+                let author = content.author.member();
+                (content.pos, author, RowKind::Text(text), Some(content.deadline), Some(signed.clone()))
+            }
+        };
+        let (own, arrival, late, envelope) = (self.own, self.arrival, self.late, self.envelope);
+        Ok(LineRow { pos, author, author_name, kind, expires, own, arrival, late, signed, envelope })
+    }
 }
 
 /// What a stored line tells.
@@ -155,7 +211,7 @@ impl History {
     /// Takes a row met while opening.
     pub(crate) fn restore(&mut self, key: &Key, bytes: &[u8]) -> Result<(), Error> {
         let id = key.name.get(8..).and_then(MsgId::from_slice).ok_or(Error::Broken)?;
-        let row: LineRow = journal::parse(bytes)?;
+        let row = journal::parse::<Stored>(bytes)?.into_row()?;
         self.index(id, &row);
         Ok(())
     }
@@ -275,12 +331,12 @@ impl History {
 
     fn write(&self, cx: &mut Cx<'_>, net: NetId, id: MsgId, row: &LineRow) {
         let dies = row.expires.unwrap_or(row.pos + CONTROL_KEPT);
-        cx.tx.write(line_key(net, &id), row, Some(dies));
+        cx.tx.write(line_key(net, &id), &Stored::of(row), Some(dies));
     }
 
     /// A line's row.
     pub(crate) fn row(cx: &Cx<'_>, net: NetId, id: &MsgId) -> Result<Option<LineRow>, Error> {
-        cx.tx.read(&line_key(net, id))
+        cx.tx.read::<Stored>(&line_key(net, id))?.map(Stored::into_row).transpose()
     }
 
     /// The next own order stamp: never before what was shown, unless that is far ahead of the clock.

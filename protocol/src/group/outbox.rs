@@ -6,7 +6,7 @@ use minicbor::{Decode, Encode};
 
 use super::cx::Cx;
 use crate::error::Error;
-use crate::id::{EnvelopeId, EpochId, MemberId, MsgId, NetId};
+use crate::id::{EnvelopeId, EpochId, MemberId, MsgId, MsgStem, NetId};
 use crate::journal;
 use crate::persist::{Key, Table};
 use crate::policy::roster::Roster;
@@ -180,6 +180,14 @@ impl Outbox {
     /// One entry.
     pub(crate) fn get(&self, id: &MsgId) -> Option<&Entry> {
         self.entries.get(id)
+    }
+
+    /// The entry whose name begins so.
+    pub(crate) fn find(&self, stem: &MsgStem) -> Option<(MsgId, &Entry)> {
+        let mut first = [0; MsgId::LEN];
+        first.iter_mut().zip(stem.as_bytes()).for_each(|(room, byte)| *room = *byte);
+        let found = self.entries.range(MsgId::from_bytes(first)..).next();
+        found.filter(|(id, _)| id.stem() == *stem).map(|(id, entry)| (*id, entry))
     }
 
     /// The entry that an envelope carries.

@@ -10,7 +10,7 @@ use super::history::{LineRow, RowKind, to_line};
 use super::link::Link;
 use super::outbox::Entry;
 use crate::error::Error;
-use crate::id::{EnvelopeId, EpochId, MemberId, MsgId};
+use crate::id::{EnvelopeId, EpochId, MemberId, MsgId, MsgStem};
 use crate::limits::{BURN, EXPIRY_MIN, OUTBOX_MAX, RETENTION_MAX, TEXT_BYTES_MAX, TOMBSTONE_KEPT};
 use crate::mls::{Provider, Signer, State};
 use crate::step::{Event, MessageState, Reply, Transmit};
@@ -296,11 +296,11 @@ impl Group {
     }
 
     /// A member says which messages it has opened.
-    pub(crate) fn mark_received(&mut self, cx: &mut Cx<'_>, by: MemberId, ids: &[MsgId]) {
-        for id in ids {
-            let Some(entry) = self.outbox.get(id) else { continue };
+    pub(crate) fn mark_received(&mut self, cx: &mut Cx<'_>, by: MemberId, stems: &[MsgStem]) {
+        for stem in stems {
+            let Some((id, entry)) = self.outbox.find(stem) else { continue };
             if !entry.received.contains(&by) && self.could_open(entry, None, &by) {
-                self.note_fact(cx, *id, |entry| entry.received.push(by));
+                self.note_fact(cx, id, |entry| entry.received.push(by));
             }
         }
     }
@@ -355,7 +355,7 @@ impl Group {
         let (ids, hidden): (Vec<_>, Vec<_>) = opened.partition(|id| self.history.is_visible(id, cx.now.stamp));
         self.receipts.ids = hidden;
         for part in ids.chunks(RECEIPTS_MAX) {
-            let (signed, content) = self.content(cx, Kind::Receipt(part.to_vec()), retention);
+            let (signed, content) = self.content(cx, Kind::Receipt(part.iter().map(MsgId::stem).collect()), retention);
             self.seal_content(cx, &signed, content.deadline)?;
         }
         self.history.mark_receipted(cx, self.net, &self.receipts.ids);

@@ -4,7 +4,7 @@ use minicbor::{Decode, Encode};
 
 use super::signed::{Body, MemberKey, Signed};
 use super::{Malformed, bounded};
-use crate::id::MsgId;
+use crate::id::{MsgId, MsgStem};
 use crate::limits::{PARENTS_MAX, TEXT_BYTES_MAX};
 use crate::time::Time;
 
@@ -29,7 +29,7 @@ pub(crate) enum Kind {
     Text(#[n(0)] String),
     /// These were opened by the author (PROTOCOL D5).
     #[n(1)]
-    Receipt(#[n(0)] Vec<MsgId>),
+    Receipt(#[n(0)] Vec<MsgStem>),
 }
 
 /// One thing said. There is no epoch in it: it can be sealed anew.
@@ -59,7 +59,7 @@ pub(crate) struct Content {
     pub(crate) kind: Kind,
 }
 
-/// Receipts in one content: fits a 32 KiB envelope with room.
+/// Receipts in one content: they fill an envelope of 4 KiB.
 pub(crate) const RECEIPTS_MAX: usize = 256;
 
 impl Body for Content {

@@ -156,3 +156,14 @@ proptest! {
         prop_assert!(open(&keyring, &vec![([1; 24], bytes)]).is_err());
     }
 }
+
+/// What most rows are: envelopes under a network and an id.
+#[test]
+fn an_envelope_is_stored_in_a_class_of_its_own_size() {
+    let keyring = Keyring::generate().unwrap();
+    for len in [512, 1_024, 2_048, 4_096] {
+        let parts = sealed(&keyring, &[7; 40], &vec![1; len], 5);
+        assert_eq!(parts.len(), 1);
+        assert!(parts[0].1.len() <= len + 130, "{} for {len}", parts[0].1.len());
+    }
+}

@@ -2,7 +2,10 @@
 
 use zeroize::Zeroizing;
 
+use crate::id::{MsgId, MsgStem};
+use crate::persist::Table;
 use crate::step::{Command, Input, Reply};
+use crate::wire::content::RECEIPTS_MAX;
 
 use super::room::{ANA, BEN, Room};
 
@@ -18,4 +21,56 @@ fn what_was_taken_back_is_forgotten_at_its_deadline() {
     room.skip_hours(8 * 24);
     room.give(ANA, Input::Deadline);
     assert_eq!(room.see(ANA, |group| group.outbox.iter().count()), 0);
+}
+
+/// PROTOCOL D5: receipts are many, go to everybody and are kept by everybody.
+#[test]
+fn receipts_of_many_are_small_and_reach_each_of_them() {
+    let mut room = Room::of(2);
+    let from = room.published.len();
+    for n in 0..RECEIPTS_MAX {
+        room.says(ANA, &n.to_string());
+    }
+    let said = room.published.len() - from;
+    assert_eq!(said, RECEIPTS_MAX);
+    room.pass(15_000);
+    let sizes: Vec<usize> = room.published[from + said..].iter().map(Vec::len).collect();
+    // The first may have left at once.
+    assert!(sizes.len() <= 2 && sizes.iter().all(|size| *size <= 4_096), "{sizes:?}");
+    let received = room.see(ANA, |group| group.outbox.iter().filter(|(_, entry)| entry.received.len() == 1).count());
+    assert_eq!(received, RECEIPTS_MAX);
+}
+
+#[test]
+fn a_receipt_for_what_nobody_here_said_marks_nothing() {
+    let mut room = Room::of(2);
+    room.says(ANA, "one");
+    room.says(ANA, "two");
+    let ids: Vec<MsgId> = room.see(ANA, |group| group.outbox.iter().map(|(id, _)| *id).collect());
+    room.see(ANA, |group| {
+        for id in &ids {
+            assert!(group.outbox.find(&id.stem()).is_some_and(|(found, _)| found == *id));
+            for at in 0..MsgStem::LEN {
+                for by in [1, 255] {
+                    let mut bytes = *id.stem().as_bytes();
+                    bytes[at] = bytes[at].wrapping_add(by);
+                    assert!(group.outbox.find(&MsgStem::from_bytes(bytes)).is_none());
+                }
+            }
+        }
+        assert!(group.outbox.find(&MsgStem::from_bytes([255; 12])).is_none());
+    });
+}
+
+/// What was said is in its row once.
+#[test]
+fn a_line_is_little_longer_than_its_text() {
+    let mut room = Room::of(2);
+    room.says(ANA, &"x".repeat(2_000));
+    for who in [ANA, BEN] {
+        let longest = room.disk(who).largest(Table::Line);
+        assert!(longest < 2_000 + 450, "{longest}");
+        room.restart(who);
+        assert_eq!(room.texts(who), ["x".repeat(2_000)]);
+    }
 }

@@ -191,7 +191,7 @@ fn contents() -> Vec<Vector> {
     };
     vec![
         content("content-text", Kind::Text("Good morning, everybody".to_owned())),
-        content("content-receipt", Kind::Receipt(vec![MsgId::from_bytes([0x72; 32])])),
+        content("content-receipt", Kind::Receipt(vec![MsgId::from_bytes([0x72; 32]).stem()])),
     ]
 }
 
