@@ -148,13 +148,12 @@ impl Client {
             self.device = journal::parse(&bytes)?;
         }
         self.rooms.clear();
-        for net in loader.nets() {
-            let rows = loader.rows(net);
-            if let Some(joining) = Joining::load(net, &rows)? {
+        for (net, loaded) in loader.into_nets() {
+            if let Some(joining) = Joining::load(net, &loaded.rows)? {
                 self.rooms.insert(net, Room::Joining(Box::new(joining)));
                 continue;
             }
-            match Group::load(net, &rows) {
+            match Group::load(net, loaded) {
                 Ok(Some(group)) => {
                     self.rooms.insert(net, Room::Group(Box::new(group)));
                 }

@@ -16,9 +16,12 @@ use crate::paths::{DataDir, create_private_file, sync_dir};
 use crate::vault::KdfCost;
 use crate::vault::keyring::Keyring;
 use crate::vault::ringfile::Ring;
+use crate::vault::row::Trails;
 
+mod many;
 mod state;
 
+use self::many::MANY;
 use self::state::Core;
 pub use self::state::OpenReport;
 
@@ -208,12 +211,15 @@ impl Rows for Reader {
 
     fn scan(&self, visit: &mut dyn FnMut(&Key, &[u8])) -> Result<(), ReadError> {
         let names = lock_core(&self.core).as_ref().ok_or(ReadError)?.names();
-        for name in names {
+        let mut trails = <[Trails; 2]>::default();
+        for some in names.chunks(MANY) {
             // The lock is let go of before each visit, so that a visitor may read other rows.
-            let row = lock_core(&self.core).as_ref().ok_or(ReadError)?.row(&name).map_err(read_error)?;
-            if let Some(row) = row {
-                let table = Table::from_number(row.table).ok_or(ReadError)?;
-                visit(&Key { table, name: row.logical.to_vec() }, &row.value);
+            let rows = lock_core(&self.core).as_ref().ok_or(ReadError)?.rows(some, &mut trails);
+            for row in rows {
+                if let Some(row) = row.map_err(read_error)? {
+                    let table = Table::from_number(row.table).ok_or(ReadError)?;
+                    visit(&Key { table, name: row.logical.to_vec() }, &row.value);
+                }
             }
         }
         Ok(())

@@ -235,7 +235,7 @@ pub(super) const ENGINE_FILE: &str = "db";
 const SNAPSHOT_PREFIX: &str = "snap.";
 const ASIDE_PREFIX: &str = "aside.";
 /// Enough for the rows of a few groups; the protocol keeps what it uses often in its own memory.
-const CACHE_LEN: u64 = 32 * 1024 * 1024;
+const CACHE_LEN: u64 = 8 * 1024 * 1024;
 /// sled's worker threads let go of its lock well within this; longer means that somebody holds it.
 const LOCK_WAIT_MAX: Duration = Duration::from_secs(1);
 const LOCK_WAIT_STEP: Duration = Duration::from_millis(10);

@@ -21,7 +21,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::bytes::Cursor;
 use super::keyring::{Keyring, TIMES_DEPTH};
-use super::tree::Seed;
+use super::tree::{Seed, Trail};
 use super::{NoEntropy, random};
 
 /// What the database calls a row.
@@ -79,6 +79,14 @@ impl fmt::Debug for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Row(table {}, {} bytes)", self.table, self.value.len())
     }
+}
+
+/// The ways to the keys of rows that are opened one after the other.
+#[derive(Default)]
+pub(crate) struct Trails {
+    times: Trail,
+    messages: Trail,
+    states: Trail,
 }
 
 /// A row cannot be sealed.
@@ -141,7 +149,7 @@ impl Keyring {
         let name_len = name_len.ok_or(SealRowError::TooLarge)?;
         let value_len = u32::try_from(value.len()).ok().filter(|_| value.len() <= VALUE_LEN_MAX);
         let value_len = value_len.ok_or(SealRowError::TooLarge)?;
-        let key = self.row_key(leaves).ok_or(SealRowError::NoLeaf)?;
+        let key = self.row_key(leaves, &mut Trails::default()).ok_or(SealRowError::NoLeaf)?;
 
         let inline = HEAD_LEN + logical.len() + value.len() <= PLAINTEXT_LEN_MAX;
         let slices: Vec<&[u8]> = if inline { Vec::new() } else { value.chunks(PLAINTEXT_LEN_MAX).collect() };
@@ -176,38 +184,44 @@ impl Keyring {
         Ok([&[FORMAT], &nonce[..], &masked, &body, &tag].concat())
     }
 
-    /// What the header of a stored row says. Only opening the row proves it true.
-    pub(crate) fn row_header(&self, stored: &[u8]) -> Result<Header, OpenRowError> {
-        Ok(self.split(stored)?.0)
-    }
-
     /// Opens a row, fetching its chunks by name.
     pub(crate) fn open_row<E: From<OpenRowError>>(
         &self,
         name: &Name,
         head: &[u8],
-        mut fetch: impl FnMut(&Name) -> Result<Option<Vec<u8>>, E>,
+        fetch: impl FnMut(&Name) -> Result<Option<Vec<u8>>, E>,
     ) -> Result<Row, E> {
-        let (header, _) = self.split(head)?;
+        Ok(self.open_row_along(name, head, &mut Trails::default(), fetch)?.1)
+    }
+
+    /// The same, as one of many; with what its header says.
+    pub(crate) fn open_row_along<E: From<OpenRowError>>(
+        &self,
+        name: &Name,
+        head: &[u8],
+        trails: &mut Trails,
+        mut fetch: impl FnMut(&Name) -> Result<Option<Vec<u8>>, E>,
+    ) -> Result<(Header, Row), E> {
+        let (header, sealed) = self.split(head)?;
         let Part::Head(chunks) = header.part else { return Err(OpenRowError::Unreadable.into()) };
-        let key = self.row_key(header.leaves).ok_or(OpenRowError::Unreadable)?;
-        let body = self.open_part(name, head, &key)?;
+        let key = self.row_key(header.leaves, trails).ok_or(OpenRowError::Unreadable)?;
+        let body = self.open_part(name, &sealed, &key)?;
         let (mut row, value_len) = Row::parse_head(&body, header).ok_or(OpenRowError::Unreadable)?;
         for number in 0..chunks {
             let name = self.chunk_name(name, number);
             let stored = fetch(&name)?.ok_or(OpenRowError::Unreadable)?;
-            if self.row_header(&stored)? != (Header { part: Part::Chunk(number), ..header }) {
+            let (chunk, sealed) = self.split(&stored)?;
+            if chunk != (Header { part: Part::Chunk(number), ..header }) {
                 return Err(OpenRowError::Unreadable.into());
             }
-            let slice = self.open_part(&name, &stored, &chunk_key(&key, number))?;
+            let slice = self.open_part(&name, &sealed, &chunk_key(&key, number))?;
             let len = (value_len - row.value.len()).min(PLAINTEXT_LEN_MAX);
             row.value.extend_from_slice(slice.get(..len).ok_or(OpenRowError::Unreadable)?);
         }
-        if row.value.len() == value_len { Ok(row) } else { Err(OpenRowError::Unreadable.into()) }
+        if row.value.len() == value_len { Ok((header, row)) } else { Err(OpenRowError::Unreadable.into()) }
     }
 
-    fn open_part(&self, name: &Name, stored: &[u8], key: &Seed) -> Result<Zeroizing<Vec<u8>>, OpenRowError> {
-        let (_, sealed) = self.split(stored)?;
+    fn open_part(&self, name: &Name, sealed: &Sealed<'_>, key: &Seed) -> Result<Zeroizing<Vec<u8>>, OpenRowError> {
         let mut body = Zeroizing::new(sealed.body.to_vec());
         XChaCha20Poly1305::new(key[..].into())
             .decrypt_in_place_detached(
@@ -220,6 +234,7 @@ impl Keyring {
         Ok(body)
     }
 
+    /// What the header says, which only opening proves true, and the rest.
     fn split<'a>(&self, stored: &'a [u8]) -> Result<(Header, Sealed<'a>), OpenRowError> {
         let mut from = Cursor(stored);
         if from.u8().is_some_and(|format| format > FORMAT) {
@@ -247,16 +262,16 @@ impl Keyring {
         aad
     }
 
-    fn row_key(&self, leaves: Leaves) -> Option<Seed> {
+    fn row_key(&self, leaves: Leaves, trails: &mut Trails) -> Option<Seed> {
         let time = match leaves.time {
-            Some(second) => self.times.derive(second)?,
+            Some(second) => self.times.derive_along(second, &mut trails.times)?,
             None => Zeroizing::new([0; 32]),
         };
-        let versions = match leaves.class {
-            Class::Message => &self.messages,
-            Class::State => &self.states,
+        let version = match leaves.class {
+            Class::Message => self.messages.derive_along(leaves.version, &mut trails.messages)?,
+            Class::State => self.states.derive_along(leaves.version, &mut trails.states)?,
         };
-        Some(derive_key(ROW_CONTEXT, &[&time[..], &versions.derive(leaves.version)?[..]]))
+        Some(derive_key(ROW_CONTEXT, &[&time[..], &version[..]]))
     }
 }
 

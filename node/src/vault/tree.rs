@@ -3,6 +3,7 @@
 //! The tree is the set of the nodes it still holds. A fresh tree holds its root and so has every leaf; a leaf
 //! below no held node is gone, and nothing that is held can bring it back, for a seed leads down only.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use zeroize::{Zeroize, Zeroizing};
@@ -34,17 +35,25 @@ impl Tree {
     }
 
     /// The key of one leaf, or `None` if it is gone or was never in the tree.
+    #[cfg(test)]
     pub(crate) fn derive(&self, leaf: u64) -> Option<Seed> {
+        self.derive_along(leaf, &mut Trail::default())
+    }
+
+    /// The key of one leaf, or `None` if it is gone or was never in the tree. The trail must be of this tree as it is.
+    pub(crate) fn derive_along(&self, leaf: u64, trail: &mut Trail) -> Option<Seed> {
         let after = self.nodes.partition_point(|node| node.first_leaf(self.depth) <= leaf);
         let node = self.nodes.get(after.checked_sub(1)?)?;
         if leaf > node.last_leaf(self.depth) {
             return None;
         }
-        let mut seed = node.seed.clone();
-        for level in (0..self.depth - node.depth).rev() {
-            let bit = u8::from((leaf >> level) & 1 == 1);
-            seed = keyed(&seed, &[b'G', b'G', b'M', bit]);
-        }
+        let height = self.depth - node.depth;
+        let seed = if height <= BRANCH {
+            descend(&node.seed, leaf, (0..height).rev())
+        } else {
+            let from = trail.branch(leaf >> BRANCH, || descend(&node.seed, leaf, (BRANCH..height).rev()));
+            descend(from, leaf, (0..BRANCH).rev())
+        };
         Some(keyed(&seed, LEAF))
     }
 
@@ -84,6 +93,20 @@ impl Tree {
     }
 }
 
+/// The seeds of branches on the way to leaves that were derived before. Kept only while many rows are opened: a leaf that
+/// is destroyed must be gone from here too.
+#[derive(Default)]
+pub(crate) struct Trail(BTreeMap<u64, Seed>);
+
+impl Trail {
+    fn branch(&mut self, branch: u64, find: impl FnOnce() -> Seed) -> &Seed {
+        if self.0.len() >= BRANCHES_MAX {
+            self.0.clear();
+        }
+        self.0.entry(branch).or_insert_with(find)
+    }
+}
+
 impl fmt::Debug for Tree {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Tree(depth {}, {} nodes)", self.depth, self.nodes.len())
@@ -100,6 +123,10 @@ impl Node {
     }
 }
 
+fn descend(from: &Seed, leaf: u64, levels: impl Iterator<Item = u8>) -> Seed {
+    levels.fold(from.clone(), |seed, level| keyed(&seed, &[b'G', b'G', b'M', u8::from((leaf >> level) & 1 == 1)]))
+}
+
 fn keyed(key: &Seed, message: &[u8]) -> Seed {
     let mut hash = blake3::keyed_hash(key, message);
     let out = Zeroizing::new(*hash.as_bytes());
@@ -110,6 +137,10 @@ fn keyed(key: &Seed, message: &[u8]) -> Seed {
 /// Longer than a step's message, so a leaf's key is never a node's seed.
 const LEAF: &[u8] = b"GGM leaf";
 const NODE_LEN: usize = 1 + 8 + 32;
+/// The height of a branch: 256 versions in a row, or four minutes of deadlines.
+const BRANCH: u8 = 8;
+/// A week of deadlines, in less than a megabyte.
+const BRANCHES_MAX: usize = 4_096;
 
 #[cfg(test)]
 mod tests {
@@ -147,6 +178,29 @@ mod tests {
         }
         assert!(tree.derive(256).is_none());
         assert!(tree.derive(u64::MAX).is_none());
+    }
+
+    #[test]
+    fn a_trail_leads_to_the_same_keys_and_to_none_that_are_gone() {
+        let depth = BRANCH + 3;
+        let model = all_leaves(&seed(7), depth);
+        let inner = |path: &[u8]| path.iter().fold(seed(7), |at, bit| keyed(&at, &[b'G', b'G', b'M', *bit]));
+        // All but the second of eight branches, below nodes as high as a branch and higher.
+        let held = [(3, 0b000, inner(&[0, 0, 0])), (2, 0b01, inner(&[0, 1])), (1, 1, inner(&[1]))];
+        let tree = Tree { depth, nodes: held.map(|(depth, prefix, seed)| Node { depth, prefix, seed }).into() };
+        let mut trail = Trail::default();
+        for _ in 0..2 {
+            for (leaf, model) in (0_u64..).zip(&model) {
+                let lives = leaf >> BRANCH != 1;
+                assert_eq!(tree.derive_along(leaf, &mut trail).map(|key| *key), lives.then_some(*model), "{leaf}");
+            }
+        }
+        let many = Tree::new(40, seed(7));
+        let mut trail = Trail::default();
+        for branch in 0..2 * BRANCHES_MAX as u64 {
+            assert_eq!(many.derive_along(branch << BRANCH, &mut trail), many.derive(branch << BRANCH));
+            assert!(trail.0.len() <= BRANCHES_MAX);
+        }
     }
 
     #[test]

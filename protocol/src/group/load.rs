@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::history::Mark;
+use zeroize::Zeroizing;
+
+use super::history::{History, Mark};
+use super::log::Log;
+use super::outbox::Outbox;
 use super::{Facts, Group, Own, generation_from_row};
 use crate::error::Error;
 use crate::id::{MemberId, NetId};
@@ -11,12 +15,23 @@ use crate::journal;
 use crate::persist::{Key, Table};
 
 /// A row met in a scan.
-pub(crate) type LoadedRow = (Key, zeroize::Zeroizing<Vec<u8>>);
+pub(crate) type LoadedRow = (Key, Zeroizing<Vec<u8>>);
 
-/// Rows by family, sorted out before any group is built: a scan has no order.
+/// What a scan brings, by network. It has no order: what many rows say is noted at once, and the few that a group is built
+/// on are kept until they are all there.
 #[derive(Default)]
 pub(crate) struct Loader {
-    rows: BTreeMap<NetId, Vec<LoadedRow>>,
+    nets: BTreeMap<NetId, Loaded>,
+}
+
+/// The rows of one network.
+pub(crate) struct Loaded {
+    log: Log,
+    history: History,
+    outbox: Outbox,
+    pub(crate) rows: Vec<LoadedRow>,
+    /// Whether one of them could be read.
+    noted: Result<(), Error>,
 }
 
 impl Loader {
@@ -24,42 +39,66 @@ impl Loader {
     pub(crate) fn take(&mut self, key: &Key, bytes: &[u8]) {
         if let Some((net, _)) = key.name.split_first_chunk::<8>() {
             let net = NetId(u64::from_be_bytes(*net));
-            self.rows.entry(net).or_default().push((key.clone(), zeroize::Zeroizing::new(bytes.to_vec())));
+            self.nets.entry(net).or_default().take(key, bytes);
         }
     }
 
-    /// The networks met.
-    pub(crate) fn nets(&self) -> Vec<NetId> {
-        self.rows.keys().copied().collect()
+    /// The networks met, with their rows.
+    pub(crate) fn into_nets(self) -> impl Iterator<Item = (NetId, Loaded)> {
+        self.nets.into_iter()
     }
+}
 
-    /// The rows of one network.
-    pub(crate) fn rows(&mut self, net: NetId) -> Vec<LoadedRow> {
-        self.rows.remove(&net).unwrap_or_default()
+impl Default for Loaded {
+    fn default() -> Self {
+        let (log, history, outbox) = (Log::default(), History::default(), Outbox::default());
+        Self { log, history, outbox, rows: Vec::new(), noted: Ok(()) }
+    }
+}
+
+impl Loaded {
+    fn take(&mut self, key: &Key, bytes: &[u8]) {
+        let noted = match key.table {
+            Table::Envelope => self.log.restore_envelope(key, bytes),
+            Table::Tombstone => self.log.restore_seen(key, bytes),
+            Table::Line => self.history.restore(key, bytes),
+            Table::Outbox => self.outbox.restore(key, bytes),
+            // Read when they are needed.
+            Table::Mls => {
+                self.rows.push((key.clone(), Zeroizing::default()));
+                Ok(())
+            }
+            _ => {
+                self.rows.push((key.clone(), Zeroizing::new(bytes.to_vec())));
+                Ok(())
+            }
+        };
+        if self.noted.is_ok() {
+            self.noted = noted;
+        }
     }
 }
 
 impl Group {
     /// A group from its rows; `None` if these are not a group's.
-    pub(crate) fn load(net: NetId, rows: &[LoadedRow]) -> Result<Option<Self>, Error> {
+    pub(crate) fn load(net: NetId, loaded: Loaded) -> Result<Option<Self>, Error> {
+        let Loaded { log, history, outbox, rows, noted } = loaded;
         let find = |suffix: &[u8]| {
             let key = Key::new(Table::Group, net, &[suffix]);
             rows.iter().find(|(found, _)| *found == key).map(|(_, bytes)| bytes)
         };
         let (Some(own), Some(facts)) = (find(b"identity"), find(b"facts")) else { return Ok(None) };
+        noted?;
         let own: Own = journal::parse(own)?;
         let facts: Facts = journal::parse(facts)?;
-        let mut group = Self::empty(net, own.group, Identity::from_row(&own.identity), facts);
-        for (key, bytes) in rows {
+        let group = Self::empty(net, own.group, Identity::from_row(&own.identity), facts);
+        let mut group = Self { log, history, outbox, ..group };
+        for (key, bytes) in &rows {
             group.restore(key, bytes)?;
         }
         // What refers to other rows comes when these are in place.
-        for (key, bytes) in rows {
-            match key.table {
-                Table::Epoch if key.name.len() > 40 => group.epochs.restore_sent(key, bytes)?,
-                Table::Tombstone => group.log.restore_seen(key, bytes)?,
-                _ => {}
-            }
+        for (key, bytes) in rows.iter().filter(|(key, _)| key.table == Table::Epoch && key.name.len() > 40) {
+            group.epochs.restore_sent(key, bytes)?;
         }
         if let Some(read) = find(b"read") {
             group.history.restore_read(read)?;
@@ -89,9 +128,6 @@ impl Group {
                 let generation = generation_from_row(bytes)?;
                 self.generations.insert(generation.rank(), generation);
             }
-            Table::Envelope => self.log.restore_envelope(key, bytes)?,
-            Table::Line => self.history.restore(key, bytes)?,
-            Table::Outbox => self.outbox.restore(key, bytes)?,
             Table::Invite => self.invites.restore(bytes)?,
             Table::Welcome => {
                 self.welcomes.insert(member_of(key)?);
@@ -101,7 +137,13 @@ impl Group {
                 self.verified.insert(member_of(key)?, journal::parse::<minicbor::bytes::ByteArray<32>>(bytes)?.into());
             }
             Table::Address => self.reach.restore(bytes)?,
-            Table::Device | Table::Group | Table::Tombstone | Table::Joining => {}
+            Table::Device
+            | Table::Envelope
+            | Table::Group
+            | Table::Joining
+            | Table::Line
+            | Table::Outbox
+            | Table::Tombstone => {}
         }
         Ok(())
     }

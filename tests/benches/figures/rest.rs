@@ -18,6 +18,8 @@ use crate::talk::loopback;
 const MANY: usize = 10_000;
 /// How long a resting node is watched.
 const REST: Duration = Duration::from_secs(60);
+/// How long before that it has nothing to do: receipts and comparisons of what was said are over.
+const SETTLED: Duration = Duration::from_secs(60);
 /// Starts and joins of which the middle one counts.
 const TRIES: usize = 5;
 
@@ -117,6 +119,7 @@ fn say(members: &[Node]) {
 
 /// What a node costs that has nothing to do.
 fn resting(node: &Node, size: usize) -> String {
+    thread::sleep(SETTLED);
     let (begin, before) = (cpu(node.pid()), loopback());
     thread::sleep(REST);
     let busy = (cpu(node.pid()) - begin).as_secs_f64() / REST.as_secs_f64() * 100.0;

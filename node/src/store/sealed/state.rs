@@ -9,6 +9,7 @@ use kinfold_protocol::persist::{Key, Value, WriteBatch};
 use kinfold_protocol::time::Time;
 use zeroize::Zeroizing;
 
+use super::many::{MANY, on_two_threads};
 use crate::paths::DataDir;
 use crate::store::error::{DATABASE, KEYRING};
 use crate::store::index::{Fact, Index};
@@ -18,7 +19,7 @@ use crate::store::sled::{Barrier, Change, ENGINE_FILE, Engine};
 use crate::store::{StoreError, death_second};
 use crate::vault::keyring::Keyring;
 use crate::vault::ringfile::Ring;
-use crate::vault::row::{Class, LAST_SECOND, Leaves, Name, Part, Row};
+use crate::vault::row::{Class, Header, LAST_SECOND, Leaves, Name, Part, Row, Trails};
 
 /// What opening found to differ from what was last known to be durable. Anything but zeros means that the disk
 /// lost or changed data: groups must be synced again, and joined again where their state is gone.
@@ -93,26 +94,28 @@ impl Core {
 
     /// Opens every row once; returns how many stored values belong to none.
     fn index_rows(&mut self) -> Result<u64, StoreError> {
-        let (engine, keyring, index) = (&self.engine, &self.keyring, &mut self.index);
-        let meta_name = keyring.row_name(META_TABLE, META_NAME);
+        let meta_name = self.keyring.row_name(META_TABLE, META_NAME);
         let (mut stored_values, mut readable) = (0_u64, 0_u64);
-        engine.scan(|name, stored| {
-            let name = Name::try_from(name).ok().filter(|name| *name != meta_name);
-            let Some(name) = name else { return Ok(()) };
-            stored_values += 1;
-            let Ok(header) = keyring.row_header(stored) else { return Ok(()) };
-            let Part::Head(chunks) = header.part else { return Ok(()) };
-            match keyring.open_row(&name, stored, |chunk| engine.get(chunk)) {
-                Ok(_) => {
-                    readable += 1 + u64::from(chunks);
-                    index.insert(name, Fact { dies: header.leaves.time, chunks });
-                    Ok(())
+        let (mut some, mut trails) = (Vec::with_capacity(MANY), <[Trails; 2]>::default());
+        let (engine, keyring, index) = (&self.engine, &self.keyring, &mut self.index);
+        let mut take = |some: &mut Vec<(Name, Vec<u8>)>| {
+            let opened =
+                on_two_threads(some, &mut trails, |(name, stored), trails| fact(engine, keyring, name, stored, trails));
+            for ((name, _), fact) in some.drain(..).zip(opened) {
+                if let Some(fact) = fact? {
+                    readable += 1 + u64::from(fact.chunks);
+                    index.insert(name, fact);
                 }
-                // Counted as unreadable: one bad row must not keep the others from being read.
-                Err(StoreError::Damaged { .. } | StoreError::NewerVersion) => Ok(()),
-                Err(err) => Err(err),
             }
+            Ok::<_, StoreError>(())
+        };
+        engine.scan(|name, stored| {
+            let Some(name) = Name::try_from(name).ok().filter(|name| *name != meta_name) else { return Ok(()) };
+            stored_values += 1;
+            some.push((name, stored.to_vec()));
+            if some.len() < MANY { Ok(()) } else { take(&mut some) }
         })?;
+        take(&mut some)?;
         Ok(stored_values.saturating_sub(readable))
     }
 
@@ -298,16 +301,20 @@ impl Core {
     }
 
     pub(super) fn get(&self, table: u8, logical: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
-        Ok(self.row(&self.keyring.row_name(table, logical))?.map(|row| row.value))
+        Ok(self.row(&self.keyring.row_name(table, logical), &mut Trails::default())?.map(|row| row.value))
     }
 
-    /// Opens a row if it is alive.
-    pub(super) fn row(&self, name: &Name) -> Result<Option<Row>, StoreError> {
+    /// Opens rows, those that are alive, in their order.
+    pub(super) fn rows(&self, names: &[Name], trails: &mut [Trails; 2]) -> Vec<Result<Option<Row>, StoreError>> {
+        on_two_threads(names, trails, |name, trails| self.row(name, trails))
+    }
+
+    fn row(&self, name: &Name, trails: &mut Trails) -> Result<Option<Row>, StoreError> {
         if self.index.living(name, self.now.secs()).is_none() {
             return Ok(None);
         }
         let head = self.engine.get(name)?.ok_or(StoreError::Damaged { what: DATABASE })?;
-        self.keyring.open_row(name, &head, |chunk| self.engine.get(chunk)).map(Some)
+        self.keyring.open_row_along(name, &head, trails, |chunk| self.engine.get(chunk)).map(|(_, row)| Some(row))
     }
 }
 
@@ -331,6 +338,22 @@ impl Pending {
         let version = *next;
         *next += 1;
         Leaves { class, time, version }
+    }
+}
+
+/// What to know of a row that can be read. `None` for a chunk, and for what cannot be: one bad row must not keep the others
+/// from being read.
+fn fact(
+    engine: &Engine,
+    keyring: &Keyring,
+    name: &Name,
+    stored: &[u8],
+    trails: &mut Trails,
+) -> Result<Option<Fact>, StoreError> {
+    match keyring.open_row_along(name, stored, trails, |chunk| engine.get(chunk)) {
+        Ok((Header { part: Part::Head(chunks), leaves }, _)) => Ok(Some(Fact { dies: leaves.time, chunks })),
+        Ok(_) | Err(StoreError::Damaged { .. } | StoreError::NewerVersion) => Ok(None),
+        Err(err) => Err(err),
     }
 }
 

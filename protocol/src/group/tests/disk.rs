@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use zeroize::Zeroizing;
 
-use crate::group::{Group, LoadedRow};
+use crate::group::{Group, Loader};
 use crate::id::NetId;
 use crate::persist::{Key, ReadError, Rows, Table, Value, WriteBatch};
 
@@ -56,9 +56,10 @@ impl Disk {
         let facts = rows.keys().find(|key| key.table == Table::Group && key.name.ends_with(b"facts")).unwrap();
         let net = NetId(u64::from_be_bytes(*facts.name.first_chunk().unwrap()));
         let of_group = |key: &Key| key.table != Table::Device && key.name.starts_with(&net.0.to_be_bytes());
-        let rows = rows.iter().filter(|(key, _)| of_group(key));
-        let loaded: Vec<LoadedRow> = rows.map(|(key, value)| (key.clone(), value.bytes.clone())).collect();
-        Group::load(net, &loaded).unwrap().unwrap()
+        let mut loader = Loader::default();
+        rows.iter().filter(|(key, _)| of_group(key)).for_each(|(key, value)| loader.take(key, &value.bytes));
+        let (_, loaded) = loader.into_nets().next().unwrap();
+        Group::load(net, loaded).unwrap().unwrap()
     }
 }
 
