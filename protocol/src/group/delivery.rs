@@ -57,7 +57,7 @@ impl Queue {
 
     /// Forgets them all.
     pub(crate) fn clear(&mut self) {
-        self.order.clear();
+        self.order = VecDeque::new();
         self.queued.clear();
     }
 
@@ -119,7 +119,7 @@ impl Group {
     pub(crate) fn on_enough(&mut self, cx: &Cx<'_>, id: LinkId) {
         if let Some(link) = self.links.get_mut(&id) {
             link.queue.clear();
-            link.wanted.clear();
+            link.wanted = Vec::new();
         }
         self.compare_later(cx, id);
     }
@@ -127,7 +127,7 @@ impl Group {
     /// What does not come on a link now is looked for again when it may have come on another.
     pub(crate) fn compare_later(&mut self, cx: &Cx<'_>, id: LinkId) {
         if let Some(link) = self.links.get_mut(&id) {
-            link.wants.clear();
+            link.wants = VecDeque::new();
             link.sync_due = link.sync_due.map(|due| due.min(cx.now.wall + COMPARE_AFTER));
         }
     }

@@ -13,6 +13,10 @@ use crate::step::Address;
 use crate::time::Time;
 use crate::wire::message::{Head, SessionId};
 
+/// How long a reconciliation waits for its next round, and for what is asked for after it: the time of a page on a slow
+/// line.
+const SESSION_MAX: Duration = Duration::from_secs(60);
+
 /// One link.
 pub(crate) struct Link {
     pub(crate) talk: Talk,
@@ -40,6 +44,8 @@ pub(crate) struct Link {
     pub(crate) has_controls: bool,
     /// The reconciliation under way.
     pub(crate) session: Option<Session>,
+    /// When it is given up: it holds a name for everything in the log.
+    pub(crate) session_ends: Option<Time>,
     /// Whether it has not ended; only the end that opened it knows.
     pub(crate) comparing: bool,
     /// When the next reconciliation is due, if we open them.
@@ -84,6 +90,7 @@ impl Link {
             asked_after: None,
             has_controls: false,
             session: None,
+            session_ends: None,
             comparing: false,
             sync_due: None,
             queue: Queue::default(),
@@ -104,11 +111,22 @@ impl Link {
     pub(crate) fn withhold(&mut self) {
         self.full = false;
         self.sync_due = None;
-        self.session = None;
+        self.end_session();
         self.comparing = false;
-        self.queue.clear();
-        self.wants.clear();
-        self.wanted.clear();
+        self.queue = Queue::default();
+        self.wants = VecDeque::new();
+        self.wanted = Vec::new();
+    }
+
+    /// The reconciliation under way goes on.
+    pub(crate) fn use_session(&mut self, now: Time) {
+        self.session_ends = Some(now + SESSION_MAX);
+    }
+
+    /// Nothing is asked of the reconciliation any more.
+    pub(crate) fn end_session(&mut self) {
+        self.session = None;
+        self.session_ends = None;
     }
 
     /// The wall clock went back: nothing on a link waits longer than a minute, but for reconciliation.
@@ -116,12 +134,13 @@ impl Link {
         let soon = |due: &mut Option<Time>| *due = due.map(|due| due.min(now + Duration::from_secs(60)));
         soon(&mut self.closes);
         soon(&mut self.sync_due);
+        soon(&mut self.session_ends);
         self.have_due = self.have_due.map(|due| due.min(now));
         self.catches_up = self.catches_up.map(|until| until.min(now));
     }
 
     /// When it needs attention.
     pub(crate) fn deadline(&self) -> Option<Time> {
-        [self.have_due, self.sync_due, self.closes, self.catches_up].into_iter().flatten().min()
+        [self.have_due, self.sync_due, self.session_ends, self.closes, self.catches_up].into_iter().flatten().min()
     }
 }

@@ -305,9 +305,12 @@ impl Group {
             let due = |at: Option<Time>| at.is_some_and(|at| at <= now);
             let Some(link) = self.links.get(&id) else { continue };
             let (have, sync, close) = (due(link.have_due), link.full && due(link.sync_due), due(link.closes));
-            let caught_up = due(link.catches_up);
+            let (caught_up, forget) = (due(link.catches_up), due(link.session_ends));
             if have {
                 self.flush_haves(cx, id);
+            }
+            if forget && let Some(link) = self.links.get_mut(&id) {
+                link.end_session();
             }
             if sync {
                 self.open_session(cx, id)?;

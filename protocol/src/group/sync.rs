@@ -1,6 +1,6 @@
 //! Keeping the logs of two members equal: reconciliation, asking, pushing, and saying what is held (PROTOCOL M4, D5).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::Group;
@@ -63,9 +63,10 @@ impl Group {
         link.sync_due = Some(cx.now.wall + SYNC_EVERY);
         let (session, round) = Session::open(nonce, since, self.log.reconciled()).map_err(|_| Error::Broken)?;
         link.session = Some(session);
+        link.use_session(cx.now.wall);
         link.comparing = true;
         // Whatever was asked for and did not come is found again.
-        link.wants.clear();
+        link.wants = VecDeque::new();
         link.queue.compare();
         self.say(cx, id, &Message::Reconcile(round));
         Ok(())
@@ -122,12 +123,14 @@ impl Group {
                 Err(_) => return self.refuse_link(cx, id, Refusal::Malformed),
             }
         }
+        link.use_session(cx.now.wall);
         let Some(session) = link.session.as_mut() else { return Err(Error::Broken) };
         match session.receive(round) {
             Err(_) => return self.refuse_link(cx, id, Refusal::Malformed),
             Ok(Step::Next(round)) => self.say(cx, id, &Message::Reconcile(round)),
             Ok(Step::Done(difference)) => {
                 link.comparing = false;
+                link.end_session();
                 link.blind.clear();
                 link.wants.extend(difference.wants);
                 let lacks = difference.lacks.into_iter().filter(|id| !link.queue.has_pushed(id)).collect();
@@ -153,6 +156,7 @@ impl Group {
         let count = link.wants.len().min(IDS_MAX);
         let names: Vec<SessionId> = link.wants.drain(..count).collect();
         let more = !link.wants.is_empty();
+        link.wants.shrink_to_fit();
         self.say(cx, id, &Message::Want(Want { names, more }));
     }
 
@@ -163,11 +167,13 @@ impl Group {
         let room = self.log.len().saturating_sub(link.wanted.len());
         link.wanted.extend(want.names.iter().filter_map(|name| session.envelope(name)).take(room));
         if want.more {
+            link.use_session(cx.now.wall);
             // An empty answer asks for the next page.
             link.under_way = link.under_way.saturating_add(1);
             self.say(cx, id, &Bundle::default().into_push(true));
             return Ok(());
         }
+        link.end_session();
         let wanted = std::mem::take(&mut link.wanted);
         self.enqueue(cx, id, wanted)
     }

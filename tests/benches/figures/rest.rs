@@ -139,10 +139,16 @@ fn starting(node: Node) -> String {
         spans.push(ready);
         dir = node.down();
     }
+    let (node, _) = Node::process(dir, "Away");
+    thread::sleep(SETTLED);
+    let memory = counted(node.pid(), "status", "VmRSS") >> 10;
+    node.down();
     let program = fs::metadata(nodes::program()).expect("built").len();
-    let mut table = Table::new(&["start until ready", "program", "data directory", "a message"]);
+    let mut table =
+        Table::new(&["start until ready", "memory a minute later", "program", "data directory", "a message"]);
     table.row(&[
         millis(percentile(&spans, 50)),
+        format!("{memory} MB"),
         format!("{:.1} MB", program as f64 / 1e6),
         format!("{:.1} MB", kept as f64 / 1e6),
         format!("{} bytes", kept / MANY as u64),

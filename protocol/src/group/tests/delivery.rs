@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::rogue::Rogue;
 use super::room::{ANA, BEN, CHI, DAN, Room};
 use crate::group::delivery::Delivery;
+use crate::group::link::Link;
 use crate::group::sync::Bundle;
 use crate::id::LinkId;
 use crate::persist::Table;
@@ -122,4 +123,23 @@ fn one_delivers_at_a_time_as_long_as_it_is_of_use() {
     assert_eq!(delivery.until(Time::from_ms(1_000)), Some(Time::from_ms(6_000)));
     delivery.lost(ana);
     assert!(!delivery.is_by_another(chi, Time::from_ms(1_000)));
+}
+
+/// A comparison names everything in the log, on each link: that is not kept once it has ended.
+#[test]
+fn a_comparison_that_ended_takes_no_memory() {
+    let mut room = Room::of(3);
+    let missed = miss(&mut room, &[ANA]);
+    assert_eq!(missed.len(), SAID);
+    room.connect(BEN, ANA);
+    room.connect(BEN, CHI);
+    room.pass(70_000);
+    assert_eq!(room.texts(BEN).len(), SAID);
+    for who in [ANA, BEN, CHI] {
+        let (links, idle) = room.see(who, |group| {
+            let idle = |link: &&Link| link.session.is_none() && link.wants.capacity() + link.wanted.capacity() == 0;
+            (group.links.len(), group.links.values().filter(idle).count())
+        });
+        assert_eq!((links, idle), (2, 2));
+    }
 }
