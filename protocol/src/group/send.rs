@@ -29,6 +29,10 @@ const RECEIPT_EVERY: Duration = Duration::from_secs(10);
 const RESEALED_AFTER: u32 = 48;
 /// The first receipt after a pause comes sooner: people look at their screen after they have sent.
 const RECEIPT_FIRST: Duration = Duration::from_secs(1);
+/// In a group of more than so many they spread, so that not all answer in one moment: each costs every member an envelope.
+const RECEIPTS_AT_ONCE: usize = 8;
+/// The time in which the receipts spread, for each member: together never longer than until the next one.
+const RECEIPT_SPREAD: Duration = Duration::from_millis(200);
 
 impl Group {
     /// Accepts a text: when this returns and its batch is durable, it is kept, and `send` may say so.
@@ -328,11 +332,26 @@ impl Group {
     }
 
     /// Remembers to tell the author that a message was opened.
-    pub(crate) fn receipt_soon(&mut self, cx: &Cx<'_>, id: MsgId) {
+    pub(crate) fn receipt_soon(&mut self, cx: &mut Cx<'_>, id: MsgId) {
         self.receipts.ids.push(id);
         let quiet = self.receipts.last.is_none_or(|last| last + RECEIPT_EVERY <= cx.now.wall);
-        let wait = if quiet { RECEIPT_FIRST } else { RECEIPT_EVERY };
-        self.receipts.by(cx.now.wall + wait);
+        if !quiet {
+            return self.receipts.by(cx.now.wall + RECEIPT_EVERY);
+        }
+        let latest = cx.now.wall + RECEIPT_FIRST + self.receipts_spread();
+        // One draw for all that come before: of many the earliest would count.
+        if self.receipts.due.is_none_or(|due| due > latest) {
+            let part = u32::from(u16::from_be_bytes(cx.random()));
+            let spread = self.receipts_spread().saturating_mul(part).checked_div(u32::from(u16::MAX));
+            self.receipts.by(cx.now.wall + RECEIPT_FIRST + spread.unwrap_or_default());
+        }
+    }
+
+    /// How far apart the first receipts of all members may come.
+    fn receipts_spread(&self) -> Duration {
+        let people = self.roster().map_or(0, |roster| roster.len());
+        let spread = RECEIPT_SPREAD.saturating_mul(u32::try_from(people).unwrap_or(u32::MAX));
+        if people > RECEIPTS_AT_ONCE { spread.min(RECEIPT_EVERY.saturating_sub(RECEIPT_FIRST)) } else { Duration::ZERO }
     }
 
     /// Sends the receipts that are due; they are never receipted themselves.

@@ -9,6 +9,9 @@ use crate::wire::content::RECEIPTS_MAX;
 
 use super::room::{ANA, BEN, Room};
 
+/// A little longer than receipts take to spread.
+const RECEIPTS_WATCHED: usize = 4_000;
+
 /// PROTOCOL D1: what its author took back is forgotten at its deadline.
 #[test]
 fn what_was_taken_back_is_forgotten_at_its_deadline() {
@@ -72,5 +75,26 @@ fn a_line_is_little_longer_than_its_text() {
         assert!(longest < 2_000 + 450, "{longest}");
         room.restart(who);
         assert_eq!(room.texts(who), ["x".repeat(2_000)]);
+    }
+}
+
+/// PROTOCOL D5: of a few, receipts come while the author looks; of many, not all in one moment.
+#[test]
+fn receipts_of_a_large_group_come_one_after_the_other() {
+    for (people, spread) in [(3, 0), (12, 2_400)] {
+        let mut room = Room::of(people);
+        room.pass(20_000);
+        let from = room.published.len();
+        room.says(ANA, "hello");
+        let mut came = Vec::new();
+        for at in (0..RECEIPTS_WATCHED).step_by(100) {
+            came.push((at, room.published.len() - from - 1));
+            room.pass(100);
+        }
+        let count = |ms| came.iter().find(|(at, _)| *at == ms).unwrap().1;
+        assert_eq!(count(900), 0);
+        assert_eq!(count(1_100 + spread), people - 1);
+        let half = count(1_100 + spread / 2);
+        assert!(spread == 0 || (2..people - 2).contains(&half), "{half} of {people} in half of the time");
     }
 }

@@ -21,7 +21,7 @@ pub(super) const BEN: usize = 1;
 pub(super) const CHI: usize = 2;
 pub(super) const DAN: usize = 3;
 pub(super) const EVE: usize = 4;
-const NAMES: [&str; 5] = ["Ana", "Ben", "Chi", "Dan", "Eve"];
+const NAMES: [&str; 12] = ["Ana", "Ben", "Chi", "Dan", "Eve", "Fay", "Gus", "Hal", "Ida", "Jon", "Kim", "Leo"];
 
 struct Person {
     client: Client,
