@@ -18,8 +18,8 @@ use super::lobby::{Known, Lobby, STRANGERS_MAX};
 use super::stream::Streams;
 
 /// Between two pings. libp2p tells of the second failure in a row, so a peer that is gone without a word is noticed
-/// after a minute at most; and pings are most of what a node sends that has nothing to say.
-const PING_INTERVAL: Duration = Duration::from_secs(20);
+/// after four times this at most.
+const PING_INTERVAL: Duration = Duration::from_secs(10);
 /// For the answer: a path slower than this carries no conversation.
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection without a stream; one with a link is kept by it.
