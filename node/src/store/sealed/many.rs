@@ -17,9 +17,13 @@ pub(super) fn on_two_threads<T: Sync, R: Send>(
     let [ours, theirs] = trails;
     let all = |items: &[T], trails: &mut Trails| items.iter().map(|item| one(item, trails)).collect::<Vec<R>>();
     thread::scope(|scope| {
-        let other = scope.spawn(|| all(there, theirs));
+        let other = thread::Builder::new().spawn_scoped(scope, || all(there, theirs));
         let mut done = all(here, ours);
-        done.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        done.extend(match other {
+            Ok(other) => other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            // Without a thread to spare it takes longer.
+            Err(_) => all(there, ours),
+        });
         done
     })
 }
