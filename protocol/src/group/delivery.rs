@@ -12,6 +12,11 @@ use crate::wire::message::Message;
 
 /// How long the one who delivers may pause before another's turn comes: the time of an answer on a slow line.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// How long one's turn lasts, and how long it rests then: whoever has little and never ends holds nobody up for long.
+const TURN_MAX: Duration = Duration::from_secs(20);
+const REST: Duration = Duration::from_secs(10);
+/// What is asked of another link in the meantime: a page with each comparison.
+const MEANWHILE_MAX: usize = 64;
 /// Envelopes waiting to be pushed on one link.
 const QUEUE_MAX: usize = 100_000;
 
@@ -70,49 +75,84 @@ impl Queue {
 /// Which link delivers what is missing here, and until when it may pause.
 #[derive(Default)]
 pub(crate) struct Delivery {
-    by: Option<(LinkId, Time)>,
+    by: Option<Turn>,
+    /// Whose turn was over, and until when it has none.
+    rests: Option<(LinkId, Time)>,
+}
+
+struct Turn {
+    link: LinkId,
+    /// Until when it may pause.
+    until: Time,
+    ends: Time,
 }
 
 impl Delivery {
     /// A link brought something, the last of it or not; of use, or known.
     pub(crate) fn brought(&mut self, link: LinkId, more: bool, useful: bool, now: Time) {
-        if self.is_by_another(link, now) {
+        let rests = self.rests.is_some_and(|(resting, until)| resting == link && now < until);
+        if rests || self.is_by_another(link, now) {
             return;
         }
-        self.by = (more && useful).then_some((link, now + PAUSE_MAX));
+        let ends = self.by.as_ref().filter(|turn| turn.link == link).map_or(now + TURN_MAX, |turn| turn.ends);
+        if now >= ends {
+            self.rests = Some((link, now + REST));
+        }
+        self.by = (more && useful && now < ends).then_some(Turn { link, until: ends.min(now + PAUSE_MAX), ends });
     }
 
     /// Whether it is another link's turn.
     pub(crate) fn is_by_another(&self, link: LinkId, now: Time) -> bool {
-        self.by.is_some_and(|(by, until)| by != link && now < until)
+        self.by.as_ref().is_some_and(|turn| turn.link != link && now < turn.until)
     }
 
     /// Until when something may be expected, if a link delivers.
     pub(crate) fn until(&self, now: Time) -> Option<Time> {
-        self.by.map(|(_, until)| until).filter(|until| now < *until)
+        self.by.as_ref().map(|turn| turn.until).filter(|until| now < *until)
     }
 
     /// The link is gone.
     pub(crate) fn lost(&mut self, link: LinkId) {
-        self.by = self.by.filter(|(by, _)| *by != link);
+        self.by = self.by.take().filter(|turn| turn.link != link);
     }
 
     /// The wall clock went back.
     pub(crate) fn clock_went_back(&mut self, now: Time) {
-        self.by = self.by.map(|(link, until)| (link, until.min(now + PAUSE_MAX)));
+        if let Some(turn) = &mut self.by {
+            turn.until = turn.until.min(now + PAUSE_MAX);
+            turn.ends = turn.ends.min(now + TURN_MAX);
+        }
+        self.rests = self.rests.map(|(link, until)| (link, until.min(now + REST)));
     }
 }
 
 impl Group {
-    /// A link brought a page of what is missing here. Whether it is its turn to bring more.
-    pub(crate) fn takes_more(&mut self, cx: &mut Cx<'_>, id: LinkId, more: bool, useful: bool) -> bool {
-        self.delivery.brought(id, more, useful, cx.now.wall);
+    /// A link brought a page of what is missing here, of use or not; or only the answer to a question. Whether it is its
+    /// turn to bring more.
+    pub(crate) fn takes_more(&mut self, cx: &mut Cx<'_>, id: LinkId, more: bool, useful: Option<bool>) -> bool {
+        if let Some(useful) = useful {
+            self.delivery.brought(id, more, useful, cx.now.wall);
+        }
         let other = self.delivery.is_by_another(id, cx.now.wall);
         if other && more {
             self.compare_later(cx, id);
             self.say(cx, id, &Message::Enough);
         }
         !other
+    }
+
+    /// What is missing is asked for page by page; where another link delivers, a little of it.
+    pub(crate) fn ask_in_turn(&mut self, cx: &mut Cx<'_>, id: LinkId) {
+        if self.delivery.is_by_another(id, cx.now.wall) {
+            let mut wants = self.links.get_mut(&id).map(|link| std::mem::take(&mut link.wants)).unwrap_or_default();
+            self.compare_later(cx, id);
+            wants.truncate(MEANWHILE_MAX);
+            wants.shrink_to_fit();
+            if let Some(link) = self.links.get_mut(&id) {
+                link.wants = wants;
+            }
+        }
+        self.ask(cx, id);
     }
 
     /// A peer has the rest from somebody else.

@@ -135,10 +135,7 @@ impl Group {
                 link.wants.extend(difference.wants);
                 let lacks = difference.lacks.into_iter().filter(|id| !link.queue.has_pushed(id)).collect();
                 self.enqueue(cx, id, lacks)?;
-                if self.delivery.is_by_another(id, cx.now.wall) {
-                    self.compare_later(cx, id);
-                }
-                self.ask(cx, id);
+                self.ask_in_turn(cx, id);
                 self.say_blind(cx, id);
             }
         }
@@ -151,7 +148,7 @@ impl Group {
     }
 
     /// Asks for the next page of what the peer has and we lack. The peer sends when it has seen the last.
-    fn ask(&mut self, cx: &mut Cx<'_>, id: LinkId) {
+    pub(crate) fn ask(&mut self, cx: &mut Cx<'_>, id: LinkId) {
         let Some(link) = self.links.get_mut(&id).filter(|link| !link.wants.is_empty()) else { return };
         let count = link.wants.len().min(IDS_MAX);
         let names: Vec<SessionId> = link.wants.drain(..count).collect();
@@ -231,6 +228,7 @@ impl Group {
             envelopes.push(envelope);
         }
         let ids: Vec<EnvelopeId> = envelopes.iter().map(Envelope::id).collect();
+        let brought = ids.len();
         let own = ids.iter().any(|id| self.outbox.by_envelope(id).is_some());
         let unknown: Vec<EnvelopeId> = ids.iter().filter(|id| !self.log.has(id)).copied().collect();
         let full = self.links.get(&id).ok_or(Error::Broken)?.full;
@@ -242,7 +240,8 @@ impl Group {
         let held = ids.into_iter().filter(|id| self.log.has_read(id)).collect();
         self.say(cx, id, &Message::Got(held));
         let useful = unknown.iter().any(|id| self.log.has(id));
-        if self.takes_more(cx, id, push.more, useful) {
+        // What comes in catch-up is nobody's turn.
+        if !full || self.takes_more(cx, id, push.more, (brought > 0).then_some(useful)) {
             self.ask(cx, id);
         }
         if self.facts.head != before {

@@ -16,9 +16,9 @@ use crate::wire::message::{Bytes, Message, Push};
 /// What each of the others says while one is away: some times what is on its way at once.
 const SAID: usize = 400;
 
-/// Everybody but Ben says so much, while he is away; the envelopes.
-fn miss(room: &mut Room, others: &[usize]) -> Vec<Vec<u8>> {
-    room.lose(BEN);
+/// The others say so much while somebody is away; the envelopes.
+fn miss(room: &mut Room, away: usize, others: &[usize]) -> Vec<Vec<u8>> {
+    room.lose(away);
     let from = room.published.len();
     for n in 0..SAID {
         others.iter().for_each(|who| room.says(*who, &format!("{n} of {who}, and this is some text to go with it")));
@@ -30,7 +30,7 @@ fn miss(room: &mut Room, others: &[usize]) -> Vec<Vec<u8>> {
 #[test]
 fn what_was_missed_comes_once_and_no_keys_are_kept_for_it() {
     let mut room = Room::of(4);
-    let missed = miss(&mut room, &[ANA, CHI, DAN]);
+    let missed = miss(&mut room, BEN, &[ANA, CHI, DAN]);
     let (before, needed) = (room.carried_to(BEN), missed.iter().map(Vec::len).sum::<usize>());
     for who in [ANA, CHI, DAN] {
         room.connect(BEN, who);
@@ -56,22 +56,27 @@ fn what_was_missed_comes_once_and_no_keys_are_kept_for_it() {
     assert!(carried < needed * 7 / 5, "{carried} bytes came, {needed} were missing");
 }
 
-/// Chi's device brings one thing at a time and never ends; Ana has it all.
+/// Chi's device brings one thing at a time and never ends; somebody else has it all, and either end compares.
 #[test]
 fn who_delivers_slowly_holds_up_nobody() {
-    let mut room = Room::of(3);
-    let chi = room.disk(CHI).copy();
-    let missed = miss(&mut room, &[ANA]);
-    room.lose(CHI);
-    let mut rogue = Rogue::link(&mut room, &chi, BEN);
-    room.connect(BEN, ANA);
-    for envelope in &missed[..12] {
-        let push = Push { envelopes: vec![Bytes(envelope.clone())], more: true };
-        rogue.say(&mut room, &Message::Push(push));
-        room.pass(4_000);
+    for (back, other) in [(BEN, ANA), (ANA, BEN)] {
+        let mut room = Room::of(3);
+        let chi = room.disk(CHI).copy();
+        let missed = miss(&mut room, back, &[other]);
+        room.lose(CHI);
+        let mut rogue = Rogue::link(&mut room, &chi, back);
+        // Its turn has begun when the other comes.
+        for (at, envelope) in missed[..13].iter().enumerate() {
+            let push = Push { envelopes: vec![Bytes(envelope.clone())], more: true };
+            rogue.say(&mut room, &Message::Push(push));
+            if at == 0 {
+                room.connect(back, other);
+            }
+            room.pass(4_000);
+        }
+        assert!(rogue.is_up(&room));
+        assert_eq!(room.texts(back).len(), SAID);
     }
-    assert!(rogue.is_up(&room));
-    assert_eq!(room.texts(BEN).len(), SAID);
 }
 
 /// A frame is padded to a power of two: a page with what is around it must not come to a little more than one.
@@ -116,6 +121,17 @@ fn one_delivers_at_a_time_as_long_as_it_is_of_use() {
         assert_eq!(delivery.until(now), turn.map(|_| later(5_000)));
         assert!(!delivery.is_by_another(chi, later(5_000)) && delivery.until(later(5_000)).is_none());
     }
+    // A turn ends, however useful, and is another's before it is the same one's again.
+    let mut delivery = Delivery::default();
+    for at in 0..20 {
+        delivery.brought(ana, true, true, later(1_000 * at));
+    }
+    assert_eq!(delivery.until(later(19_000)), Some(later(20_000)));
+    delivery.brought(ana, true, true, later(20_000));
+    delivery.brought(ana, true, true, later(29_999));
+    assert_eq!(delivery.until(later(29_999)), None);
+    delivery.brought(chi, true, true, later(29_999));
+    assert!(delivery.is_by_another(ana, later(30_000)));
     let mut delivery = delivers(&[(ana, true, true)]);
     delivery.lost(chi);
     assert!(delivery.is_by_another(chi, now));
@@ -129,7 +145,7 @@ fn one_delivers_at_a_time_as_long_as_it_is_of_use() {
 #[test]
 fn a_comparison_that_ended_takes_no_memory() {
     let mut room = Room::of(3);
-    let missed = miss(&mut room, &[ANA]);
+    let missed = miss(&mut room, BEN, &[ANA]);
     assert_eq!(missed.len(), SAID);
     room.connect(BEN, ANA);
     room.connect(BEN, CHI);
