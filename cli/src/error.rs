@@ -156,6 +156,7 @@ const fn exit(kind: ErrorKind) -> Exit {
         | ErrorKind::Misplaced
         | ErrorKind::NoAccess
         | ErrorKind::NotPrivate
+        | ErrorKind::OlderVersion
         | ErrorKind::ReadOnly
         | ErrorKind::StorageFailed
         | ErrorKind::Unsettled => Exit::Storage,

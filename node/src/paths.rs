@@ -84,6 +84,22 @@ impl DataDir {
         Ok(false)
     }
 
+    /// The databases that stand here, but for one.
+    ///
+    /// # Errors
+    /// When the folder cannot be listed.
+    pub fn other_databases(&self, id: &[u8; 16]) -> io::Result<Vec<PathBuf>> {
+        let mut others = Vec::new();
+        for entry in fs::read_dir(&self.root)? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with(DATABASE_PREFIX) {
+                others.push(entry.path());
+            }
+        }
+        others.retain(|path| *path != self.database(id));
+        Ok(others)
+    }
+
     /// Whether a node may be set up here: where nothing is yet, in an empty folder of this account, or where setting up
     /// was cut short. Somebody's home folder must not have its rights changed, nor files put into it.
     ///

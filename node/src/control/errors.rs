@@ -78,6 +78,9 @@ pub enum NodeError {
     /// Others may enter the directory.
     #[error("directory open to others")]
     NotPrivate,
+    /// Written by an earlier version, in a shape that this one does not read.
+    #[error("written by an older version")]
+    OlderVersion,
     /// Nothing listens on the control socket.
     #[error("not running")]
     NotRunning,
@@ -259,6 +262,7 @@ impl From<NodeError> for ApiError {
             NodeError::NobodyAnswered => ErrorKind::NobodyAnswered,
             NodeError::NotEmpty => ErrorKind::NotEmpty,
             NodeError::NotPrivate => ErrorKind::NotPrivate,
+            NodeError::OlderVersion => ErrorKind::OlderVersion,
             NodeError::NotReachable => ErrorKind::NotReachable,
             NodeError::NotRunning => ErrorKind::NotRunning,
             NodeError::NotSetUp => ErrorKind::NotSetUp,

@@ -243,6 +243,9 @@ kinds! {
         "the files in which Kinfold keeps everything are not in the data folder any more; nothing new was kept"
         "put them back, and a Kinfold that runs goes on by itself; without them `kinfold down` stops it, and what was in \
          them is lost"
+    OlderVersion 1413 "older_version"
+        "this data was written by an older Kinfold, from before the first release; nothing was changed"
+        "use the one that wrote it; to start anew in another place, use --data-dir and ask for new invites"
     Unsettled 1410 "unsettled"
         "the disk stopped working before it was known whether this was kept; what was accepted before is safe"
         "once the disk works again, look whether it is there before you do it again"

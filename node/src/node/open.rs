@@ -123,6 +123,7 @@ impl From<StoreError> for NodeError {
             StoreError::NoMemory => Self::NoMemory,
             StoreError::NotEmpty => Self::NotEmpty,
             StoreError::NotPrivate => Self::NotPrivate,
+            StoreError::OlderVersion => Self::OlderVersion,
             StoreError::PathTooLong => Self::PathTooLong,
             StoreError::ReadOnly => Self::ReadOnly,
             StoreError::WrongPassphrase => Self::WrongPassphrase,

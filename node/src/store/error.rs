@@ -69,6 +69,9 @@ pub enum StoreError {
     /// There is not enough free memory to try the passphrase. Close something and try again.
     #[error("there is not enough memory to try the passphrase")]
     NoMemory,
+    /// An older version of Kinfold wrote this store, in a shape that this one does not read. Nothing was changed.
+    #[error("the store was written by an older version")]
+    OlderVersion,
     /// There is something in this folder that no store put there. Choose a folder of its own; nothing was changed.
     #[error("the folder is not empty")]
     NotEmpty,
@@ -111,6 +114,7 @@ impl StoreError {
             Self::NoMemory => "store_no_memory",
             Self::NotEmpty => "store_not_empty",
             Self::NotPrivate => "store_not_private",
+            Self::OlderVersion => "store_older_version",
             Self::PathTooLong => "store_path_too_long",
             Self::ReadOnly => "store_read_only",
             Self::TooLarge => "store_too_large",

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::vault::row::Name;
+use crate::vault::row::{Name, STORED_LEN_MAX};
 
 /// What is known of a row without opening it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +11,20 @@ pub(super) struct Fact {
     pub(super) dies: Option<u64>,
     /// How many chunks its value lies in.
     pub(super) chunks: u16,
+    /// How long its head is as stored, in bytes.
+    pub(super) head: u16,
+}
+
+impl Fact {
+    /// How many stored values the row is.
+    pub(super) fn values(&self) -> u64 {
+        1 + u64::from(self.chunks)
+    }
+
+    /// How long it is as stored, at most.
+    fn bytes(&self) -> u64 {
+        u64::from(self.head) + u64::from(self.chunks) * STORED_LEN_MAX as u64
+    }
 }
 
 /// All rows, by name and by death.
@@ -18,6 +32,7 @@ pub(super) struct Fact {
 pub(super) struct Index {
     facts: BTreeMap<Name, Fact>,
     deaths: BTreeSet<(u64, Name)>,
+    bytes: u64,
 }
 
 impl Index {
@@ -26,11 +41,14 @@ impl Index {
         if let Some(second) = fact.dies {
             self.deaths.insert((second, name));
         }
+        self.bytes += fact.bytes();
         self.facts.insert(name, fact);
     }
 
     pub(super) fn remove(&mut self, name: &Name) {
-        if let Some(Fact { dies: Some(second), .. }) = self.facts.remove(name) {
+        let Some(fact) = self.facts.remove(name) else { return };
+        self.bytes -= fact.bytes();
+        if let Some(second) = fact.dies {
             self.deaths.remove(&(second, *name));
         }
     }
@@ -46,6 +64,11 @@ impl Index {
 
     pub(super) fn names(&self) -> Vec<Name> {
         self.facts.keys().copied().collect()
+    }
+
+    /// How long all rows are as stored, at most.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     pub(super) fn len(&self) -> usize {

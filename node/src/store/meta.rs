@@ -31,8 +31,9 @@ impl Meta {
         let Some((schema, rest)) = bytes.split_first_chunk() else { return Err(damaged) };
         match u16::from_be_bytes(*schema) {
             SCHEMA => {}
-            newer if newer > SCHEMA => return Err(StoreError::NewerVersion),
-            _ => return Err(damaged),
+            0 => return Err(damaged),
+            older if older < SCHEMA => return Err(StoreError::OlderVersion),
+            _ => return Err(StoreError::NewerVersion),
         }
         let (numbers, []) = rest.as_chunks::<8>() else { return Err(damaged) };
         let [commit_seq, next_m, next_s, rows] = numbers else { return Err(damaged) };
@@ -49,8 +50,8 @@ impl Meta {
 pub(super) const META_TABLE: u8 = 0;
 /// The logical name of the counters' row.
 pub(super) const META_NAME: &[u8] = b"meta";
-/// The shape of what this version writes.
-const SCHEMA: u16 = 1;
+/// The shape of what this version writes. Under 1 a line, a receipted mark and an envelope's row were other bytes.
+const SCHEMA: u16 = 2;
 
 #[cfg(test)]
 mod tests {
@@ -62,8 +63,10 @@ mod tests {
         let mut bytes = meta.encode();
         assert_eq!(Meta::decode(&bytes).unwrap(), meta);
         assert!(matches!(Meta::decode(&bytes[..33]), Err(StoreError::Damaged { .. })));
-        bytes[1] = 2;
+        bytes[1] = 3;
         assert!(matches!(Meta::decode(&bytes), Err(StoreError::NewerVersion)));
+        bytes[1] = 1;
+        assert!(matches!(Meta::decode(&bytes), Err(StoreError::OlderVersion)));
         bytes[1] = 0;
         assert!(matches!(Meta::decode(&bytes), Err(StoreError::Damaged { .. })));
         assert!(matches!(Meta::decode(&[]), Err(StoreError::Damaged { .. })));

@@ -33,7 +33,7 @@ pub trait Store: Send {
     /// [`StoreError::Closed`] promise that nothing was written.
     fn commit(&mut self, batch: &WriteBatch) -> Result<(), StoreError>;
 
-    /// What opening found to be missing, for the person to be told.
+    /// What opening, and reading everything since, found to be missing, for the person to be told.
     fn report(&self) -> OpenReport;
 
     /// Reads what is durable. A reader that outlives its store reads nothing but errors.

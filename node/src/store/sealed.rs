@@ -16,21 +16,22 @@ use crate::paths::{DataDir, create_private_file, sync_dir};
 use crate::vault::KdfCost;
 use crate::vault::keyring::Keyring;
 use crate::vault::ringfile::Ring;
-use crate::vault::row::Trails;
+use crate::vault::row::{Name, Row, Trails};
 
+mod found;
 mod many;
+mod rewrite;
 mod state;
 
+pub use self::found::OpenReport;
 use self::many::MANY;
 use self::state::Core;
-pub use self::state::OpenReport;
 
 /// The store that people use: ciphertext in sled, keys in the keyring file.
 pub struct SealedStore {
     /// Shared with readers, and `None` once closed, so that closing takes keys from readers too. One task owns
     /// the store and reads through its readers, so nobody ever waits for this lock.
     core: Arc<Mutex<Option<Core>>>,
-    report: OpenReport,
     /// Outlives the core: after an error this is what the next open is compared with.
     commit_seq: u64,
     now: Time,
@@ -107,10 +108,10 @@ impl SealedStore {
         Self::start(dir, Core::start(dir, lock, ring, keyring, barrier)?)
     }
 
-    fn start(dir: &DataDir, (core, report): (Core, OpenReport)) -> Result<Self, StoreError> {
+    fn start(dir: &DataDir, core: Core) -> Result<Self, StoreError> {
         let ballast = Ballast::hold(dir.ballast()).map_err(ballast_error)?;
         let (commit_seq, now) = (core.commit_seq(), core.now());
-        Ok(Self { core: Arc::new(Mutex::new(Some(core))), report, commit_seq, now, ballast })
+        Ok(Self { core: Arc::new(Mutex::new(Some(core))), commit_seq, now, ballast })
     }
 
     /// Runs a change. Any error but one that is known to have changed nothing closes the store.
@@ -133,7 +134,7 @@ impl Store for SealedStore {
     }
 
     fn report(&self) -> OpenReport {
-        self.report
+        lock_core(&self.core).as_ref().map(Core::report).unwrap_or_default()
     }
 
     fn reader(&self) -> Box<dyn Rows> {
@@ -179,7 +180,10 @@ impl Store for SealedStore {
     }
 
     fn close(mut self: Box<Self>) -> Result<(), StoreError> {
-        let flushed = self.flush();
+        let flushed = self.change(|core| {
+            core.flush()?;
+            if core.is_worn()? { core.rewrite() } else { Ok(()) }
+        });
         *lock_core(&self.core) = None;
         flushed
     }
@@ -214,15 +218,30 @@ impl Rows for Reader {
         let mut trails = <[Trails; 2]>::default();
         for some in names.chunks(MANY) {
             // The lock is let go of before each visit, so that a visitor may read other rows.
-            let rows = lock_core(&self.core).as_ref().ok_or(ReadError)?.rows(some, &mut trails);
-            for row in rows {
-                if let Some(row) = row.map_err(read_error)? {
-                    let table = Table::from_number(row.table).ok_or(ReadError)?;
-                    visit(&Key { table, name: row.logical.to_vec() }, &row.value);
-                }
+            let rows = self.some(some, &mut trails)?;
+            for row in rows.into_iter().flatten() {
+                let table = Table::from_number(row.table).ok_or(ReadError)?;
+                visit(&Key { table, name: row.logical.to_vec() }, &row.value);
             }
         }
         Ok(())
+    }
+}
+
+impl Reader {
+    /// The rows with these names that are alive and what they say they are.
+    fn some(&self, names: &[Name], trails: &mut [Trails; 2]) -> Result<Vec<Option<Row>>, ReadError> {
+        let mut guard = lock_core(&self.core);
+        let core = guard.as_mut().ok_or(ReadError)?;
+        let opened = core.rows(names, trails);
+        let mut rows = Vec::with_capacity(opened.len());
+        for (name, row) in names.iter().zip(opened) {
+            match row {
+                Err(StoreError::Damaged { .. } | StoreError::NewerVersion) => core.give_up(name),
+                row => rows.push(row.map_err(read_error)?),
+            }
+        }
+        Ok(rows)
     }
 }
 

@@ -88,6 +88,12 @@ impl Engine {
         Ok(guarded(|| db.get(name))?.map(|stored| stored.to_vec()))
     }
 
+    /// How much of the disk it takes, in bytes.
+    pub(super) fn len(&self) -> Result<u64, StoreError> {
+        let db = self.db()?;
+        guarded(|| db.size_on_disk())
+    }
+
     /// Shows every stored value once.
     pub(super) fn scan(&self, mut visit: impl FnMut(&[u8], &[u8]) -> Result<(), StoreError>) -> Result<(), StoreError> {
         let mut rows = self.db()?.iter();

@@ -191,17 +191,22 @@ impl Keyring {
         head: &[u8],
         fetch: impl FnMut(&Name) -> Result<Option<Vec<u8>>, E>,
     ) -> Result<Row, E> {
-        Ok(self.open_row_along(name, head, &mut Trails::default(), fetch)?.1)
+        self.open_row_along(name, head, &mut Trails::default(), fetch)
     }
 
-    /// The same, as one of many; with what its header says.
+    /// What a stored value says of itself, which only opening proves true.
+    pub(crate) fn header(&self, stored: &[u8]) -> Result<Header, OpenRowError> {
+        self.split(stored).map(|(header, _)| header)
+    }
+
+    /// Opens a row, as one of many.
     pub(crate) fn open_row_along<E: From<OpenRowError>>(
         &self,
         name: &Name,
         head: &[u8],
         trails: &mut Trails,
         mut fetch: impl FnMut(&Name) -> Result<Option<Vec<u8>>, E>,
-    ) -> Result<(Header, Row), E> {
+    ) -> Result<Row, E> {
         let (header, sealed) = self.split(head)?;
         let Part::Head(chunks) = header.part else { return Err(OpenRowError::Unreadable.into()) };
         let key = self.row_key(header.leaves, trails).ok_or(OpenRowError::Unreadable)?;
@@ -218,7 +223,7 @@ impl Keyring {
             let len = (value_len - row.value.len()).min(PLAINTEXT_LEN_MAX);
             row.value.extend_from_slice(slice.get(..len).ok_or(OpenRowError::Unreadable)?);
         }
-        if row.value.len() == value_len { Ok((header, row)) } else { Err(OpenRowError::Unreadable.into()) }
+        if row.value.len() == value_len { Ok(row) } else { Err(OpenRowError::Unreadable.into()) }
     }
 
     fn open_part(&self, name: &Name, sealed: &Sealed<'_>, key: &Seed) -> Result<Zeroizing<Vec<u8>>, OpenRowError> {
@@ -234,7 +239,7 @@ impl Keyring {
         Ok(body)
     }
 
-    /// What the header says, which only opening proves true, and the rest.
+    /// The header and the rest.
     fn split<'a>(&self, stored: &'a [u8]) -> Result<(Header, Sealed<'a>), OpenRowError> {
         let mut from = Cursor(stored);
         if from.u8().is_some_and(|format| format > FORMAT) {

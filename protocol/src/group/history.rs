@@ -24,7 +24,7 @@ const LATE: Duration = Duration::from_secs(60);
 /// Causal parents that we name: the format allows eight, but each costs 34 bytes of a message.
 const OWN_PARENTS: usize = 2;
 
-/// Lines that a mark leaves out one by one: more than anybody says in a day, and small in the row.
+/// Lines that a mark leaves out one by one: more than are said in a day, and small in the row.
 const UNSEEN_MAX: usize = 4_096;
 
 /// Where a line stands: never recomputed, the same on every device.
@@ -37,7 +37,7 @@ pub(crate) struct Place {
 
 struct Facts {
     expires: Option<Time>,
-    arrival: u64,
+    arrival: Option<u64>,
     own: bool,
     envelope: Option<EnvelopeId>,
 }
@@ -51,8 +51,9 @@ pub(crate) struct LineRow {
     pub(crate) kind: RowKind,
     pub(crate) expires: Option<Time>,
     pub(crate) own: bool,
-    /// Counts up by arrival on this device; what is above the read mark is unread.
-    pub(crate) arrival: u64,
+    /// Counts up by arrival on this device; what is above the read mark is unread. A line that was written far ahead of
+    /// the clock has none until it can be seen (PROTOCOL D3): nobody fills a mark with lines that nobody sees.
+    pub(crate) arrival: Option<u64>,
     pub(crate) late: bool,
     /// The signed inner bytes of what others or we said, to be passed on or sealed anew.
     pub(crate) signed: Option<Signed>,
@@ -71,7 +72,7 @@ struct Stored {
     #[n(2)]
     own: bool,
     #[n(3)]
-    arrival: u64,
+    arrival: Option<u64>,
     #[n(4)]
     late: bool,
     #[n(5)]
@@ -150,7 +151,7 @@ impl LineRow {
             kind,
             expires: None,
             own,
-            arrival: 0,
+            arrival: None,
             late: false,
             signed: None,
             envelope: None,
@@ -175,14 +176,14 @@ impl Drop for LineRow {
 pub(crate) struct Mark {
     #[n(0)]
     upto: u64,
-    /// What was below it and could not be seen: from far ahead, or hidden by a wrong clock.
+    /// What was below it and was hidden by a wrong clock.
     #[n(1)]
     unseen: BTreeSet<u64>,
 }
 
 impl Mark {
-    /// Up to here, but for these. Beyond a bound it ends before the first that there is no room for: what is marked
-    /// twice costs little, and a mark that cannot be read costs the group.
+    /// Up to here, but for these. Beyond a bound it ends before the first that there is no room for: what is told or
+    /// read twice costs little, and a mark that cannot be read costs the group.
     fn but(upto: u64, mut unseen: BTreeSet<u64>) -> Self {
         let first = unseen.iter().nth(UNSEEN_MAX).copied();
         let Some(first) = first else { return Self { upto, unseen } };
@@ -190,8 +191,8 @@ impl Mark {
         Self { upto: first.saturating_sub(1), unseen }
     }
 
-    fn has(&self, arrival: u64) -> bool {
-        arrival <= self.upto && !self.unseen.contains(&arrival)
+    fn has(&self, arrival: Option<u64>) -> bool {
+        arrival.is_some_and(|arrival| arrival <= self.upto && !self.unseen.contains(&arrival))
     }
 }
 
@@ -201,10 +202,10 @@ pub(crate) struct History {
     lines: BTreeMap<Place, Facts>,
     places: BTreeMap<MsgId, Place>,
     expiries: BTreeSet<(Time, MsgId)>,
+    /// Written far ahead of the clock, and not seen yet.
+    ahead: BTreeSet<Place>,
     arrivals: u64,
     read: Mark,
-    /// Up to which place lines have been shown: those beyond were written far ahead of the clock (PROTOCOL D3).
-    horizon: Option<Time>,
 }
 
 impl History {
@@ -233,7 +234,7 @@ impl History {
     /// The authors have been told of all lines so far but these, which are not shown yet.
     pub(crate) fn mark_receipted(&self, cx: &mut Cx<'_>, net: NetId, but: &[MsgId]) {
         let facts = but.iter().filter_map(|id| self.lines.get(self.places.get(id)?));
-        let unseen = facts.map(|facts| facts.arrival).collect();
+        let unseen = facts.filter_map(|facts| facts.arrival).collect();
         cx.tx.write(receipted_key(net), &Mark::but(self.arrivals, unseen), None);
     }
 
@@ -242,15 +243,27 @@ impl History {
         self.place(id).map(|place| place.pos - AHEAD_MAX).filter(|at| *at > now)
     }
 
-    /// A line can be seen only now: to whoever has read up to here it is new, unless it was read before.
-    pub(crate) fn arrive_again(&mut self, cx: &mut Cx<'_>, net: NetId, id: MsgId) -> Result<Option<LineRow>, Error> {
-        let Some(mut row) = Self::row(cx, net, &id)? else { return Ok(None) };
-        if !self.read.has(row.arrival) {
-            row.arrival = self.arrivals.saturating_add(1);
+    /// The lines that were written far ahead of the clock and whose time has come: they arrive now.
+    pub(crate) fn arrive(&mut self, cx: &mut Cx<'_>, net: NetId) -> Result<Vec<(MsgId, LineRow)>, Error> {
+        let mut come = Vec::new();
+        while let Some(Place { id, .. }) =
+            self.ahead.first().copied().filter(|place| !is_ahead(place.pos, cx.now.stamp))
+        {
+            let Some(mut row) = Self::row(cx, net, &id)? else {
+                self.ahead.pop_first();
+                continue;
+            };
+            row.arrival = Some(self.arrivals.saturating_add(1));
             self.write(cx, net, id, &row);
             self.index(id, &row);
+            come.push((id, row));
         }
-        Ok(Some(row))
+        Ok(come)
+    }
+
+    /// When, by the stamps' clock, [`Self::arrive`] has something to do.
+    pub(crate) fn arrives(&self) -> Option<Time> {
+        self.ahead.first().map(|place| place.pos - AHEAD_MAX)
     }
 
     /// Whether a line is here and may be seen.
@@ -264,7 +277,15 @@ impl History {
         let facts = Facts { expires: row.expires, arrival: row.arrival, own: row.own, envelope: row.envelope };
         self.lines.insert(place, facts);
         self.places.insert(id, place);
-        self.arrivals = self.arrivals.max(row.arrival);
+        match row.arrival {
+            Some(arrival) => {
+                self.ahead.remove(&place);
+                self.arrivals = self.arrivals.max(arrival);
+            }
+            None => {
+                self.ahead.insert(place);
+            }
+        }
         if let Some(expires) = row.expires {
             self.expiries.insert((expires, id));
         }
@@ -280,14 +301,18 @@ impl History {
         self.places.contains_key(id)
     }
 
-    /// Puts a line in its place, and says whether it came late. `arrival` and `late` are set here.
-    pub(crate) fn insert(&mut self, cx: &mut Cx<'_>, net: NetId, id: MsgId, mut row: LineRow) -> bool {
-        row.arrival = self.arrivals.saturating_add(1);
+    /// Puts a line in its place, and returns it as it is there. `arrival` and `late` are set here.
+    pub(crate) fn insert(&mut self, cx: &mut Cx<'_>, net: NetId, id: MsgId, mut row: LineRow) -> LineRow {
+        row.arrival = self.arrival_of(&row, cx.now.stamp);
         let newest = self.shown(cx.now.stamp).next_back().map(|place| place.pos);
         row.late = !row.own && newest.is_some_and(|newest| row.pos + LATE < newest);
         self.write(cx, net, id, &row);
         self.index(id, &row);
-        row.late
+        row
+    }
+
+    fn arrival_of(&self, row: &LineRow, now: Time) -> Option<u64> {
+        (row.own || !is_ahead(row.pos, now)).then(|| self.arrivals.saturating_add(1))
     }
 
     /// All lines, in the order of their arrival.
@@ -305,7 +330,7 @@ impl History {
 
     /// Takes a line over from an earlier time in the group; in the order of arrival, so that the read mark still holds.
     pub(crate) fn adopt(&mut self, cx: &mut Cx<'_>, net: NetId, id: MsgId, mut row: LineRow, read: bool) {
-        row.arrival = self.arrivals.saturating_add(1);
+        row.arrival = self.arrival_of(&row, cx.now.stamp);
         row.envelope = None;
         self.write(cx, net, id, &row);
         self.index(id, &row);
@@ -362,38 +387,6 @@ impl History {
         self.lines.iter().filter(move |(place, facts)| visible(place, facts, now)).map(|(place, _)| place)
     }
 
-    /// Whether a line at this place is shown at once, and not when its time has come.
-    pub(crate) fn shows(&mut self, pos: Time, now: Time) -> bool {
-        pos <= *self.horizon.get_or_insert(now + AHEAD_MAX)
-    }
-
-    /// What was shown stays shown, in a history that was read anew.
-    pub(crate) const fn inherit(&mut self, before: &Self) {
-        self.horizon = before.horizon;
-    }
-
-    /// Everything up to now is shown. A clock that went back a little shows nothing twice; one that was far ahead, and
-    /// was set right, begins anew.
-    pub(crate) fn surfaced(&mut self, now: Time) {
-        let to = now + AHEAD_MAX;
-        let shown = self.horizon.filter(|shown| *shown <= to + AHEAD_MAX);
-        self.horizon = Some(shown.map_or(to, |shown| shown.max(to)));
-    }
-
-    /// Lines from far ahead whose time has come since [`Self::surfaced`].
-    pub(crate) fn surfacing(&self, now: Time) -> Vec<MsgId> {
-        let to = now + AHEAD_MAX;
-        let from = self.horizon.filter(|from| *from < to);
-        let come = from.into_iter().flat_map(|from| self.lines.range(after(from)..).take_while(|(at, _)| at.pos <= to));
-        // What was said here was told when it was said.
-        come.filter(|(place, facts)| !facts.own && visible(place, facts, now)).map(|(place, _)| place.id).collect()
-    }
-
-    /// When, by the stamps' clock, [`Self::surfacing`] has something to tell.
-    pub(crate) fn surfaces(&self) -> Option<Time> {
-        self.lines.range(after(self.horizon?)..).next().map(|(place, _)| place.pos - AHEAD_MAX)
-    }
-
     /// What others said that is not yet marked as read; that somebody came or went is no message.
     pub(crate) fn unread(&self, now: Time) -> usize {
         let said = |facts: &Facts| !facts.own && facts.expires.is_some();
@@ -412,10 +405,9 @@ impl History {
     pub(crate) fn mark_read(&mut self, cx: &mut Cx<'_>, net: NetId, upto: Option<u64>) {
         let upto = upto.map_or(self.arrivals, |upto| upto.min(self.arrivals)).max(self.read.upto);
         let hidden = self.lines.iter().filter(|(place, facts)| !visible(place, facts, cx.now.stamp));
-        let unseen = hidden.map(|(_, facts)| facts.arrival).filter(|arrival| *arrival <= upto);
-        let unseen = unseen.filter(|arrival| !self.read.has(*arrival)).collect();
-        let mark = Mark::but(upto, unseen);
-        if mark != self.read {
+        let unseen = hidden.map(|(_, facts)| facts.arrival).filter(|arrival| !self.read.has(*arrival));
+        let mark = Mark::but(upto, unseen.flatten().filter(|arrival| *arrival <= upto).collect());
+        if mark != self.read && mark.upto >= self.read.upto {
             self.read = mark;
             cx.tx.write(read_key(net), &self.read, None);
         }
@@ -426,6 +418,7 @@ impl History {
         cx.tx.delete(line_key(net, id));
         let place = self.places.remove(id)?;
         let facts = self.lines.remove(&place)?;
+        self.ahead.remove(&place);
         if let Some(expires) = facts.expires {
             self.expiries.remove(&(expires, *id));
         }
@@ -471,14 +464,15 @@ pub(crate) fn to_line(id: MsgId, row: &LineRow, state: MessageState) -> Line {
     }
 }
 
-/// The first place that is later.
-fn after(time: Time) -> Place {
-    let least = (MemberId::from_bytes([0; 32]), MsgId::from_bytes([0; 32]));
-    Place { pos: time + Duration::from_millis(1), member: least.0, id: least.1 }
+/// Whether a line was written so far ahead that it is not shown yet.
+fn is_ahead(pos: Time, now: Time) -> bool {
+    pos > now + AHEAD_MAX
 }
 
 fn visible(place: &Place, facts: &Facts, now: Time) -> bool {
-    (facts.own || place.pos <= now + AHEAD_MAX) && facts.expires.is_none_or(|expires| expires > now)
+    facts.arrival.is_some()
+        && (facts.own || !is_ahead(place.pos, now))
+        && facts.expires.is_none_or(|expires| expires > now)
 }
 
 /// The row of a line.

@@ -237,7 +237,6 @@ impl Group {
         self.spread = before.spread;
         self.vain_claims = before.vain_claims;
         self.receipts.last = before.receipts.last;
-        self.history.inherit(&before.history);
         self.listening = before.listening;
         // The network may not have heard of the topics: they are told anew.
         self.topics.clear();

@@ -417,7 +417,7 @@ impl Group {
                     kind: RowKind::Text(text),
                     expires: Some(content.deadline),
                     own: author == self.me.member(),
-                    arrival: 0,
+                    arrival: None,
                     late: false,
                     signed: Some(signed),
                     envelope,
@@ -434,23 +434,20 @@ impl Group {
 
     /// Puts a line of somebody into the history and tells the faces.
     pub(crate) fn show(&mut self, cx: &mut Cx<'_>, id: MsgId, row: LineRow) {
-        let shown = self.history.shows(row.pos, cx.now.stamp);
-        let line = to_line(id, &row, MessageState::Held);
-        let late = self.history.insert(cx, self.net, id, row);
-        if shown {
-            cx.tell(Event::Line { group: self.id, line: crate::step::Line { late, ..line } });
+        let row = self.history.insert(cx, self.net, id, row);
+        if row.arrival.is_some() {
+            cx.tell(Event::Line { group: self.id, line: to_line(id, &row, MessageState::Held) });
         }
     }
 
     /// Tells the lines that were written far ahead of the clock and whose time has come.
     pub(crate) fn surface(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
-        for id in self.history.surfacing(cx.now.stamp) {
+        for (id, row) in self.history.arrive(cx, self.net)? {
             self.receipts.by(cx.now.wall);
-            if let Some(row) = self.history.arrive_again(cx, self.net, id)? {
+            if self.history.is_visible(&id, cx.now.stamp) {
                 cx.tell(Event::Line { group: self.id, line: to_line(id, &row, MessageState::Held) });
             }
         }
-        self.history.surfaced(cx.now.stamp);
         Ok(())
     }
 }

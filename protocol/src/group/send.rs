@@ -63,7 +63,7 @@ impl Group {
             kind: RowKind::Text(text.to_string()),
             expires: Some(content.deadline),
             own: true,
-            arrival: 0,
+            arrival: None,
             late: false,
             signed: Some(signed),
             envelope: None,

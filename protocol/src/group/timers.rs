@@ -115,7 +115,7 @@ impl Group {
         // A moment on the mark's scale comes when what the mark follows has come up to it.
         let comes = |at: Time| if at <= now.sweep { Some(now.wall) } else { Some(now.wall + at.since(now.follows?)) };
         let by_mark = by_mark.into_iter().flatten().filter_map(comes);
-        let surfaces = self.history.surfaces().map(|at| now.wall + at.since(now.stamp));
+        let surfaces = self.history.arrives().map(|at| now.wall + at.since(now.stamp));
         let by_mark = by_mark.chain(surfaces);
         if !self.talks() {
             return by_mark.min();

@@ -9,7 +9,9 @@ use kinfold_protocol::persist::{Key, Value, WriteBatch};
 use kinfold_protocol::time::Time;
 use zeroize::Zeroizing;
 
-use super::many::{MANY, on_two_threads};
+use super::found::{Found, OpenReport, index_rows};
+use super::many::on_two_threads;
+use super::rewrite::remove_others;
 use crate::paths::DataDir;
 use crate::store::error::{DATABASE, KEYRING};
 use crate::store::index::{Fact, Index};
@@ -19,104 +21,72 @@ use crate::store::sled::{Barrier, Change, ENGINE_FILE, Engine};
 use crate::store::{StoreError, death_second};
 use crate::vault::keyring::Keyring;
 use crate::vault::ringfile::Ring;
-use crate::vault::row::{Class, Header, LAST_SECOND, Leaves, Name, Part, Row, Trails};
-
-/// What opening found to differ from what was last known to be durable. Anything but zeros means that the disk
-/// lost or changed data: groups must be synced again, and joined again where their state is gone.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OpenReport {
-    /// Commits that the keyring knows of and the database does not.
-    pub commits_lost: u64,
-    /// Rows that the database counted and does not have.
-    pub rows_missing: u64,
-    /// Stored values that belong to no row that can be read.
-    pub values_unreadable: u64,
-}
-
-impl OpenReport {
-    /// Whether everything was as it was left.
-    #[must_use]
-    pub fn is_clean(&self) -> bool {
-        *self == Self::default()
-    }
-}
+use crate::vault::row::{Class, LAST_SECOND, Leaves, Name, Row, Trails};
 
 /// Everything that is gone from memory once the store is closed.
 pub(super) struct Core {
-    engine: Engine,
+    pub(super) dir: DataDir,
+    pub(super) barrier: Barrier,
+    pub(super) engine: Engine,
     ring: Ring<File>,
-    keyring: Keyring,
-    index: Index,
+    pub(super) keyring: Keyring,
+    pub(super) index: Index,
+    found: Found,
     meta: Meta,
     now: Time,
     /// By when the keyring must be stored.
     ring_due: Option<Time>,
     check_due: Time,
     /// The files that everything is written to, which must still be found after a restart.
-    files: [Named; 2],
+    pub(super) files: [Named; 2],
     /// Let go of last.
     _lock: File,
 }
 
 impl Core {
-    /// Opens the database that belongs to an opened keyring, and looks at every row.
+    /// Opens the database that belongs to an opened keyring, and notes what every row says of itself.
     pub(super) fn start(
         dir: &DataDir,
         lock: File,
         ring: Ring<File>,
         keyring: Keyring,
         barrier: Barrier,
-    ) -> Result<(Self, OpenReport), StoreError> {
+    ) -> Result<Self, StoreError> {
         let place = dir.database(&keyring.database_id);
         let engine = match Engine::open(&place, Arc::clone(&barrier)) {
             // Setting up was cut short: nothing was ever kept in it.
             Err(StoreError::Damaged { .. }) if keyring.commit_seq == 0 => {
                 fs::remove_dir_all(&place).map_err(|err| StoreError::io(DATABASE, err))?;
-                Engine::open(&place, barrier)?
+                Engine::open(&place, Arc::clone(&barrier))?
             }
             opened => opened?,
         };
         let meta = read_meta(&engine, &keyring)?;
         let now = keyring.last_seen;
         let check_due = now + CHECK_EVERY;
-        let index = Index::default();
-        let note = |path, what| Named::note(path).map_err(|err| StoreError::io(what, err));
-        let files = [note(dir.keyring(), KEYRING)?, note(place.join(ENGINE_FILE), DATABASE)?];
-        let mut core = Self { engine, ring, keyring, index, meta, now, ring_due: None, check_due, files, _lock: lock };
-        let report = OpenReport {
-            commits_lost: core.keyring.commit_seq.saturating_sub(meta.commit_seq),
-            values_unreadable: core.index_rows()?,
-            rows_missing: meta.rows.saturating_sub(count(core.index.len())),
+        let (index, found) = index_rows(&engine, &keyring)?;
+        let files = note_files(dir, &keyring.database_id)?;
+        let commits_lost = keyring.commit_seq.saturating_sub(meta.commit_seq);
+        let found = found.beside(commits_lost, meta.rows);
+        let (dir, ring_due) = (dir.clone(), None);
+        let mut core = Self {
+            dir,
+            barrier,
+            engine,
+            ring,
+            keyring,
+            index,
+            found,
+            meta,
+            now,
+            ring_due,
+            check_due,
+            files,
+            _lock: lock,
         };
         core.burn_leaves()?;
-        Ok((core, report))
-    }
-
-    /// Opens every row once; returns how many stored values belong to none.
-    fn index_rows(&mut self) -> Result<u64, StoreError> {
-        let meta_name = self.keyring.row_name(META_TABLE, META_NAME);
-        let (mut stored_values, mut readable) = (0_u64, 0_u64);
-        let (mut some, mut trails) = (Vec::with_capacity(MANY), <[Trails; 2]>::default());
-        let (engine, keyring, index) = (&self.engine, &self.keyring, &mut self.index);
-        let mut take = |some: &mut Vec<(Name, Vec<u8>)>| {
-            let opened =
-                on_two_threads(some, &mut trails, |(name, stored), trails| fact(engine, keyring, name, stored, trails));
-            for ((name, _), fact) in some.drain(..).zip(opened) {
-                if let Some(fact) = fact? {
-                    readable += 1 + u64::from(fact.chunks);
-                    index.insert(name, fact);
-                }
-            }
-            Ok::<_, StoreError>(())
-        };
-        engine.scan(|name, stored| {
-            let Some(name) = Name::try_from(name).ok().filter(|name| *name != meta_name) else { return Ok(()) };
-            stored_values += 1;
-            some.push((name, stored.to_vec()));
-            if some.len() < MANY { Ok(()) } else { take(&mut some) }
-        })?;
-        take(&mut some)?;
-        Ok(stored_values.saturating_sub(readable))
+        remove_others(&core.dir, &core.keyring.database_id);
+        Ok(core)
     }
 
     /// Skips the leaves that a batch lost in a crash may have used, and notes that in the keyring, for a second
@@ -127,6 +97,19 @@ impl Core {
         self.meta.next_s = burnt(self.meta.next_s, self.keyring.next_s);
         self.meta.commit_seq = self.meta.commit_seq.max(self.keyring.commit_seq);
         self.store_ring()
+    }
+
+    /// What was found so far.
+    pub(super) fn report(&self) -> OpenReport {
+        self.found.report()
+    }
+
+    /// A row turned out not to be what it says: it is not there, and one bad row keeps no other from being read.
+    pub(super) fn give_up(&mut self, name: &Name) {
+        if let Some(fact) = self.index.fact(name) {
+            self.index.remove(name);
+            self.found.give_up(fact);
+        }
     }
 
     pub(super) fn commit_seq(&self) -> u64 {
@@ -178,9 +161,10 @@ impl Core {
         let parts = self.keyring.seal_row(key.table as u8, &key.name, &value.bytes, leaves)?;
         // A head and its chunks; the bound of a value keeps the chunks within u16.
         let chunks = u16::try_from(parts.len().saturating_sub(1)).map_err(|_| StoreError::TooLarge)?;
+        let head = parts.first().map_or(0, |(_, stored)| stored.len()).try_into().unwrap_or(u16::MAX);
         change.changes.extend(parts.into_iter().map(|(name, stored)| (name, Some(stored))));
         self.drop_chunks(change, &name, chunks);
-        change.facts.push((name, Some(Fact { dies: time, chunks })));
+        change.facts.push((name, Some(Fact { dies: time, chunks, head })));
         Ok(())
     }
 
@@ -234,6 +218,9 @@ impl Core {
         if self.check_due <= self.now {
             self.engine.check()?;
             self.check_due = self.now + CHECK_EVERY;
+            if self.is_worn()? {
+                self.rewrite()?;
+            }
         }
         // What died is destroyed at once, and the moment of death is kept, for a clock set back must not undo it.
         if swept || self.ring_due.is_some_and(|due| due <= self.now) { self.store_ring() } else { Ok(()) }
@@ -258,7 +245,7 @@ impl Core {
         Ok(true)
     }
 
-    fn store_ring(&mut self) -> Result<(), StoreError> {
+    pub(super) fn store_ring(&mut self) -> Result<(), StoreError> {
         self.keyring.last_seen = self.now;
         self.keyring.commit_seq = self.meta.commit_seq;
         self.keyring.next_m = self.meta.next_m;
@@ -314,7 +301,7 @@ impl Core {
             return Ok(None);
         }
         let head = self.engine.get(name)?.ok_or(StoreError::Damaged { what: DATABASE })?;
-        self.keyring.open_row_along(name, &head, trails, |chunk| self.engine.get(chunk)).map(|(_, row)| Some(row))
+        self.keyring.open_row_along(name, &head, trails, |chunk| self.engine.get(chunk)).map(Some)
     }
 }
 
@@ -341,20 +328,10 @@ impl Pending {
     }
 }
 
-/// What to know of a row that can be read. `None` for a chunk, and for what cannot be: one bad row must not keep the others
-/// from being read.
-fn fact(
-    engine: &Engine,
-    keyring: &Keyring,
-    name: &Name,
-    stored: &[u8],
-    trails: &mut Trails,
-) -> Result<Option<Fact>, StoreError> {
-    match keyring.open_row_along(name, stored, trails, |chunk| engine.get(chunk)) {
-        Ok((Header { part: Part::Head(chunks), leaves }, _)) => Ok(Some(Fact { dies: leaves.time, chunks })),
-        Ok(_) | Err(StoreError::Damaged { .. } | StoreError::NewerVersion) => Ok(None),
-        Err(err) => Err(err),
-    }
+/// The files that everything is written to.
+pub(super) fn note_files(dir: &DataDir, id: &[u8; 16]) -> Result<[Named; 2], StoreError> {
+    let note = |path, what| Named::note(path).map_err(|err| StoreError::io(what, err));
+    Ok([note(dir.keyring(), KEYRING)?, note(dir.database(id).join(ENGINE_FILE), DATABASE)?])
 }
 
 /// The counters of the last durable commit; zeros for a database that never had one or has lost them.

@@ -14,6 +14,7 @@ use crate::vault::row::STORED_LEN_MAX;
 
 mod damage;
 mod full_disk;
+mod rewrite;
 
 const PASS: &[u8] = b"correct horse";
 
@@ -30,6 +31,8 @@ pub(super) fn fresh() -> (TempDir, DataDir, SealedStore) {
 
 pub(super) fn open(dir: &DataDir) -> SealedStore {
     let store = SealedStore::open(dir, PASS).unwrap();
+    // What a row is shows when it is read.
+    contents(&*store.reader());
     assert!(store.report().is_clean(), "{:?}", store.report());
     store
 }

@@ -8,8 +8,8 @@ use super::disk::Disk;
 use super::rogue::Rogue;
 use super::room::{ANA, BEN, CHI, Room};
 use crate::error::{Refusal, Why};
-use crate::group::history::History;
-use crate::persist::{Value, WriteBatch};
+use crate::group::history::{self, History};
+use crate::persist::{Rows as _, Value, WriteBatch};
 use crate::step::{Command, Input, Outcome};
 use crate::wire::content::Content;
 use crate::wire::envelope::Envelope;
@@ -120,6 +120,32 @@ fn what_is_hidden_for_months_does_not_have_the_rest_receipted_again() {
     room.pass(60_000);
     assert_eq!(room.texts(ANA), ["today"]);
     assert_eq!(room.published.len(), before, "nothing is owed to anybody");
+}
+
+/// PROTOCOL D3: what Ben stamps far ahead takes no room in the marks of Ana's device, however much it is. It comes to
+/// light after a restart too, and is unread then.
+#[test]
+fn nobody_fills_a_mark_with_what_is_not_shown_yet() {
+    let mut room = Room::of(3);
+    let rows = |room: &mut Room| {
+        room.says(CHI, "today");
+        room.pass(20_000);
+        room.inside(ANA, |group, cx| group.mark_read(cx, None));
+        let keys = [history::receipted_key(room.net(ANA)), history::read_key(room.net(ANA))];
+        keys.map(|key| room.disk(ANA).get(&key).unwrap().unwrap().len())
+    };
+    let before = rows(&mut room);
+    for _ in 0..20 {
+        room.pass(1_000);
+        far_ahead(&mut room, 48);
+    }
+    assert_eq!(rows(&mut room), before);
+    room.restart(ANA);
+    room.skip_hours(25);
+    room.pass(1_000);
+    assert_eq!(room.texts(ANA).len(), 22);
+    assert_eq!(room.told(ANA).iter().filter(|text| *text == "far ahead").count(), 20);
+    assert_eq!(room.inside(ANA, |group, cx| group.view(cx.now)).0.unread, 20);
 }
 
 /// An earlier program wrote the mark as a number.

@@ -1,6 +1,8 @@
 //! What opening does with files that are not as they were left.
 
 use super::*;
+use crate::store::meta::{META_NAME, META_TABLE};
+use crate::vault::row::{Class, Leaves};
 
 fn filled(rows: u8) -> (TempDir, DataDir) {
     let (temp, dir, mut store) = fresh();
@@ -12,7 +14,9 @@ fn filled(rows: u8) -> (TempDir, DataDir) {
 }
 
 fn report(dir: &DataDir) -> OpenReport {
-    SealedStore::open(dir, PASS).unwrap().report()
+    let store = SealedStore::open(dir, PASS).unwrap();
+    contents(&*store.reader());
+    store.report()
 }
 
 #[test]
@@ -69,13 +73,70 @@ fn rows_that_sled_lost_or_that_were_swapped_are_counted_and_never_shown() {
     sled.flush().unwrap();
     drop(sled);
     let store = SealedStore::open(&dir, PASS).unwrap();
+    assert!(contents(&*store.reader()).len() >= store_rows - 1);
     assert!(!store.report().is_clean());
     assert!(store.report().values_unreadable == 1, "the row under a foreign name");
-    assert!(contents(&*store.reader()).len() >= store_rows - 1);
     for (key, value) in contents(&*store.reader()) {
         let row = (0..6).find(|row| super::key(*row) == key).unwrap();
         assert_eq!(value, vec![row; 300]);
     }
+}
+
+/// Each part of a row is changed by a bit, in a row of one value and in one of many.
+#[test]
+fn a_row_that_is_not_what_it_says_keeps_no_other_from_being_read() {
+    for large in [false, true] {
+        let (_temp, dir) = filled(6);
+        let mut store = open(&dir);
+        let others = contents(&*store.reader());
+        put(&mut store, &key(6), Value::lasting(vec![6; if large { 30_000 } else { 300 }])).unwrap();
+        let names = lock_core(&store.core).as_ref().unwrap().stored_names(&key(6));
+        Box::new(store).close().unwrap();
+        assert_eq!(names.len(), if large { 6 } else { 1 });
+        let len = raw(&dir).get(names[0]).unwrap().unwrap().len();
+        for (part, at) in names.iter().flat_map(|name| [0, 1, 27, 30, 40, len / 2, len - 1].map(|at| (name, at))) {
+            let sled = raw(&dir);
+            let whole = sled.get(part).unwrap().unwrap();
+            let mut bytes = whole.to_vec();
+            bytes[at] ^= 1;
+            sled.insert(part, bytes).unwrap();
+            sled.flush().unwrap();
+            drop(sled);
+            let store = SealedStore::open(&dir, PASS).unwrap();
+            for _ in 0..2 {
+                assert!(contents(&*store.reader()).keys().eq(others.keys()), "byte {at}");
+                let found = store.report();
+                assert_eq!((found.commits_lost, found.rows_missing), (0, 1), "byte {at}");
+                assert_eq!(found.values_unreadable, names.len() as u64, "byte {at}");
+            }
+            assert!(store.reader().get(&key(6)).unwrap().is_none());
+            drop(store);
+            raw(&dir).insert(part, whole).unwrap();
+            assert!(report(&dir).is_clean());
+        }
+    }
+}
+
+#[test]
+fn a_store_of_another_version_is_left_to_it() {
+    let (_temp, dir) = filled(3);
+    let (_, keyring) = Ring::open(File::options().read(true).write(true).open(dir.keyring()).unwrap(), PASS).unwrap();
+    let name = keyring.row_name(META_TABLE, META_NAME);
+    let whole = raw(&dir).get(name).unwrap().unwrap();
+    let version = keyring.next_m + 1;
+    for schema in [1_u16, 3] {
+        let meta = [&schema.to_be_bytes()[..], &[0; 32]].concat();
+        let leaves = Leaves { class: Class::Message, time: None, version };
+        let sealed = keyring.seal_row(META_TABLE, META_NAME, &meta, leaves).unwrap().remove(0).1;
+        raw(&dir).insert(name, sealed).unwrap();
+        match SealedStore::open(&dir, PASS) {
+            Err(StoreError::OlderVersion) if schema == 1 => {}
+            Err(StoreError::NewerVersion) if schema == 3 => {}
+            opened => panic!("{schema}: {opened:?}"),
+        }
+    }
+    raw(&dir).insert(name, whole).unwrap();
+    assert!(report(&dir).is_clean());
 }
 
 #[test]

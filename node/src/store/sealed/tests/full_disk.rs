@@ -70,8 +70,8 @@ fn on_a_small_disk() {
 
     let store = SealedStore::open(&dir, PASS).unwrap();
     assert!(!dir.ballast().exists(), "the disk was full enough to need it");
-    assert!(store.report().is_clean(), "{:?}", store.report());
     let found = contents(&*store.reader());
+    assert!(store.report().is_clean(), "{:?}", store.report());
     assert!((0..kept).all(|row| found.contains_key(&extra(row))), "an acknowledged commit is lost");
     let survived = usize::from(store.commit_seq() != seq);
     assert_eq!(found.len(), 20_012 + usize::try_from(kept).unwrap() + survived);

@@ -1,0 +1,138 @@
+//! The database is written anew when it has become much longer than its rows.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
+
+use super::*;
+
+/// Rows that hold a value of a few chunks and many of one.
+fn filled(store: &mut dyn Store) -> BTreeMap<Key, Vec<u8>> {
+    for row in 0..40 {
+        put(store, &key(row), Value::lasting(vec![row; if row == 7 { 30_000 } else { 500 }])).unwrap();
+    }
+    contents(&*store.reader())
+}
+
+fn rewrite(store: &SealedStore) -> Result<(), StoreError> {
+    lock_core(&store.core).as_mut().unwrap().rewrite()
+}
+
+fn databases(dir: &DataDir) -> Vec<PathBuf> {
+    dir.other_databases(&[0; 16]).unwrap()
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    fs::set_permissions(to, fs::metadata(from).unwrap().permissions()).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let place = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &place);
+        } else {
+            fs::copy(entry.path(), place).unwrap();
+        }
+    }
+}
+
+#[test]
+fn closing_gives_back_the_room_of_what_is_gone() {
+    let (_temp, dir, mut store) = fresh();
+    let many = |row: u32| Key { table: Table::Envelope, name: row.to_be_bytes().to_vec() };
+    for from in (0..8_000).step_by(400) {
+        let rows = (from..from + 400).map(|row| (many(row), Some(Value::lasting(vec![1; 2_000]))));
+        commit(&mut store, rows, false).unwrap();
+    }
+    for from in (0..7_600).step_by(400) {
+        commit(&mut store, (from..from + 400).map(|row| (many(row), None)), false).unwrap();
+    }
+    let (before, held) = (databases(&dir), contents(&*store.reader()));
+    let size = |place: &Path| tree(place).iter().map(|path| fs::metadata(path).unwrap().len()).sum::<u64>();
+    assert!(size(&before[0]) > 12_000_000, "{} bytes", size(&before[0]));
+    Box::new(store).close().unwrap();
+    let after = databases(&dir);
+    assert!(after.len() == 1 && after != before);
+    assert!(size(&after[0]) < 4_000_000, "{} bytes", size(&after[0]));
+    let mut store = open(&dir);
+    assert_eq!(contents(&*store.reader()), held);
+    // What is not worn stays, and is not copied at every close.
+    put(&mut store, &key(1), Value::lasting(vec![1])).unwrap();
+    Box::new(store).close().unwrap();
+    assert_eq!(databases(&dir), after);
+}
+
+#[test]
+fn it_also_happens_while_the_store_stays_open() {
+    let (_temp, dir, mut store) = fresh();
+    let held = filled(&mut store);
+    rewrite(&store).unwrap();
+    assert_eq!(contents(&*store.reader()), held);
+    put(&mut store, &key(50), Value::lasting(vec![50; 9_000])).unwrap();
+    commit(&mut store, [(key(7), None)], false).unwrap();
+    let held = contents(&*store.reader());
+    assert_eq!(held.len(), 40);
+    drop(store);
+    assert_eq!(databases(&dir).len(), 1);
+    assert_eq!(contents(&*open(&dir).reader()), held);
+}
+
+/// At each sync of a database, and before and after the keyring names the new one.
+#[test]
+fn a_crash_at_any_moment_of_it_loses_nothing() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = DataDir::new(temp.path().join("kinfold"));
+    let (root, crashes) = (dir.root().to_owned(), temp.path().join("crashes"));
+    let begun = Arc::new(AtomicBool::new(false));
+    let (watched, watching_from, into) = (Arc::new(AtomicUsize::new(0)), Arc::clone(&begun), crashes.clone());
+    let taken = Arc::clone(&watched);
+    let (barrier, _) = watching(move |_| {
+        if watching_from.load(Ordering::SeqCst) {
+            copy(&root, &into.join(taken.fetch_add(1, Ordering::SeqCst).to_string()));
+        }
+    });
+    let mut store = SealedStore::create_with(&dir, PASS, cheap(), barrier).unwrap();
+    let held = filled(&mut store);
+    begun.store(true, Ordering::SeqCst);
+    rewrite(&store).unwrap();
+    begun.store(false, Ordering::SeqCst);
+    drop(store);
+    let synced = watched.load(Ordering::SeqCst);
+    assert!(synced >= 2, "{synced}");
+    // The copy was whole, and the keyring named one or the other.
+    let last = crashes.join((synced - 1).to_string());
+    let [old, new] = ["old", "new"].map(|name| crashes.join(name));
+    for (place, keyring) in [(&old, last.join("keyring")), (&new, dir.keyring())] {
+        copy(&last, place);
+        copy(dir.root(), place);
+        fs::copy(keyring, place.join("keyring")).unwrap();
+    }
+    let mut two = 0;
+    for crash in fs::read_dir(&crashes).unwrap() {
+        let crash = DataDir::new(crash.unwrap().path());
+        two += usize::from(databases(&crash).len() == 2);
+        assert_eq!(contents(&*open(&crash).reader()), held, "{crash:?}");
+        assert_eq!(databases(&crash).len(), 1, "{crash:?}");
+    }
+    assert!(two >= 3, "{two}");
+}
+
+#[test]
+fn without_room_for_both_all_stays_as_it_was() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = DataDir::new(temp.path().join("kinfold"));
+    let full = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&full);
+    let barrier: Barrier = Arc::new(move |file: &File| match asked.load(Ordering::SeqCst) {
+        true => Err(std::io::ErrorKind::StorageFull.into()),
+        false => file.sync_data(),
+    });
+    let mut store = SealedStore::create_with(&dir, PASS, cheap(), barrier).unwrap();
+    let (held, before) = (filled(&mut store), databases(&dir));
+    full.store(true, Ordering::SeqCst);
+    rewrite(&store).unwrap();
+    full.store(false, Ordering::SeqCst);
+    assert_eq!((contents(&*store.reader()), databases(&dir)), (held, before));
+    put(&mut store, &key(50), Value::lasting(vec![50])).unwrap();
+    drop(store);
+    assert_eq!(contents(&*open(&dir).reader()).len(), 41);
+}
