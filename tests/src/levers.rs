@@ -105,7 +105,7 @@ const LEAST: [(&str, u64); 34] = [
     (MISTAKES, 40),
     (PARKED_GAP, 100),
     (PARKED_RIVAL, 20),
-    (PARKED_UNKNOWN, 20),
+    (PARKED_UNKNOWN, 8),
     (PARTITIONS, 20),
     (READS, 40),
     (READ_ERRORS, 20),

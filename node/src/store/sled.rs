@@ -14,6 +14,8 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::fs::Advice;
+
 use super::StoreError;
 use super::error::DATABASE;
 use crate::paths::{create_private_dir, make_tree_private, sync_dir};
@@ -46,7 +48,7 @@ impl Engine {
         let io = |err| StoreError::io(DATABASE, err);
         create_private_dir(dir).map_err(io)?;
         remove_unfinished_snapshots(dir).map_err(io)?;
-        forget_cached(&dir.join(ENGINE_FILE));
+        read_anew(&dir.join(ENGINE_FILE));
         let db = match open_waiting(dir) {
             Err(StoreError::Damaged { .. }) => {
                 // The snapshot is only an index into the log; without it sled reads the log from its start.
@@ -195,10 +197,12 @@ fn is_lock_conflict(err: &io::Error) -> bool {
 }
 
 /// After a write that failed, the system may go on showing what never reached the medium: what is opened is read from
-/// there. A hint, so that nothing depends on its being taken.
-fn forget_cached(file: &Path) {
+/// there. As opening reads all of it in pieces, the system may fetch it in one go. Hints, so that nothing depends on
+/// their being taken.
+fn read_anew(file: &Path) {
+    let advise = |file: &File, advice| rustix::fs::fadvise(file, 0, None, advice);
     if let Ok(file) = File::open(file)
-        && rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).is_err()
+        && advise(&file, Advice::DontNeed).and_then(|()| advise(&file, Advice::WillNeed)).is_err()
     {
         tracing::debug!(code = "cache_kept");
     }

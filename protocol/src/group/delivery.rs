@@ -1,12 +1,12 @@
 //! Bringing a peer what it lacks: each envelope once, and by one link at a time, for whoever is linked has the same.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::Group;
 use super::cx::Cx;
 use super::sync::COMPARE_AFTER;
-use crate::id::{EnvelopeId, LinkId};
+use crate::id::{EnvelopeId, LinkId, MemberId};
 use crate::time::Time;
 use crate::wire::message::Message;
 
@@ -76,29 +76,37 @@ impl Queue {
 #[derive(Default)]
 pub(crate) struct Delivery {
     by: Option<Turn>,
-    /// Whose turn was over, and until when it has none.
-    rests: Option<(LinkId, Time)>,
+    /// Whose turn was over, and until when they have none, on whatever link.
+    rests: BTreeMap<MemberId, Time>,
+    /// Who brought something last, in its turn or not, that more is to follow; and until when that may pause.
+    coming: Option<(LinkId, Time)>,
 }
 
 struct Turn {
     link: LinkId,
+    member: MemberId,
     /// Until when it may pause.
     until: Time,
     ends: Time,
 }
 
 impl Delivery {
-    /// A link brought something, the last of it or not; of use, or known.
-    pub(crate) fn brought(&mut self, link: LinkId, more: bool, useful: bool, now: Time) {
-        let rests = self.rests.is_some_and(|(resting, until)| resting == link && now < until);
-        if rests || self.is_by_another(link, now) {
+    /// A member's link brought something, the last of it or not; of use, or known.
+    pub(crate) fn brought(&mut self, (link, member): (LinkId, MemberId), more: bool, useful: bool, now: Time) {
+        let goes_on = more && useful;
+        if goes_on || self.coming.is_some_and(|(by, _)| by == link) {
+            self.coming = goes_on.then_some((link, now + PAUSE_MAX));
+        }
+        self.rests.retain(|_, until| now < *until);
+        if self.rests.contains_key(&member) || self.is_by_another(link, now) {
             return;
         }
         let ends = self.by.as_ref().filter(|turn| turn.link == link).map_or(now + TURN_MAX, |turn| turn.ends);
         if now >= ends {
-            self.rests = Some((link, now + REST));
+            self.rests.insert(member, now + REST);
         }
-        self.by = (more && useful && now < ends).then_some(Turn { link, until: ends.min(now + PAUSE_MAX), ends });
+        let turn = Turn { link, member, until: ends.min(now + PAUSE_MAX), ends };
+        self.by = (goes_on && now < ends).then_some(turn);
     }
 
     /// Whether it is another link's turn.
@@ -108,12 +116,15 @@ impl Delivery {
 
     /// Until when something may be expected, if a link delivers.
     pub(crate) fn until(&self, now: Time) -> Option<Time> {
-        self.by.as_ref().map(|turn| turn.until).filter(|until| now < *until)
+        self.coming.map(|(_, until)| until).filter(|until| now < *until)
     }
 
-    /// The link is gone.
-    pub(crate) fn lost(&mut self, link: LinkId) {
-        self.by = self.by.take().filter(|turn| turn.link != link);
+    /// The link is gone; whoever comes back on another has had its turn.
+    pub(crate) fn lost(&mut self, link: LinkId, now: Time) {
+        self.coming = self.coming.filter(|(by, _)| *by != link);
+        if let Some(turn) = self.by.take_if(|turn| turn.link == link) {
+            self.rests.insert(turn.member, now + REST);
+        }
     }
 
     /// The wall clock went back.
@@ -122,7 +133,8 @@ impl Delivery {
             turn.until = turn.until.min(now + PAUSE_MAX);
             turn.ends = turn.ends.min(now + TURN_MAX);
         }
-        self.rests = self.rests.map(|(link, until)| (link, until.min(now + REST)));
+        self.rests.values_mut().for_each(|until| *until = (*until).min(now + REST));
+        self.coming = self.coming.map(|(link, until)| (link, until.min(now + PAUSE_MAX)));
     }
 }
 
@@ -130,8 +142,8 @@ impl Group {
     /// A link brought a page of what is missing here, of use or not; or only the answer to a question. Whether it is its
     /// turn to bring more.
     pub(crate) fn takes_more(&mut self, cx: &mut Cx<'_>, id: LinkId, more: bool, useful: Option<bool>) -> bool {
-        if let Some(useful) = useful {
-            self.delivery.brought(id, more, useful, cx.now.wall);
+        if let (Some(useful), Some(member)) = (useful, self.links.get(&id).and_then(|link| link.member)) {
+            self.delivery.brought((id, member), more, useful, cx.now.wall);
         }
         let other = self.delivery.is_by_another(id, cx.now.wall);
         if other && more {

@@ -8,7 +8,7 @@ use super::cx::Cx;
 use super::log::Order;
 use super::receive::Origin;
 use crate::error::{Error, Refusal, Why};
-use crate::id::{EnvelopeId, EpochId, LinkId};
+use crate::id::{EnvelopeId, EpochId, LinkId, MemberId};
 use crate::limits::RATCHET_WINDOW;
 use crate::step::Outcome;
 use crate::time::Time;
@@ -21,6 +21,10 @@ const GAP_MAX: Duration = Duration::from_secs(2);
 /// How long it waits while a link delivers what is missing. Gossip brings the last words first, and the keys of all
 /// between would be kept, and written with each step.
 const DELIVERED_MAX: Duration = Duration::from_secs(60);
+/// How long it waits if opening it would destroy the keys of some before it: the time of a comparison, and, while a link
+/// delivers, of a long delivery.
+const COMPARED_MAX: Duration = Duration::from_secs(30);
+const AT_A_PRICE_MAX: Duration = Duration::from_secs(600);
 /// So few are asked for in any case, for what delivers may be somebody who holds others up.
 const ASKED_MAX: u32 = 16;
 
@@ -46,16 +50,31 @@ impl Spot {
 /// The messages of one sender that wait.
 #[derive(Default)]
 pub(crate) struct Gap {
-    /// By count and envelope, for anybody can seal one that claims a place: how many before it will never come.
-    waiting: BTreeMap<(u32, EnvelopeId), u32>,
+    /// By count and envelope, for anybody can seal one that claims a place.
+    waiting: BTreeMap<(u32, EnvelopeId), Waits>,
     /// Since when; unknown if they are beyond the window of the ratchet, and wait for ever.
     since: Option<Time>,
+    /// The count that was missing first.
+    from: u32,
+}
+
+/// One that waits.
+struct Waits {
+    /// How many before it will never come.
+    burnt: u32,
+    /// Who brought it.
+    from: Option<MemberId>,
 }
 
 impl Gap {
     /// What will be opened in time without anybody's help.
     pub(crate) fn soon(&self) -> impl Iterator<Item = EnvelopeId> + '_ {
         self.waiting.keys().map(|(_, id)| *id).filter(|_| self.since.is_some())
+    }
+
+    /// The last count that can be opened without destroying the key of what was missing first.
+    const fn safe(&self) -> u32 {
+        self.from.saturating_add(RATCHET_WINDOW - 1)
     }
 
     /// The wall clock went back.
@@ -86,11 +105,17 @@ impl Group {
             self.log.keep_unknown(cx, self.net, envelope, origin.member);
         }
         let gap = self.gaps.entry(spot.sender).or_default();
-        gap.since.get_or_insert(cx.now.wall);
+        if gap.since.is_none() {
+            (gap.since, gap.from) = (Some(cx.now.wall), next);
+        }
         let first = gap.waiting.is_empty();
+        let far = |count: u32| count > gap.safe();
+        let first_far = far(spot.count) && !gap.waiting.last_key_value().is_some_and(|((count, _), _)| far(*count));
         let place = (spot.count, EnvelopeId::from_bytes([0; 32]));
-        let before = gap.waiting.range(..place).next_back().map(|((count, _), _)| count.saturating_add(1));
-        gap.waiting.insert((spot.count, envelope.id()), spot.burnt);
+        // What another brought may be nobody's: it answers for nothing that is missing here.
+        let mut before = gap.waiting.range(..place).rev().filter(|(_, waits)| waits.from == origin.member);
+        let before = before.next().map(|((count, _), _)| count.saturating_add(1));
+        gap.waiting.insert((spot.count, envelope.id()), Waits { burnt: spot.burnt, from: origin.member });
         let (epoch, leaf) = spot.sender;
         let span = Span { epoch, leaf, from: before.unwrap_or(next).max(next), to: spot.first() };
         let missing = span.to.saturating_sub(span.from);
@@ -99,6 +124,9 @@ impl Group {
         if missing > 0 && !(much && (!first || self.delivery.until(cx.now.wall).is_some())) {
             let peer = self.full_links().first().copied().filter(|_| much).unwrap_or(peer);
             self.say(cx, peer, &Message::Missing(span));
+        }
+        if first_far {
+            self.ask_around(cx, None);
         }
         Some(Outcome::Parked(Why::Gap))
     }
@@ -113,16 +141,17 @@ impl Group {
     /// A message is beyond the window of the ratchet: it waits until one of its sender was opened.
     pub(crate) fn wait_for_window(&mut self, cx: &mut Cx<'_>, spot: Spot, id: EnvelopeId) {
         if !self.gaps.contains_key(&spot.sender) {
-            self.ask_around(cx);
+            self.ask_around(cx, None);
         }
-        self.gaps.entry(spot.sender).or_default().waiting.insert((spot.count, id), spot.burnt);
+        let waits = Waits { burnt: spot.burnt, from: None };
+        self.gaps.entry(spot.sender).or_default().waiting.insert((spot.count, id), waits);
     }
 
     /// Something of a sender was opened: so is what follows it.
     pub(crate) fn close_gap(&mut self, cx: &mut Cx<'_>, sender: Sender) -> Result<(), Error> {
         while let Some(gap) = self.gaps.get(&sender) {
-            let Some((place, burnt)) = gap.waiting.first_key_value() else { break };
-            let follows = place.0.saturating_sub(*burnt) <= self.epochs.next_count(&sender);
+            let Some((place, waits)) = gap.waiting.first_key_value() else { break };
+            let follows = place.0.saturating_sub(waits.burnt) <= self.epochs.next_count(&sender);
             if !(follows || gap.since.is_none()) || !self.open_waiting(cx, sender, *place)? {
                 return Ok(());
             }
@@ -141,10 +170,11 @@ impl Group {
         Ok(!matches!(outcome, Outcome::Parked(Why::Gap)))
     }
 
-    /// Opens what waits for messages below a count, without them.
-    fn skip_gap(&mut self, cx: &mut Cx<'_>, sender: Sender, to: u32) -> Result<(), Error> {
-        let skips =
-            |(place, burnt): (&(u32, EnvelopeId), &u32)| (place.0.saturating_sub(*burnt) <= to).then_some(*place);
+    /// Opens what waits for messages below a count, without them, and itself stands no later than `last`.
+    fn skip_gap(&mut self, cx: &mut Cx<'_>, sender: Sender, to: u32, last: u32) -> Result<(), Error> {
+        let skips = |(place, waits): (&(u32, EnvelopeId), &Waits)| {
+            (place.0.saturating_sub(waits.burnt) <= to && place.0 <= last).then_some(*place)
+        };
         while let Some(place) = self.gaps.get(&sender).and_then(|gap| gap.waiting.first_key_value()).and_then(skips) {
             if !self.open_waiting(cx, sender, place)? {
                 return Ok(());
@@ -155,27 +185,36 @@ impl Group {
 
     /// Opens what has waited long enough.
     pub(crate) fn skip_gaps(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
-        let due = |gap: &Gap| self.skips_at(gap, cx.now.wall).is_some_and(|at| at <= cx.now.wall);
-        let due: Vec<Sender> = self.gaps.iter().filter(|(_, gap)| due(gap)).map(|(sender, _)| *sender).collect();
-        for sender in due {
-            if let Some(gap) = self.gaps.get_mut(&sender) {
+        let now = cx.now.wall;
+        let due = |gap: &Gap| self.skips(gap, now).filter(|(at, _)| *at <= now).map(|(_, last)| last);
+        let due: Vec<_> = self.gaps.iter().filter_map(|(sender, gap)| Some((*sender, due(gap)?))).collect();
+        for (sender, last) in due {
+            if last == u32::MAX
+                && let Some(gap) = self.gaps.get_mut(&sender)
+            {
                 gap.since = None;
             }
-            self.skip_gap(cx, sender, u32::MAX)?;
+            self.skip_gap(cx, sender, u32::MAX, last)?;
         }
         Ok(())
     }
 
     /// When [`Self::skip_gaps`] has something to do.
     pub(crate) fn gaps_deadline(&self, now: Time) -> Option<Time> {
-        self.gaps.values().filter_map(|gap| self.skips_at(gap, now)).min()
+        self.gaps.values().filter_map(|gap| self.skips(gap, now)).map(|(at, _)| at).min()
     }
 
-    /// When what is missing is waited for no longer.
-    fn skips_at(&self, gap: &Gap, now: Time) -> Option<Time> {
+    /// When what is missing is waited for no longer, and up to which count.
+    fn skips(&self, gap: &Gap, now: Time) -> Option<(Time, u32)> {
         let since = gap.since?;
-        let asked = since + GAP_MAX;
-        Some(self.delivery.until(now).map_or(asked, |until| until.max(asked).min(since + DELIVERED_MAX)))
+        let first = gap.waiting.first_key_value().map_or(0, |((count, _), _)| *count);
+        let (least, most, last) = if first <= gap.safe() {
+            (GAP_MAX, DELIVERED_MAX, gap.safe())
+        } else {
+            (COMPARED_MAX, AT_A_PRICE_MAX, u32::MAX)
+        };
+        let until = self.delivery.until(now).unwrap_or(since);
+        Some((until.max(since + least).min(since + most), last))
     }
 
     /// A peer lacks messages of a sender: it gets those that are here.
@@ -191,8 +230,11 @@ impl Group {
         self.enqueue(cx, id, held)
     }
 
-    /// A peer has none of what is missing.
-    pub(crate) fn on_absent(&mut self, cx: &mut Cx<'_>, span: Span) -> Result<(), Error> {
-        self.skip_gap(cx, (span.epoch, span.leaf), span.to)
+    /// A peer has none of what is missing; so it says, and another may have it.
+    pub(crate) fn on_absent(&mut self, cx: &mut Cx<'_>, id: LinkId, span: Span) -> Result<(), Error> {
+        let sender = (span.epoch, span.leaf);
+        let Some(safe) = self.gaps.get(&sender).map(Gap::safe) else { return Ok(()) };
+        self.ask_around(cx, Some(id));
+        self.skip_gap(cx, sender, span.to, safe)
     }
 }

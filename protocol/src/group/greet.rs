@@ -11,7 +11,7 @@ use crate::error::{Error, Refusal};
 use crate::id::LinkId;
 use crate::identity::Credential;
 use crate::meet::hello::Admission;
-use crate::step::{Outcome, Reply};
+use crate::step::{Outcome, Reply, Transmit};
 use crate::wire::message::{Greeting, Head, Message, Proof};
 
 /// How long own messages wait for the changes that a peer has and we lack: longer than a push takes, and no longer,
@@ -33,6 +33,7 @@ impl Group {
         match admission {
             Admission::Invite(invite) => {
                 link.closes = Some(cx.now.wall + INVITED_MAX);
+                cx.transmit(Transmit::Known { link: id });
                 let binding = link.talk.binding("answerer", true).ok_or(Error::Broken)?;
                 greeting.answerer = self.invites.answer(&invite, &binding);
             }
@@ -83,6 +84,8 @@ impl Group {
         link.catch_up |= !greeting.newest;
         link.proved = link.proved.max(Some(rank));
         let (address, greeted_from) = (link.address.clone(), link.greeted_from);
+        cx.transmit(Transmit::Known { link: id });
+        self.make_room(cx, member);
         if self.roster()?.has(&member) {
             // Between the two greetings nobody could tell the peer of a move: it would wait for heads to agree.
             if greeted_from != Some(self.facts.head) {

@@ -21,6 +21,9 @@ const HELLO_MAX: Duration = Duration::from_secs(20);
 pub(crate) const INVITED_MAX: Duration = Duration::from_secs(60);
 /// How long a removed member's link lives on, so that it learns of its removal.
 pub(crate) const REMOVED_MAX: Duration = Duration::from_secs(5);
+/// Links of one member at a time: both ends may have dialled at once. With more, one could take all that there are.
+const LINKS_OF_MEMBER: usize = 2;
+
 impl Group {
     /// A link is up.
     pub(crate) fn on_connected(&mut self, cx: &mut Cx<'_>, link: LinkId, ends: Ends, address: Option<Address>) {
@@ -36,7 +39,7 @@ impl Group {
     /// A link is down.
     pub(crate) fn on_disconnected(&mut self, cx: &mut Cx<'_>, link: LinkId) {
         let Some(gone) = self.links.remove(&link) else { return };
-        self.delivery.lost(link);
+        self.delivery.lost(link, cx.now.wall);
         let Some(member) = gone.member.filter(|_| gone.told) else { return };
         if !self.links.values().any(|link| link.told && link.member == Some(member)) {
             self.reach.retry(cx.now.wall, Some(member));
@@ -70,10 +73,7 @@ impl Group {
                 cx.frame(id, frame);
                 Ok(())
             }
-            Ok(Heard::Sealed(admission)) => {
-                cx.transmit(Transmit::Known { link: id });
-                self.on_sealed(cx, id, admission)
-            }
+            Ok(Heard::Sealed(admission)) => self.on_sealed(cx, id, admission),
             Ok(Heard::Message(message)) => return self.on_message(cx, id, *message),
             Err(refusal) => {
                 self.close(cx, id);
@@ -94,6 +94,15 @@ impl Group {
         let ids: Vec<LinkId> = self.links.keys().copied().collect();
         for id in ids {
             self.close(cx, id);
+        }
+    }
+
+    /// A member greets on one link more: it has left the oldest, or has no use for it.
+    pub(crate) fn make_room(&mut self, cx: &mut Cx<'_>, member: MemberId) {
+        let of = self.links.iter().filter(|(_, link)| link.member == Some(member)).map(|(id, _)| *id);
+        let of: Vec<LinkId> = of.collect();
+        for id in of.iter().rev().skip(LINKS_OF_MEMBER) {
+            self.close(cx, *id);
         }
     }
 
@@ -146,7 +155,7 @@ impl Group {
                 Ok(())
             }
             Message::Missing(span) if link.full => self.on_missing(cx, id, span),
-            Message::Absent(span) if link.full => self.on_absent(cx, span),
+            Message::Absent(span) if link.full => self.on_absent(cx, id, span),
             Message::Cannot(ids) if link.full => self.on_cannot(cx, id, &ids),
             Message::Handed(handed) if link.full => self.on_handed(cx, id, handed),
             // A peer for whom the link is full may not know yet that it is not for us.
@@ -187,6 +196,9 @@ impl Group {
         self.say_addresses(cx, id)?;
         if opener {
             self.open_session(cx, id)?;
+        } else {
+            // Whoever opened the link may have begun before it was full here, and was not heard.
+            self.say(cx, id, &Message::Compare);
         }
         // Who opened the link learns from the comparison what the other holds; its author learns from the answer.
         for (_, envelope) in
@@ -311,6 +323,7 @@ impl Group {
             }
             if forget && let Some(link) = self.links.get_mut(&id) {
                 link.end_session();
+                link.comparing = false;
             }
             if sync {
                 self.open_session(cx, id)?;

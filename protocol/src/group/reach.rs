@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use minicbor::{Decode, Encode};
+use rand_core::RngCore as _;
 
 use super::cx::Cx;
 use crate::error::Error;
@@ -17,6 +18,10 @@ use crate::time::Time;
 
 /// Members that a device keeps links to: gossip reaches the others through these.
 const DEGREE: usize = 8;
+/// Members dialled at a time: half of these, for as many dial us when everybody starts at once.
+const WAVE: usize = DEGREE / 2;
+/// How long a dial may take before another is made in its place: a hello on a slow line.
+const DIAL_MAX: Duration = Duration::from_secs(2);
 /// How often somebody beyond them is dialled: a large group that fell apart into halves, each with links enough of its
 /// own, would never meet again.
 const WANDER_EVERY: Duration = Duration::from_secs(600);
@@ -35,6 +40,8 @@ struct Known {
     sure: BTreeSet<MemberId>,
     next: Time,
     wait: Duration,
+    /// Until when it may be on its way to becoming a link.
+    dialled: Time,
 }
 
 #[derive(Encode, Decode)]
@@ -62,7 +69,7 @@ impl Reach {
         let row: AddressRow = journal::parse(bytes)?;
         let members: BTreeSet<_> = row.members.into_iter().collect();
         let sure = row.sure.map_or_else(|| members.clone(), |sure| sure.into_iter().collect());
-        self.known.insert(Address(row.address), Known { members, sure, next: Time::ZERO, wait: RETRY_FIRST });
+        self.known.insert(Address(row.address), Known::new(members, sure, Time::ZERO));
         Ok(())
     }
 
@@ -110,7 +117,7 @@ impl Reach {
             let Some(worst) = worst else { return false };
             self.forget(cx, net, &worst);
         }
-        let fresh = Known { members: BTreeSet::new(), sure: BTreeSet::new(), next: cx.now.wall, wait: RETRY_FIRST };
+        let fresh = Known::new(BTreeSet::new(), BTreeSet::new(), cx.now.wall);
         let known = self.known.entry(address.clone()).or_insert(fresh);
         known.members.extend(member);
         known.sure.extend(member.filter(|_| sure));
@@ -178,8 +185,7 @@ impl Reach {
         self.wander = self.wander.min(now + WANDER_EVERY);
         let of = |known: &Known| member.is_none_or(|member| known.members.contains(&member));
         for known in self.known.values_mut().filter(|known| of(known)) {
-            known.next = now;
-            known.wait = RETRY_FIRST;
+            (known.next, known.wait, known.dialled) = (now, RETRY_FIRST, Time::ZERO);
         }
     }
 
@@ -188,35 +194,53 @@ impl Reach {
         self.known.iter().flat_map(|(address, known)| known.members.iter().map(move |member| (address, *member)))
     }
 
-    /// Dials what is due, but nobody who is linked, and nobody once there are enough links.
+    /// Dials what is due, some at a time, but nobody who is linked, and nobody once there are enough links.
     pub(crate) fn dial(&mut self, cx: &mut Cx<'_>, net: NetId, linked: &BTreeSet<MemberId>, own: &[Address]) {
         let wanted = |address: &Address, known: &Known| known.is_elsewhere(linked) && !own.contains(address);
+        let now = cx.now.wall;
         let enough = linked.len() >= DEGREE;
-        let mut one = None;
-        if enough {
-            if self.wander > cx.now.wall {
-                return;
-            }
-            self.wander = cx.now.wall + WANDER_EVERY;
-            let others: Vec<_> = self.known.iter().filter(|(address, known)| wanted(address, known)).collect();
-            let pick = usize::try_from(rand_core::RngCore::next_u32(cx.rng)).unwrap_or(0).checked_rem(others.len());
-            one = pick.and_then(|at| others.get(at)).map(|(address, _)| (*address).clone());
+        if enough && self.wander > now {
+            return;
         }
-        for (address, known) in &mut self.known {
-            let chosen = if enough { one.as_ref() == Some(address) } else { known.next <= cx.now.wall };
-            if chosen && wanted(address, known) {
-                let jitter = Duration::from_millis(u64::from(rand_core::RngCore::next_u32(cx.rng) % 500));
-                known.next = cx.now.wall + known.wait + jitter;
-                known.wait = known.wait.saturating_mul(2).min(RETRY_LAST);
-                cx.transmits.push(Transmit::Dial { net, address: address.clone() });
-            }
+        let room = if enough { 1 } else { self.room(linked, own, now) };
+        if enough {
+            self.wander = now + WANDER_EVERY;
+        }
+        let due = self.known.iter_mut().filter(|(address, known)| wanted(address, known));
+        let mut due: Vec<_> = due
+            .filter(|(_, known)| enough || known.next <= now)
+            .map(|(address, known)| (if enough { RETRY_FIRST } else { known.wait }, cx.rng.next_u32(), address, known))
+            .collect();
+        // Who was tried in vain comes after the others, and these in no order: else everybody would dial the same.
+        due.sort_by_key(|(wait, random, ..)| (*wait, *random));
+        for (_, random, address, known) in due.into_iter().take(room) {
+            known.next = now + known.wait + Duration::from_millis(u64::from(random % 500));
+            known.wait = known.wait.saturating_mul(2).min(RETRY_LAST);
+            known.dialled = now + DIAL_MAX;
+            cx.transmits.push(Transmit::Dial { net, address: address.clone() });
         }
     }
 
+    /// How many more may be dialled now.
+    fn room(&self, linked: &BTreeSet<MemberId>, own: &[Address], now: Time) -> usize {
+        let under_way = self.under_way(linked, own, now).count();
+        DEGREE.saturating_sub(linked.len()).min(WAVE).saturating_sub(under_way)
+    }
+
+    /// When what was dialled, and is no link yet, is waited for no longer.
+    fn under_way(&self, linked: &BTreeSet<MemberId>, own: &[Address], now: Time) -> impl Iterator<Item = Time> {
+        let wanted = |(address, known): &(&Address, &Known)| known.is_elsewhere(linked) && !own.contains(address);
+        let dialled = self.known.iter().filter(wanted).map(|(_, known)| known.dialled);
+        dialled.filter(move |until| *until > now)
+    }
+
     /// When [`Self::dial`] has something to do.
-    pub(crate) fn deadline(&self, linked: &BTreeSet<MemberId>, own: &[Address]) -> Option<Time> {
+    pub(crate) fn deadline(&self, linked: &BTreeSet<MemberId>, own: &[Address], now: Time) -> Option<Time> {
         if linked.len() >= DEGREE {
             return Some(self.wander);
+        }
+        if self.room(linked, own, now) == 0 {
+            return self.under_way(linked, own, now).min();
         }
         let wanted = |(address, known): &(&Address, &Known)| known.is_elsewhere(linked) && !own.contains(address);
         self.known.iter().filter(wanted).map(|(_, known)| known.next).min()
@@ -224,6 +248,10 @@ impl Reach {
 }
 
 impl Known {
+    const fn new(members: BTreeSet<MemberId>, sure: BTreeSet<MemberId>, next: Time) -> Self {
+        Self { members, sure, next, wait: RETRY_FIRST, dialled: Time::ZERO }
+    }
+
     /// Whether nobody has said of themselves that they are there, nor the own person.
     fn is_heard(&self) -> bool {
         self.sure.is_empty() && !self.members.is_empty()

@@ -88,9 +88,9 @@ impl Group {
         }
     }
 
-    /// A gap was seen: compare with whoever is linked, without waiting for the next turn.
-    pub(crate) fn ask_around(&mut self, cx: &mut Cx<'_>) {
-        for id in self.full_links() {
+    /// A gap was seen: compare with whoever is linked, without waiting for the next turn; but for one that said no.
+    pub(crate) fn ask_around(&mut self, cx: &mut Cx<'_>, but: Option<LinkId>) {
+        for id in self.full_links().into_iter().filter(|id| Some(*id) != but) {
             if self.links.get(&id).is_some_and(|link| link.talk.is_opener()) {
                 self.on_compare(cx, id);
             } else {
@@ -137,6 +137,9 @@ impl Group {
                 self.enqueue(cx, id, lacks)?;
                 self.ask_in_turn(cx, id);
                 self.say_blind(cx, id);
+                if !difference.all {
+                    self.on_compare(cx, id);
+                }
             }
         }
         Ok(Outcome::Applied(Reply::Done))

@@ -129,7 +129,7 @@ impl Group {
             self.gaps_deadline(now.wall),
             self.conduct.deadline(),
             self.look_again.then_some(now.wall),
-            self.reach.deadline(&self.not_to_dial(), &self.listening),
+            self.reach.deadline(&self.not_to_dial(), &self.listening, now.wall),
             topics,
         ];
         by_mark.chain(by_wall.into_iter().flatten()).min()

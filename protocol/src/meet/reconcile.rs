@@ -14,6 +14,9 @@ use crate::wire::message::{Round, SessionId};
 const ROUND_BYTES_MAX: u64 = PUSH_BYTES_MAX as u64 - 4_096;
 /// Rounds after which a session that has not ended is given up: 100,000 items with 100 differences take 4.
 const ROUNDS_MAX: u32 = 64;
+/// Rounds after which its opener goes on with what it knows by then, and compares the rest another time: a round names
+/// some 1,800 envelopes.
+const ROUNDS_ENOUGH: u32 = 48;
 
 /// One comparison under way: a snapshot of our log under the session's names.
 pub(crate) struct Session {
@@ -41,6 +44,8 @@ pub(crate) struct Difference {
     pub(crate) lacks: Vec<EnvelopeId>,
     /// Theirs that we lack, under the session's names.
     pub(crate) wants: Vec<SessionId>,
+    /// Whether that is all.
+    pub(crate) all: bool,
 }
 
 impl Session {
@@ -110,14 +115,15 @@ impl Session {
         let names = &self.names;
         self.lacks.extend(have.iter().filter_map(|id| names.get(&SessionId(*id.as_bytes()))));
         self.wants.extend(need.iter().map(|id| SessionId(*id.as_bytes())));
-        if let Some(bytes) = next {
+        let all = next.is_none();
+        if let Some(bytes) = next.filter(|_| self.rounds < ROUNDS_ENOUGH) {
             return Ok(Step::Next(self.round(bytes)));
         }
         // The engine's answers come in no order; ours must be the same in every run.
         self.lacks.sort_unstable();
         self.wants.sort_unstable();
         let lacks = std::mem::take(&mut self.lacks);
-        Ok(Step::Done(Difference { lacks, wants: std::mem::take(&mut self.wants) }))
+        Ok(Step::Done(Difference { lacks, wants: std::mem::take(&mut self.wants), all }))
     }
 
     const fn round(&self, bytes: Vec<u8>) -> Round {
@@ -168,6 +174,31 @@ mod tests {
             let wanted: BTreeSet<_> = difference.wants.iter().map(|name| ben.envelope(name).unwrap()).collect();
             prop_assert_eq!(wanted, seen(&theirs - &ours));
         }
+    }
+
+    /// Whoever lacks so much that one comparison cannot name it goes on with a part, and has the rest in the next ones.
+    #[test]
+    fn what_no_comparison_can_name_is_named_in_several() {
+        let many = |n: u32| (n / 10_000, EnvelopeId::from_bytes(*blake3::hash(&n.to_be_bytes()).as_bytes()));
+        let theirs: Vec<_> = (0..125_000).map(many).collect();
+        let (mut ours, mut comparisons) = (BTreeSet::new(), 0);
+        while ours.len() < theirs.len() {
+            let known = theirs.iter().filter(|(_, id)| ours.contains(id)).copied();
+            let (mut ana, mut to_ben) = Session::open([comparisons; 16], 0, known).unwrap();
+            let mut ben = Session::join(&to_ben, theirs.iter().copied()).unwrap();
+            let difference = loop {
+                let Step::Next(to_ana) = ben.receive(&to_ben).unwrap() else { panic!("the joiner never ends") };
+                match ana.receive(&to_ana).unwrap() {
+                    Step::Next(round) => to_ben = round,
+                    Step::Done(difference) => break difference,
+                }
+            };
+            ours.extend(difference.wants.iter().map(|name| ben.envelope(name).unwrap()));
+            assert!(difference.lacks.is_empty());
+            assert_eq!(difference.all, ours.len() == theirs.len());
+            comparisons += 1;
+        }
+        assert!(comparisons > 1);
     }
 
     #[test]

@@ -139,5 +139,6 @@ pub(super) fn read_message(bytes: &[u8], max: usize) -> Result<MlsMessageBodyIn,
 }
 
 fn ratchets() -> SenderRatchetConfiguration {
-    SenderRatchetConfiguration::new(limits::RATCHET_WINDOW, limits::RATCHET_WINDOW)
+    // A step as wide as the window keeps a key for each message that it passed, and the note of its own that it is used.
+    SenderRatchetConfiguration::new(limits::RATCHET_WINDOW, limits::RATCHET_WINDOW - 1)
 }

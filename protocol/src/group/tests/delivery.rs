@@ -7,7 +7,7 @@ use super::room::{ANA, BEN, CHI, DAN, Room};
 use crate::group::delivery::Delivery;
 use crate::group::link::Link;
 use crate::group::sync::Bundle;
-use crate::id::LinkId;
+use crate::id::{LinkId, MemberId};
 use crate::persist::Table;
 use crate::step::{Input, Transmit};
 use crate::time::Time;
@@ -99,9 +99,10 @@ fn a_page_of_any_envelopes_fills_its_frame() {
 
 #[test]
 fn one_delivers_at_a_time_as_long_as_it_is_of_use() {
-    let (ana, chi, now) = (LinkId(1), LinkId(2), Time::from_ms(1_790_000_000_000));
+    let [ana, chi] = [1, 2].map(|n| (LinkId(n), MemberId::from_bytes([u8::try_from(n).unwrap(); 32])));
+    let now = Time::from_ms(1_790_000_000_000);
     let later = |ms| now + Duration::from_millis(ms);
-    let delivers = |events: &[(LinkId, bool, bool)]| {
+    let delivers = |events: &[((LinkId, MemberId), bool, bool)]| {
         let mut delivery = Delivery::default();
         events.iter().for_each(|(link, more, useful)| delivery.brought(*link, *more, *useful, now));
         delivery
@@ -118,29 +119,39 @@ fn one_delivers_at_a_time_as_long_as_it_is_of_use() {
         (&[(ana, true, true), (ana, true, false), (chi, true, true)], Some(chi)),
     ] {
         let delivery = delivers(events);
-        let told = [ana, chi].map(|link| delivery.is_by_another(link, later(4_999)));
+        let told = [ana, chi].map(|(link, _)| delivery.is_by_another(link, later(4_999)));
         assert_eq!(told, [turn == Some(chi), turn == Some(ana)]);
         assert_eq!(delivery.until(now), turn.map(|_| later(5_000)));
-        assert!(!delivery.is_by_another(chi, later(5_000)) && delivery.until(later(5_000)).is_none());
+        assert!(!delivery.is_by_another(chi.0, later(5_000)) && delivery.until(later(5_000)).is_none());
     }
     // A turn ends, however useful, and is another's before it is the same one's again.
     let mut delivery = Delivery::default();
     for at in 0..20 {
         delivery.brought(ana, true, true, later(1_000 * at));
     }
-    assert_eq!(delivery.until(later(19_000)), Some(later(20_000)));
-    delivery.brought(ana, true, true, later(20_000));
-    delivery.brought(ana, true, true, later(29_999));
-    assert_eq!(delivery.until(later(29_999)), None);
+    assert!(delivery.is_by_another(chi.0, later(19_999)) && !delivery.is_by_another(chi.0, later(20_000)));
+    // Nor does it begin anew on another link. What comes is expected all the same.
+    for at in [20_000, 29_999] {
+        for link in [ana.0, LinkId(3)] {
+            delivery.brought((link, ana.1), true, true, later(at));
+            assert!(!delivery.is_by_another(chi.0, later(at)));
+            assert_eq!(delivery.until(later(at)), Some(later(at + 5_000)));
+        }
+    }
     delivery.brought(chi, true, true, later(29_999));
-    assert!(delivery.is_by_another(ana, later(30_000)));
+    assert!(delivery.is_by_another(ana.0, later(30_000)));
     let mut delivery = delivers(&[(ana, true, true)]);
-    delivery.lost(chi);
-    assert!(delivery.is_by_another(chi, now));
+    delivery.lost(ana.0, later(19_000));
+    assert_eq!(delivery.until(later(19_000)), None);
+    delivery.brought((LinkId(3), ana.1), true, true, later(20_000));
+    assert!(!delivery.is_by_another(chi.0, later(20_000)));
+    let mut delivery = delivers(&[(ana, true, true)]);
+    delivery.lost(chi.0, now);
+    assert!(delivery.is_by_another(chi.0, now));
     delivery.clock_went_back(Time::from_ms(1_000));
     assert_eq!(delivery.until(Time::from_ms(1_000)), Some(Time::from_ms(6_000)));
-    delivery.lost(ana);
-    assert!(!delivery.is_by_another(chi, Time::from_ms(1_000)));
+    delivery.lost(ana.0, Time::from_ms(1_000));
+    assert!(!delivery.is_by_another(chi.0, Time::from_ms(1_000)));
 }
 
 /// A comparison names everything in the log, on each link: that is not kept once it has ended.

@@ -181,6 +181,19 @@ fn questions(rows: &Disk) -> Vec<(&'static str, Question)> {
     ]
 }
 
+/// Chi's program opens link after link: there is room for everybody else.
+#[test]
+fn nobody_has_more_than_two_links() {
+    let mut room = Room::of(3);
+    let rows = room.disk(CHI).copy();
+    room.lose(CHI);
+    let links: Vec<Rogue> = (0..5).map(|_| Rogue::link(&mut room, &rows, BEN)).collect();
+    assert_eq!(links.iter().map(|link| link.is_up(&room)).collect::<Vec<_>>(), [false, false, false, true, true]);
+    assert_eq!(room.see(BEN, |group| group.links.len()), 3);
+    room.says(ANA, "hello");
+    assert_eq!(room.texts(BEN), ["hello"]);
+}
+
 /// In one moment, so that nothing comes back: the link ends, and the next one carries nothing for a minute.
 #[test]
 fn a_peer_that_asks_without_end_loses_its_link_whatever_it_asks() {

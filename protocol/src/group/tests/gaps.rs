@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use crate::error::Why;
+use crate::error::{Refusal, Why};
 use crate::group::sync::Bundle;
 use crate::group::{Cx, Group};
 use crate::id::EpochId;
@@ -13,6 +13,7 @@ use crate::step::{Input, Outcome, Transmit};
 use crate::wire;
 use crate::wire::content::{Content, Numbered};
 use crate::wire::envelope::Envelope;
+use crate::wire::message::Span;
 
 use super::commits::TAKEN;
 use super::content::{body, words};
@@ -22,6 +23,11 @@ const PARKED: Outcome = Outcome::Parked(Why::Gap);
 
 /// Ana says something; nobody hears of it yet. `burnt` keys before it were never used.
 fn said(room: &mut Room, text: &str, burnt: u32) -> Vec<u8> {
+    said_after(room, text, (burnt, burnt), burnt)
+}
+
+/// The same, after so many keys of which some are counted, with a word of how many were burnt.
+fn said_after(room: &mut Room, text: &str, (keys, counted): (u32, u32), burnt: u32) -> Vec<u8> {
     room.pass(1);
     let ana = room.see(ANA, |group| group.me.key());
     let content = words(room, ana, text);
@@ -29,11 +35,11 @@ fn said(room: &mut Room, text: &str, burnt: u32) -> Vec<u8> {
     let sealed = room.inside(ANA, |group, cx| {
         let signed = group.me.sign(group.id, &content);
         let (head, signer) = (group.facts.head, Signer::new(&group.me.device_secret()));
-        for _ in 0..burnt {
+        for _ in 0..keys {
             let burn = |state: &mut State, mls: &Provider| state.encrypt(mls, &signer, &[], &[]);
             group.epochs.with(cx, group.net, group.id, &head, burn).unwrap().unwrap();
         }
-        group.epochs.count_sent(cx, group.net, &head, burnt);
+        group.epochs.count_sent(cx, group.net, &head, counted);
         let generation = group.newest().unwrap().clone();
         let cover = group.cover(cx, &generation).unwrap();
         let (key, numbered) = body(group, cx, &cover, &signed, (None, burnt));
@@ -74,6 +80,43 @@ fn what_nobody_has_is_not_waited_for() {
         room.pass(200);
         assert_eq!(room.texts(BEN), ["second"]);
     }
+}
+
+/// PROTOCOL M4: of three thousand that Ana said, Chi brings three, each as far after the last as a ratchet goes, and says
+/// that there are no others. Opening them would destroy the keys of the first, which Ana has.
+#[test]
+fn nobody_has_keys_destroyed_by_what_is_far_ahead() {
+    let mut room = Room::of(3);
+    let first = said(&mut room, "first", 0);
+    let far: Vec<_> = (1..=3).map(|n| said_after(&mut room, &n.to_string(), (980, 980), 0)).collect();
+    let (net, link) = (room.net(BEN), room.link(BEN, CHI));
+    room.deaf = Some(CHI);
+    for bytes in far {
+        assert_eq!(room.give(BEN, Input::Gossip { net, link: Some(link), bytes }), PARKED);
+    }
+    let ana = room.see(BEN, |group| group.roster().unwrap().seats()[0].leaf);
+    let ((), _) = room.inside(BEN, |group, cx| {
+        let span = Span { epoch: group.facts.head, leaf: ana, from: 0, to: u32::MAX };
+        group.on_absent(cx, link, span).unwrap();
+    });
+    assert_eq!(room.texts(BEN), ["1"]);
+    room.drop_frames_to(BEN);
+    room.pass(10_000);
+    assert_eq!(room.texts(BEN), ["1"]);
+    assert_eq!(room.hear(BEN, first), TAKEN);
+    assert_eq!(room.texts(BEN), ["first", "1"]);
+    // What nobody has is not waited for for ever.
+    room.pass(31_000);
+    assert_eq!(room.texts(BEN), ["first", "1", "2", "3"]);
+}
+
+/// PROTOCOL M4: Ana's key is farther on than her count says. It does not wait before what does.
+#[test]
+fn what_is_not_where_it_says_is_refused() {
+    let mut room = Room::of(2);
+    let lie = said_after(&mut room, "a lie", (1_500, 0), 0);
+    assert_eq!(room.hear(BEN, lie), Outcome::Refused(Refusal::BadSeal));
+    assert!(room.see(BEN, |group| group.log.unknown().is_empty()));
 }
 
 /// PROTOCOL G3, M4: keys that were burnt have no messages.

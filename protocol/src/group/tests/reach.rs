@@ -1,15 +1,20 @@
 //! What one member says of the addresses of another.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::group::Cx;
+use crate::group::reach::Reach;
 use crate::id::MemberId;
 use crate::step::{Address, Input, Transmit};
-use crate::wire::message::{Message, Reach};
+use crate::wire::message::{self, Message};
 
 use super::room::{ANA, CHI, DAN, EVE, Room};
 
 /// Tells Chi where a member is said to be.
 fn tell(room: &mut Room, by: usize, member: MemberId, addresses: &[&str]) {
     let chi = room.see(CHI, |group| group.me.member());
-    let reach = addresses.iter().map(|address| Reach { member, address: (*address).to_owned() }).collect();
+    let reach = addresses.iter().map(|address| message::Reach { member, address: (*address).to_owned() }).collect();
     let (link, transmits) = room.inside(by, |group, cx| {
         let link = group.link_to(&chi).unwrap();
         group.say(cx, link, &Message::Addresses(reach));
@@ -42,4 +47,44 @@ fn what_was_made_up_makes_room_for_what_is_so_and_takes_no_place_from_it() {
         room.pass(30_000);
     }
     assert!(knows(&mut room, dan, "3"), "what he said himself stays until he says otherwise");
+}
+
+/// Twenty are known: a few are dialled at a time, those first that were not tried in vain, until there are enough links.
+#[test]
+fn some_are_dialled_at_a_time_until_there_are_enough() {
+    let mut room = Room::of(1);
+    room.inside(ANA, |group, cx| {
+        let mut reach = Reach::default();
+        let members: BTreeMap<String, MemberId> =
+            (0..20).map(|n| (n.to_string(), MemberId::from_bytes([n; 32]))).collect();
+        for (address, member) in &members {
+            assert!(reach.learn(cx, group.net, Address(address.clone()), Some(*member)));
+        }
+        let mut linked = BTreeSet::new();
+        let mut tried = Vec::new();
+        let mut dial = |reach: &mut Reach, cx: &mut Cx<'_>, linked: &BTreeSet<MemberId>| {
+            cx.transmits.clear();
+            reach.dial(cx, group.net, linked, &[]);
+            let to = |transmit: Transmit| match transmit {
+                Transmit::Dial { address, .. } => members[&address.0],
+                _ => panic!("no dial"),
+            };
+            let dialled: Vec<MemberId> = std::mem::take(&mut cx.transmits).into_iter().map(to).collect();
+            tried.extend(dialled.clone());
+            dialled
+        };
+        let first = dial(&mut reach, cx, &linked);
+        assert_eq!(first.len(), 4);
+        assert!(dial(&mut reach, cx, &linked).is_empty());
+        assert_eq!(reach.deadline(&linked, &[], cx.now.wall), Some(cx.now.wall + Duration::from_secs(2)));
+        // Two answer, and two more are dialled in their place; the others do not, and others still are dialled.
+        linked.extend(&first[..2]);
+        assert_eq!(dial(&mut reach, cx, &linked).len(), 2);
+        cx.now.wall = cx.now.wall + Duration::from_secs(2);
+        assert_eq!(dial(&mut reach, cx, &linked).len(), 4);
+        linked.extend((0..5).map(|n| MemberId::from_bytes([100 + n; 32])));
+        cx.now.wall = cx.now.wall + Duration::from_secs(2);
+        assert_eq!(dial(&mut reach, cx, &linked).len(), 1);
+        assert_eq!(tried.iter().collect::<BTreeSet<_>>().len(), 11);
+    });
 }

@@ -154,7 +154,7 @@ fn a_mark_that_cannot_be_read_costs_nobody_the_group() {
     let mut room = Room::of(2);
     room.says(BEN, "hello");
     room.pass(20_000);
-    let key = crate::group::history::receipted_key(room.net(ANA));
+    let key = history::receipted_key(room.net(ANA));
     let mut batch = WriteBatch::default();
     batch.rows.insert(key, Some(Value::lasting(crate::wire::encode(&7_u64))));
     room.disk(ANA).write(batch);

@@ -14,6 +14,18 @@ fn messages_open_newest_first() {
     }
 }
 
+/// PROTOCOL M4: one step as wide as the window loses no key of those that it passes.
+#[test]
+fn the_widest_step_keeps_every_key_that_it_passes() {
+    let Three { alice, bob, mut a, mut b, .. } = Three::new();
+    let first = alice.say(&mut a, "first");
+    for _ in 0..limits::RATCHET_WINDOW - 2 {
+        alice.say(&mut a, "on the way");
+    }
+    bob.hear(&mut b, &alice.say(&mut a, "last"));
+    bob.hear(&mut b, &first);
+}
+
 /// PROTOCOL M4: what a message is bound to is looked at before its key is used.
 #[test]
 fn a_message_is_good_for_what_it_is_bound_to_only() {
