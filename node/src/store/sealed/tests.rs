@@ -206,7 +206,7 @@ fn a_row_that_died_is_gone_from_the_database_under_its_own_name_and_those_of_its
     let (large, small, lasting) = (names(0), names(3), names(1));
     assert_eq!((large.len(), small.len(), lasting.len()), (6, 1, 6), "a head, and five chunks of a large row");
     let dying = [large, small].concat();
-    let there = |dir: &DataDir, names: &[crate::vault::row::Name]| {
+    let there = |dir: &DataDir, names: &[Name]| {
         let sled = raw(dir);
         names.iter().filter(|name| sled.contains_key(name).unwrap()).count()
     };
