@@ -91,7 +91,7 @@ impl<'a> Tx<'a> {
 
     /// Writes a row that stays until it is replaced or deleted, or dies at `dies`.
     pub(crate) fn write<T: Encode<()>>(&mut self, key: Key, row: &T, dies: Option<Time>) {
-        let bytes = Zeroizing::new(wire::encode(row));
+        let bytes = wire::encode_secret(row);
         self.put(key, Value { bytes, dies });
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use minicbor::{Decode, Encode};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use super::cx::Cx;
 use super::gaps::Sender;
@@ -272,7 +272,9 @@ impl Epochs {
             let state = State::load(group.as_bytes(), rows).map_err(|_| Error::Broken)?;
             if self.loaded.len() >= LOADED_MAX {
                 self.settle(cx, net)?;
-                self.loaded.clear();
+                // The head is asked for all the time, whatever others seal under states that it left.
+                let all = &self.all;
+                self.loaded.retain(|id, _| all.get(id).is_some_and(|epoch| epoch.left.is_none()));
             }
             self.loaded.insert(*id, state);
         }
@@ -373,13 +375,21 @@ fn write(cx: &mut Cx<'_>, net: NetId, id: &EpochId, epoch: &Epoch) {
     cx.tx.write(Key::new(Table::Epoch, net, &[id.as_bytes()]), &row, None);
 }
 
+impl Drop for EpochRow {
+    fn drop(&mut self) {
+        if let Some(Bytes(keys)) = &mut self.keys {
+            keys.zeroize();
+        }
+    }
+}
+
 fn from_row(row: EpochRow) -> Result<Epoch, Error> {
     let seat = |(leaf, bytes): (&u32, &Bytes)| {
         let credential = Credential::parse(&bytes.0).map_err(|_| Error::Broken)?;
         Ok(Seat { leaf: *leaf, member: credential.member(), credential })
     };
     let seats = row.leaves.iter().zip(&row.credentials).map(seat).collect::<Result<_, Error>>()?;
-    let keys = row.keys.map(|Bytes(bytes)| {
+    let keys = row.keys.as_ref().map(|Bytes(bytes)| {
         let (content, commit) = bytes.split_at_checked(32).ok_or(Error::Broken)?;
         let secret = |part: &[u8]| part.try_into().map(seal::Secret::new).map_err(|_| Error::Broken);
         Ok::<_, Error>(EpochKeys::new(secret(content)?, secret(commit)?))
@@ -388,7 +398,7 @@ fn from_row(row: EpochRow) -> Result<Epoch, Error> {
         number: row.number,
         parent: row.parent,
         roster: Roster::from_seats(seats),
-        extension: row.extension,
+        extension: row.extension.clone(),
         generation: row.generation,
         keys: keys.transpose()?,
         left: row.left,

@@ -16,6 +16,7 @@ mod cost;
 mod face;
 mod machine;
 mod nodes;
+mod raw_disk;
 mod raw_gossip;
 mod raw_mls;
 mod rest;

@@ -1,7 +1,7 @@
 //! Joining, coming back, resting, starting, and what is left on the disk.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use crate::cost::TEXT;
 use crate::nodes::{self, GROUP, Node, bytes_of, counted, cpu};
+use crate::raw_disk;
 use crate::raw_mls;
 use crate::table::{Table, millis, percentile, ratio};
 use crate::talk::loopback;
@@ -60,6 +61,7 @@ pub(crate) fn join(table: &mut Table, place: &Path, members: &mut Vec<Node>) {
 pub(crate) fn away() -> String {
     let place = TempDir::new().expect("a folder");
     let (table, back, members) = come_back(place.path(), 20);
+    let table = format!("{table}\n{}", alone());
     let rest = resting(&back, members.len() + 1);
     let start = starting(back);
     members.into_iter().for_each(|node| drop(node.down()));
@@ -81,15 +83,25 @@ fn come_back(place: &Path, size: usize) -> (Table, Node, Vec<Node>) {
     members.push(Node::process(Node::set_up(place, "Away"), "Away").0);
     nodes::group(&members);
     let away = members.pop().expect("the last one").down();
+    let (away, fresh) = started(away);
     say(&members);
     let (back, ready) = Node::process(away, "Away");
     let begin = Instant::now();
     back.face().until("status", &json!({}), |status| status["groups"][0]["unread"] == MANY);
     let (took, pid) = (begin.elapsed() + ready, back.pid());
     let alone = raw_mls::received(size, MANY) * u32::try_from(MANY).expect("few");
-    let mut table = Table::new(&["members", "caught up in", "OpenMLS alone", "ratio", "memory at most", "written"]);
+    let mut table = Table::new(&[
+        "members",
+        "start of a new group",
+        "caught up in",
+        "OpenMLS alone",
+        "ratio",
+        "memory at most",
+        "written",
+    ]);
     table.row(&[
         size.to_string(),
+        millis(fresh),
         millis(took),
         millis(alone),
         ratio(took, alone),
@@ -97,6 +109,25 @@ fn come_back(place: &Path, size: usize) -> (Table, Node, Vec<Node>) {
         format!("{} MB", counted(pid, "io", "write_bytes") >> 20),
     ]);
     (table, back, members)
+}
+
+/// What sled alone writes and keeps for as much.
+fn alone() -> String {
+    let (written, kept) = raw_disk::kept(MANY);
+    let mut table = Table::new(&["sled alone: written", "kept"]);
+    table.row(&[format!("{} MB", written >> 20), format!("{:.1} MB", kept as f64 / 1e6)]);
+    table.to_string()
+}
+
+/// Starts some times; how long that takes, the passphrase left out.
+fn started(mut dir: PathBuf) -> (PathBuf, Duration) {
+    let mut spans = Vec::new();
+    for _ in 0..TRIES {
+        let (node, ready) = Node::process(dir, "Away");
+        spans.push(ready);
+        dir = node.down();
+    }
+    (dir, percentile(&spans, 50))
 }
 
 /// Everybody says as much as the others, until it is all said.
@@ -132,13 +163,9 @@ fn resting(node: &Node, size: usize) -> String {
 
 /// Starting with all that, and what it takes on the disk.
 fn starting(node: Node) -> String {
-    let (mut dir, mut spans) = (node.down(), Vec::new());
+    let dir = node.down();
     let kept = bytes_of(&dir);
-    for _ in 0..TRIES {
-        let (node, ready) = Node::process(dir, "Away");
-        spans.push(ready);
-        dir = node.down();
-    }
+    let (dir, ready) = started(dir);
     let (node, _) = Node::process(dir, "Away");
     thread::sleep(SETTLED);
     let memory = counted(node.pid(), "status", "VmRSS") >> 10;
@@ -147,7 +174,7 @@ fn starting(node: Node) -> String {
     let mut table =
         Table::new(&["start until ready", "memory a minute later", "program", "data directory", "a message"]);
     table.row(&[
-        millis(percentile(&spans, 50)),
+        millis(ready),
         format!("{memory} MB"),
         format!("{:.1} MB", program as f64 / 1e6),
         format!("{:.1} MB", kept as f64 / 1e6),
