@@ -84,15 +84,19 @@ impl DataDir {
         Ok(false)
     }
 
-    /// The databases that stand here, but for one.
+    /// The databases that stand here, but for one. What somebody else has put beside them is none.
     ///
     /// # Errors
     /// When the folder cannot be listed.
     pub fn other_databases(&self, id: &[u8; 16]) -> io::Result<Vec<PathBuf>> {
+        let is_id = |id: &str| id.len() == 32 && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         let mut others = Vec::new();
         for entry in fs::read_dir(&self.root)? {
             let entry = entry?;
-            if entry.file_name().to_string_lossy().starts_with(DATABASE_PREFIX) {
+            let name = entry.file_name();
+            if name.to_str().and_then(|name| name.strip_prefix(DATABASE_PREFIX)).is_some_and(is_id)
+                && entry.file_type()?.is_dir()
+            {
                 others.push(entry.path());
             }
         }

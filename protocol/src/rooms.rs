@@ -82,8 +82,13 @@ pub(crate) fn route(
             }
             on_deadline(rooms, cx)
         }
-        // The next try is scheduled when a dial is made; nothing is to be done when it fails.
-        Input::DialFailed { .. } => done,
+        // The next try is scheduled when a dial is made.
+        Input::DialFailed { net, address } => {
+            if let Some(Room::Group(group)) = rooms.get_mut(&net) {
+                group.on_dial_failed(cx, &address);
+            }
+            done
+        }
         Input::Disconnected { link } => {
             match links.get(&link).and_then(|net| rooms.get_mut(net)) {
                 Some(Room::Group(group)) => group.on_disconnected(cx, link),

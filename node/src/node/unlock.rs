@@ -82,6 +82,15 @@ impl Core {
             // What is written from now on is none of it.
             unsettled.survived.get_or_insert(open.found > unsettled.before);
         }
+        self.begin(&mut open, round).await?;
+        self.state = State::Open(open);
+        drop(self.feed.send(Notice::Unlocked {}));
+        self.settle();
+        Ok(())
+    }
+
+    /// The first round of a client. On a full disk it is told of no network, so that nothing new comes in.
+    async fn begin(&mut self, open: &mut Open, mut round: Round) -> Result<(), NodeError> {
         let report = open.store.report();
         if !report.is_clean() {
             tracing::warn!(
@@ -93,15 +102,6 @@ impl Core {
             );
             self.lost = report;
         }
-        self.begin(&mut open, round).await?;
-        self.state = State::Open(open);
-        drop(self.feed.send(Notice::Unlocked {}));
-        self.settle();
-        Ok(())
-    }
-
-    /// The first round of a client. On a full disk it is told of no network, so that nothing new comes in.
-    async fn begin(&mut self, open: &mut Open, mut round: Round) -> Result<(), NodeError> {
         if open.full {
             tracing::warn!(code = "disk_full", message = FULL_WORDS);
             round.keep_to_itself();

@@ -224,6 +224,9 @@ impl Rows for Reader {
                 visit(&Key { table, name: row.logical.to_vec() }, &row.value);
             }
         }
+        if let Some(core) = lock_core(&self.core).as_ref() {
+            core.remove_others();
+        }
         Ok(())
     }
 }

@@ -105,7 +105,7 @@ impl Group {
             self.log.keep_unknown(cx, self.net, envelope, origin.member);
         }
         let gap = self.gaps.entry(spot.sender).or_default();
-        if gap.since.is_none() {
+        if gap.since.is_none() || gap.from < next {
             (gap.since, gap.from) = (Some(cx.now.wall), next);
         }
         let first = gap.waiting.is_empty();
@@ -126,7 +126,7 @@ impl Group {
             self.say(cx, peer, &Message::Missing(span));
         }
         if first_far {
-            self.ask_around(cx, None);
+            self.ask_around(cx);
         }
         Some(Outcome::Parked(Why::Gap))
     }
@@ -141,7 +141,7 @@ impl Group {
     /// A message is beyond the window of the ratchet: it waits until one of its sender was opened.
     pub(crate) fn wait_for_window(&mut self, cx: &mut Cx<'_>, spot: Spot, id: EnvelopeId) {
         if !self.gaps.contains_key(&spot.sender) {
-            self.ask_around(cx, None);
+            self.ask_around(cx);
         }
         let waits = Waits { burnt: spot.burnt, from: None };
         self.gaps.entry(spot.sender).or_default().waiting.insert((spot.count, id), waits);
@@ -230,11 +230,10 @@ impl Group {
         self.enqueue(cx, id, held)
     }
 
-    /// A peer has none of what is missing; so it says, and another may have it.
-    pub(crate) fn on_absent(&mut self, cx: &mut Cx<'_>, id: LinkId, span: Span) -> Result<(), Error> {
+    /// A peer has none of what is missing; so it says, and another may have it: nothing is opened for it at a price.
+    pub(crate) fn on_absent(&mut self, cx: &mut Cx<'_>, span: Span) -> Result<(), Error> {
         let sender = (span.epoch, span.leaf);
         let Some(safe) = self.gaps.get(&sender).map(Gap::safe) else { return Ok(()) };
-        self.ask_around(cx, Some(id));
         self.skip_gap(cx, sender, span.to, safe)
     }
 }

@@ -48,6 +48,8 @@ pub(crate) struct Link {
     pub(crate) session_ends: Option<Time>,
     /// Whether it has not ended; only the end that opened it knows.
     pub(crate) comparing: bool,
+    /// How long the log was when it ended with a part of what is missing, if it did.
+    pub(crate) part: Option<usize>,
     /// When the next reconciliation is due, if we open them.
     pub(crate) sync_due: Option<Time>,
     /// Envelopes to push, in order.
@@ -92,6 +94,7 @@ impl Link {
             session: None,
             session_ends: None,
             comparing: false,
+            part: None,
             sync_due: None,
             queue: Queue::default(),
             under_way: 0,

@@ -155,7 +155,7 @@ impl Group {
                 Ok(())
             }
             Message::Missing(span) if link.full => self.on_missing(cx, id, span),
-            Message::Absent(span) if link.full => self.on_absent(cx, id, span),
+            Message::Absent(span) if link.full => self.on_absent(cx, span),
             Message::Cannot(ids) if link.full => self.on_cannot(cx, id, &ids),
             Message::Handed(handed) if link.full => self.on_handed(cx, id, handed),
             // A peer for whom the link is full may not know yet that it is not for us.
@@ -196,9 +196,6 @@ impl Group {
         self.say_addresses(cx, id)?;
         if opener {
             self.open_session(cx, id)?;
-        } else {
-            // Whoever opened the link may have begun before it was full here, and was not heard.
-            self.say(cx, id, &Message::Compare);
         }
         // Who opened the link learns from the comparison what the other holds; its author learns from the answer.
         for (_, envelope) in
@@ -298,6 +295,12 @@ impl Group {
         self.reach.dial(cx, self.net, &linked, &self.listening);
     }
 
+    /// Nobody answered there: another is dialled.
+    pub(crate) fn on_dial_failed(&mut self, cx: &mut Cx<'_>, address: &Address) {
+        self.reach.failed(address);
+        self.dial(cx);
+    }
+
     /// An address typed by hand.
     pub(crate) fn connect(&mut self, cx: &mut Cx<'_>, address: Address) -> Result<(), Error> {
         self.require_active()?;
@@ -323,7 +326,10 @@ impl Group {
             }
             if forget && let Some(link) = self.links.get_mut(&id) {
                 link.end_session();
-                link.comparing = false;
+                if std::mem::take(&mut link.comparing) {
+                    // The peer did not hear of it: the link was not full there.
+                    link.sync_due = link.sync_due.map(|due| due.min(now + sync::COMPARE_AFTER));
+                }
             }
             if sync {
                 self.open_session(cx, id)?;

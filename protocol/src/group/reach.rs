@@ -209,15 +209,25 @@ impl Reach {
         let due = self.known.iter_mut().filter(|(address, known)| wanted(address, known));
         let mut due: Vec<_> = due
             .filter(|(_, known)| enough || known.next <= now)
-            .map(|(address, known)| (if enough { RETRY_FIRST } else { known.wait }, cx.rng.next_u32(), address, known))
+            .map(|(address, known)| (cx.rng.next_u32(), address, known))
             .collect();
-        // Who was tried in vain comes after the others, and these in no order: else everybody would dial the same.
-        due.sort_by_key(|(wait, random, ..)| (*wait, *random));
-        for (_, random, address, known) in due.into_iter().take(room) {
+        // Hearsay last, and who was tried in vain after the others; these in no order: else all would dial the same.
+        due.sort_by_key(|(random, _, known)| match enough {
+            true => (false, RETRY_FIRST, *random),
+            false => (known.is_heard(), known.wait, *random),
+        });
+        for (random, address, known) in due.into_iter().take(room) {
             known.next = now + known.wait + Duration::from_millis(u64::from(random % 500));
             known.wait = known.wait.saturating_mul(2).min(RETRY_LAST);
             known.dialled = now + DIAL_MAX;
             cx.transmits.push(Transmit::Dial { net, address: address.clone() });
+        }
+    }
+
+    /// A dial has come to nothing: another may be made in its place.
+    pub(crate) fn failed(&mut self, address: &Address) {
+        if let Some(known) = self.known.get_mut(address) {
+            known.dialled = Time::ZERO;
         }
     }
 

@@ -9,7 +9,7 @@ use super::history::{LineRow, RowKind, to_line};
 use super::log::Order;
 use crate::error::{Error, Refusal, Why};
 use crate::id::{EnvelopeId, EpochId, LinkId, MemberId, MsgId};
-use crate::limits::{AHEAD_MAX, ENVELOPE_BYTES_MAX, RATCHET_WINDOW, RETENTION_MAX, TOMBSTONE_KEPT};
+use crate::limits::{AHEAD_MAX, ENVELOPE_BYTES_MAX, RETENTION_MAX, TOMBSTONE_KEPT};
 use crate::meet::generation::Rank;
 use crate::mls::{MlsError, Under};
 use crate::step::{Event, MessageState, Outcome, Reply};
@@ -325,11 +325,6 @@ impl Group {
         let plain = match opened {
             Ok(plain) => plain,
             Err(error @ (MlsError::TooFarAhead | MlsError::TooFarBehind | MlsError::Own)) => {
-                // No ratchet is that far ahead of what was opened here: it is not where it says.
-                let near = self.epochs.next_count(&sender).saturating_add(RATCHET_WINDOW);
-                if error == MlsError::TooFarAhead && numbered.count < near {
-                    return Ok(Outcome::Refused(Refusal::BadSeal));
-                }
                 if !self.log.has(&envelope.id()) {
                     if !self.log.has_room(from) {
                         return Ok(Outcome::Refused(Refusal::OverBudget));

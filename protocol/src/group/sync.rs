@@ -88,9 +88,9 @@ impl Group {
         }
     }
 
-    /// A gap was seen: compare with whoever is linked, without waiting for the next turn; but for one that said no.
-    pub(crate) fn ask_around(&mut self, cx: &mut Cx<'_>, but: Option<LinkId>) {
-        for id in self.full_links().into_iter().filter(|id| Some(*id) != but) {
+    /// A gap was seen: compare with whoever is linked, without waiting for the next turn.
+    pub(crate) fn ask_around(&mut self, cx: &mut Cx<'_>) {
+        for id in self.full_links() {
             if self.links.get(&id).is_some_and(|link| link.talk.is_opener()) {
                 self.on_compare(cx, id);
             } else {
@@ -133,13 +133,11 @@ impl Group {
                 link.end_session();
                 link.blind.clear();
                 link.wants.extend(difference.wants);
+                link.part = (!difference.all).then_some(self.log.len());
                 let lacks = difference.lacks.into_iter().filter(|id| !link.queue.has_pushed(id)).collect();
                 self.enqueue(cx, id, lacks)?;
                 self.ask_in_turn(cx, id);
                 self.say_blind(cx, id);
-                if !difference.all {
-                    self.on_compare(cx, id);
-                }
             }
         }
         Ok(Outcome::Applied(Reply::Done))
@@ -247,6 +245,9 @@ impl Group {
         if !full || self.takes_more(cx, id, push.more, (brought > 0).then_some(useful)) {
             self.ask(cx, id);
         }
+        if !push.more {
+            self.compare_rest(cx, id);
+        }
         if self.facts.head != before {
             self.ask_after(cx, id);
             self.follow(cx);
@@ -254,6 +255,17 @@ impl Group {
         self.say_blind(cx, id);
         // That the peer holds them is news of own words, which are known here.
         Ok(if own && outcome == Outcome::Duplicate { Outcome::Applied(Reply::Done) } else { outcome })
+    }
+
+    /// What one comparison could not name is named by the next, if what it named was of use.
+    fn compare_rest(&mut self, cx: &Cx<'_>, id: LinkId) {
+        let len = self.log.len();
+        let grown = |part: Option<usize>| part.is_some_and(|before| len > before);
+        if let Some(link) = self.links.get_mut(&id).filter(|link| link.wants.is_empty())
+            && grown(link.part.take())
+        {
+            self.on_compare(cx, id);
+        }
     }
 
     /// A peer answers a push.

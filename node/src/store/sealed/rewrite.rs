@@ -2,45 +2,71 @@
 
 use std::fs;
 use std::mem;
+use std::path::Path;
 use std::sync::Arc;
 
-use super::state::{Core, note_files};
-use crate::paths::{DataDir, sync_dir};
+use super::state::{Core, note_database};
+use crate::paths::sync_dir;
 use crate::store::StoreError;
 use crate::store::error::DATABASE;
 use crate::store::sled::{Change, Engine};
 use crate::vault::random;
 
 impl Core {
-    /// Whether the database is much longer than its rows.
+    /// Whether the database is much longer than its rows, and than it was when it was last written anew.
     pub(super) fn is_worn(&self) -> Result<bool, StoreError> {
-        Ok(self.engine.len()? > WORN_MIN + WORN_TIMES * self.index.bytes())
+        let len = self.engine.len()?;
+        Ok(len > WORN_MIN + WORN_TIMES * self.index.bytes() && len / 3 * 2 > self.anew)
     }
 
     /// Copies all rows as they are into a new database, which takes the old one's place with one store of the keyring.
     /// Where there is no room for both, or the copy fails, all stays as it was.
     pub(super) fn rewrite(&mut self) -> Result<(), StoreError> {
-        let (id, before) = (random()?, self.keyring.database_id);
-        let copied = self.copied(id).and_then(|engine| Ok((engine, note_files(&self.dir, &id)?)));
-        let (engine, files) = match copied {
+        self.find_files()?;
+        let id = random()?;
+        let place = self.dir.database(&id);
+        let copied = self.copied(&place).and_then(|engine| Ok((engine.len()?, note_database(&place)?, engine)));
+        let (len, file, engine) = match copied {
             Ok(copied) => copied,
             Err(err) => {
                 tracing::warn!(code = "rewrite_given_up", reason = err.code());
-                remove_others(&self.dir, &before);
+                if fs::remove_dir_all(&place).is_err() {
+                    tracing::debug!(code = "rewrite_left_behind");
+                }
                 return Ok(());
             }
         };
+        // What was found before the copy may be gone since.
+        self.find_files()?;
         let old = mem::replace(&mut self.engine, engine);
-        self.files = files;
+        let [_, database] = &mut self.files;
+        *database = file;
+        self.anew = len;
         self.keyring.database_id = id;
         self.store_ring()?;
         drop(old);
-        remove_others(&self.dir, &id);
+        self.remove_others();
         Ok(())
     }
 
-    fn copied(&self, id: [u8; 16]) -> Result<Engine, StoreError> {
-        let engine = Engine::open(&self.dir.database(&id), Arc::clone(&self.barrier))?;
+    /// Removes what a rewrite left behind, before it was done or after, once all that the keyring names was found whole.
+    pub(super) fn remove_others(&self) {
+        if !self.report().is_clean() {
+            return;
+        }
+        let others = self.dir.other_databases(&self.keyring.database_id).unwrap_or_default();
+        for other in &others {
+            if let Err(err) = fs::remove_dir_all(other) {
+                tracing::warn!(code = "old_database_kept", reason = StoreError::io(DATABASE, err).code());
+            }
+        }
+        if !others.is_empty() && sync_dir(self.dir.root()).is_err() {
+            tracing::debug!(code = "removal_unsynced");
+        }
+    }
+
+    fn copied(&self, place: &Path) -> Result<Engine, StoreError> {
+        let engine = Engine::open(place, Arc::clone(&self.barrier))?;
         let (mut some, mut bytes): (Vec<Change>, usize) = (Vec::new(), 0);
         self.engine.scan(|name, stored| {
             let Ok(name) = name.try_into() else { return Ok(()) };
@@ -54,18 +80,6 @@ impl Core {
         })?;
         engine.apply(some)?;
         Ok(engine)
-    }
-}
-
-/// Removes what a rewrite left behind, before it was done or after. Only the database that the keyring names can be read.
-pub(super) fn remove_others(dir: &DataDir, id: &[u8; 16]) {
-    let removed = dir.other_databases(id).and_then(|others| {
-        others.iter().try_for_each(fs::remove_dir_all)?;
-        if others.is_empty() { Ok(()) } else { sync_dir(dir.root()) }
-    });
-    if let Err(err) = removed {
-        let reason = StoreError::io(DATABASE, err);
-        tracing::warn!(code = "old_database_kept", reason = reason.code());
     }
 }
 

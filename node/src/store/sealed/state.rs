@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,6 @@ use zeroize::Zeroizing;
 
 use super::found::{Found, OpenReport, index_rows};
 use super::many::on_two_threads;
-use super::rewrite::remove_others;
 use crate::paths::DataDir;
 use crate::store::error::{DATABASE, KEYRING};
 use crate::store::index::{Fact, Index};
@@ -39,6 +39,8 @@ pub(super) struct Core {
     check_due: Time,
     /// The files that everything is written to, which must still be found after a restart.
     pub(super) files: [Named; 2],
+    /// How long the database was when it was last written anew.
+    pub(super) anew: u64,
     /// Let go of last.
     _lock: File,
 }
@@ -65,7 +67,8 @@ impl Core {
         let now = keyring.last_seen;
         let check_due = now + CHECK_EVERY;
         let (index, found) = index_rows(&engine, &keyring)?;
-        let files = note_files(dir, &keyring.database_id)?;
+        let note_keyring = Named::note(dir.keyring()).map_err(|err| StoreError::io(KEYRING, err));
+        let files = [note_keyring?, note_database(&place)?];
         let commits_lost = keyring.commit_seq.saturating_sub(meta.commit_seq);
         let found = found.beside(commits_lost, meta.rows);
         let (dir, ring_due) = (dir.clone(), None);
@@ -82,10 +85,10 @@ impl Core {
             ring_due,
             check_due,
             files,
+            anew: 0,
             _lock: lock,
         };
         core.burn_leaves()?;
-        remove_others(&core.dir, &core.keyring.database_id);
         Ok(core)
     }
 
@@ -107,6 +110,7 @@ impl Core {
     /// A row turned out not to be what it says: it is not there, and one bad row keeps no other from being read.
     pub(super) fn give_up(&mut self, name: &Name) {
         if let Some(fact) = self.index.fact(name) {
+            tracing::warn!(code = "row_given_up");
             self.index.remove(name);
             self.found.give_up(fact);
         }
@@ -258,7 +262,7 @@ impl Core {
     }
 
     /// Refuses to write where nobody will find it.
-    fn find_files(&self) -> Result<(), StoreError> {
+    pub(super) fn find_files(&self) -> Result<(), StoreError> {
         self.files.iter().try_for_each(Named::check)
     }
 
@@ -328,10 +332,9 @@ impl Pending {
     }
 }
 
-/// The files that everything is written to.
-pub(super) fn note_files(dir: &DataDir, id: &[u8; 16]) -> Result<[Named; 2], StoreError> {
-    let note = |path, what| Named::note(path).map_err(|err| StoreError::io(what, err));
-    Ok([note(dir.keyring(), KEYRING)?, note(dir.database(id).join(ENGINE_FILE), DATABASE)?])
+/// The file in which a database keeps everything.
+pub(super) fn note_database(place: &Path) -> Result<Named, StoreError> {
+    Named::note(place.join(ENGINE_FILE)).map_err(|err| StoreError::io(DATABASE, err))
 }
 
 /// The counters of the last durable commit; zeros for a database that never had one or has lost them.

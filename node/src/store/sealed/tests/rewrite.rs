@@ -136,3 +136,42 @@ fn without_room_for_both_all_stays_as_it_was() {
     drop(store);
     assert_eq!(contents(&*open(&dir).reader()).len(), 41);
 }
+
+/// What was left behind is whole; what took its place is not, and may be all that is read for now.
+#[test]
+fn nothing_is_removed_beside_a_database_that_has_lost_something_nor_what_somebody_put_there() {
+    let (temp, dir, mut store) = fresh();
+    filled(&mut store);
+    let aside = temp.path().join("aside");
+    let before = databases(&dir).remove(0);
+    copy(&before, &aside);
+    rewrite(&store).unwrap();
+    Box::new(store).close().unwrap();
+    fs::rename(&aside, &before).unwrap();
+    let backup = dir.root().join(format!("{}.bak", before.file_name().unwrap().to_string_lossy()));
+    copy(&before, &backup);
+    let now = databases(&dir).into_iter().find(|path| *path != before).unwrap();
+    let opened = || loop {
+        match ::sled::Config::new().path(&now).flush_every_ms(None).open() {
+            Ok(db) => return db,
+            // The handle just dropped lets go of its lock a little later.
+            Err(err) => assert!(err.to_string().contains("lock"), "{err}"),
+        }
+    };
+    let sled = opened();
+    let (name, stored) = sled.iter().next().unwrap().unwrap();
+    sled.remove(&name).unwrap();
+    sled.flush().unwrap();
+    drop(sled);
+    let store = SealedStore::open(&dir, PASS).unwrap();
+    contents(&*store.reader());
+    assert!(!store.report().is_clean());
+    drop(store);
+    assert!(before.exists());
+    let sled = opened();
+    sled.insert(name, stored).unwrap();
+    sled.flush().unwrap();
+    drop(sled);
+    drop(open(&dir));
+    assert!(!before.exists() && backup.exists());
+}
