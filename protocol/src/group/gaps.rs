@@ -177,6 +177,10 @@ impl Group {
         };
         while let Some(place) = self.gaps.get(&sender).and_then(|gap| gap.waiting.first_key_value()).and_then(skips) {
             if !self.open_waiting(cx, sender, place)? {
+                // It waits for another of its sender, and no time brings it.
+                if let Some(gap) = self.gaps.get_mut(&sender) {
+                    gap.since = None;
+                }
                 return Ok(());
             }
         }
