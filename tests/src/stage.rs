@@ -153,7 +153,8 @@ impl Stage {
         }
         self.pass(5_000);
         for who in [ANA].iter().chain(guests) {
-            assert_eq!(self.view(*who).connected, guests.len());
+            // Everybody in a small group; in a larger one everybody has some links of their own choice.
+            assert!(self.view(*who).connected >= guests.len().min(4));
         }
         group
     }

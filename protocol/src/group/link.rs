@@ -36,6 +36,8 @@ pub(crate) struct Link {
     pub(crate) shown: Option<Rank>,
     /// Whether gossip and sync flow.
     pub(crate) full: bool,
+    /// Since when, if they do.
+    pub(crate) full_since: Time,
     /// Whether only commits, tickets and votes flow until the heads agree (PROTOCOL M2).
     pub(crate) catch_up: bool,
     /// The state after which the peer was asked for commits.
@@ -88,6 +90,7 @@ impl Link {
             unread_proof: None,
             shown: None,
             full: false,
+            full_since: Time::ZERO,
             catch_up: false,
             asked_after: None,
             has_controls: false,
@@ -138,8 +141,16 @@ impl Link {
         soon(&mut self.closes);
         soon(&mut self.sync_due);
         soon(&mut self.session_ends);
+        self.full_since = self.full_since.min(now);
         self.have_due = self.have_due.map(|due| due.min(now));
         self.catches_up = self.catches_up.map(|until| until.min(now));
+    }
+
+    /// Whether nothing is on its way, either way.
+    pub(crate) fn is_idle(&self) -> bool {
+        let sends = self.under_way > 0 || !self.queue.is_empty() || !self.haves.is_empty();
+        let asks = self.comparing || !self.wants.is_empty() || !self.wanted.is_empty() || self.catches_up.is_some();
+        !sends && !asks
     }
 
     /// When it needs attention.

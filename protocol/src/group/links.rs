@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::cx::Cx;
 use super::link::Link;
+use super::reach::Ties;
 use super::{Group, sync};
 use crate::error::{Error, Refusal};
 use crate::id::{EpochId, LinkId, MemberId};
@@ -44,6 +45,9 @@ impl Group {
         if !self.links.values().any(|link| link.told && link.member == Some(member)) {
             self.reach.retry(cx.now.wall, Some(member));
             cx.tell(Event::Connected { group: self.id, member, up: false });
+        } else if let Some(other) = self.link_to(&member) {
+            // What was on its way is looked for there.
+            self.ask_to_compare(cx, other);
         }
     }
 
@@ -190,6 +194,7 @@ impl Group {
         link.full = true;
         link.catch_up = false;
         link.told = true;
+        link.full_since = cx.now.wall;
         let opener = link.talk.is_opener();
         let member = link.member;
         cx.transmit(Transmit::Admit { link: id });
@@ -284,15 +289,19 @@ impl Group {
         self.links.iter().find(|(_, link)| link.full && link.member == Some(*member)).map(|(id, _)| *id)
     }
 
-    /// Who is linked, or muted: whoever is muted comes back by itself.
-    pub(crate) fn not_to_dial(&self) -> BTreeSet<MemberId> {
-        self.linked().into_iter().chain(self.conduct.muted()).collect()
+    /// Whom not to dial; whoever is muted comes back by itself.
+    pub(crate) fn ties(&self) -> Ties {
+        let linked = self.linked();
+        let dialled = self.links.values().filter(|link| link.full && link.address.is_some());
+        let dialled: BTreeSet<_> = dialled.filter_map(|link| link.member).collect();
+        let members = linked.into_iter().chain(self.conduct.muted()).collect();
+        Ties { members, dialled: dialled.len(), own: self.listening.iter().cloned().collect() }
     }
 
     /// Dials what is due.
     pub(crate) fn dial(&mut self, cx: &mut Cx<'_>) {
-        let linked = self.not_to_dial();
-        self.reach.dial(cx, self.net, &linked, &self.listening);
+        let ties = self.ties();
+        self.reach.dial(cx, self.net, &ties);
     }
 
     /// Nobody answered there: another is dialled.
@@ -341,6 +350,7 @@ impl Group {
                 self.close(cx, id);
             }
         }
+        self.close_spare(cx);
         Ok(())
     }
 

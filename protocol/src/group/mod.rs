@@ -38,6 +38,7 @@ mod outbox;
 mod reach;
 mod receive;
 mod send;
+mod spare;
 mod spread;
 mod sync;
 mod timers;

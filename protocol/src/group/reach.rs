@@ -16,14 +16,13 @@ use crate::seal;
 use crate::step::{Address, Transmit};
 use crate::time::Time;
 
-/// Members that a device keeps links to: gossip reaches the others through these.
-const DEGREE: usize = 8;
-/// Members dialled at a time: half of these, for as many dial us when everybody starts at once.
-const WAVE: usize = DEGREE / 2;
+/// Links that a device dials and keeps: as many dial it, and gossip reaches the others through these. However many dial
+/// it, these are of its own choice.
+pub(crate) const DIALLED: usize = 4;
 /// How long a dial may take before another is made in its place: a hello on a slow line.
 const DIAL_MAX: Duration = Duration::from_secs(2);
-/// How often somebody beyond them is dialled: a large group that fell apart into halves, each with links enough of its
-/// own, would never meet again.
+/// How often somebody else is dialled in place of one of them: a large group that fell apart into halves, each with links
+/// enough of its own, would never meet again.
 const WANDER_EVERY: Duration = Duration::from_secs(600);
 /// The wait after a first failed dial; doubles with each.
 const RETRY_FIRST: Duration = Duration::from_secs(1);
@@ -42,6 +41,27 @@ struct Known {
     wait: Duration,
     /// Until when it may be on its way to becoming a link.
     dialled: Time,
+}
+
+/// Whom there is no need to dial.
+pub(crate) struct Ties {
+    /// Who is linked, or has no business here now.
+    pub(crate) members: BTreeSet<MemberId>,
+    /// How many of them were dialled.
+    pub(crate) dialled: usize,
+    /// Where this device listens.
+    pub(crate) own: BTreeSet<Address>,
+}
+
+impl Ties {
+    fn wants(&self, address: &Address, known: &Known) -> bool {
+        let elsewhere = known.members.is_empty() || known.members.iter().any(|member| !self.members.contains(member));
+        elsewhere && !self.own.contains(address)
+    }
+
+    fn are_enough(&self) -> bool {
+        self.dialled >= DIALLED
+    }
 }
 
 #[derive(Encode, Decode)]
@@ -194,19 +214,16 @@ impl Reach {
         self.known.iter().flat_map(|(address, known)| known.members.iter().map(move |member| (address, *member)))
     }
 
-    /// Dials what is due, some at a time, but nobody who is linked, and nobody once there are enough links.
-    pub(crate) fn dial(&mut self, cx: &mut Cx<'_>, net: NetId, linked: &BTreeSet<MemberId>, own: &[Address]) {
-        let wanted = |address: &Address, known: &Known| known.is_elsewhere(linked) && !own.contains(address);
+    /// Dials what is due, but nobody who is linked, and hardly anybody once there are enough links.
+    pub(crate) fn dial(&mut self, cx: &mut Cx<'_>, net: NetId, ties: &Ties) {
         let now = cx.now.wall;
-        let enough = linked.len() >= DEGREE;
+        let enough = ties.are_enough();
         if enough && self.wander > now {
             return;
         }
-        let room = if enough { 1 } else { self.room(linked, own, now) };
-        if enough {
-            self.wander = now + WANDER_EVERY;
-        }
-        let due = self.known.iter_mut().filter(|(address, known)| wanted(address, known));
+        let room = if enough { 1 } else { self.room(ties, now) };
+        self.wander = now + WANDER_EVERY;
+        let due = self.known.iter_mut().filter(|(address, known)| ties.wants(address, known));
         let mut due: Vec<_> = due
             .filter(|(_, known)| enough || known.next <= now)
             .map(|(address, known)| (cx.rng.next_u32(), address, known))
@@ -232,28 +249,25 @@ impl Reach {
     }
 
     /// How many more may be dialled now.
-    fn room(&self, linked: &BTreeSet<MemberId>, own: &[Address], now: Time) -> usize {
-        let under_way = self.under_way(linked, own, now).count();
-        DEGREE.saturating_sub(linked.len()).min(WAVE).saturating_sub(under_way)
+    fn room(&self, ties: &Ties, now: Time) -> usize {
+        DIALLED.saturating_sub(ties.dialled).saturating_sub(self.under_way(ties, now).count())
     }
 
     /// When what was dialled, and is no link yet, is waited for no longer.
-    fn under_way(&self, linked: &BTreeSet<MemberId>, own: &[Address], now: Time) -> impl Iterator<Item = Time> {
-        let wanted = |(address, known): &(&Address, &Known)| known.is_elsewhere(linked) && !own.contains(address);
-        let dialled = self.known.iter().filter(wanted).map(|(_, known)| known.dialled);
-        dialled.filter(move |until| *until > now)
+    fn under_way(&self, ties: &Ties, now: Time) -> impl Iterator<Item = Time> {
+        let dialled = self.known.iter().filter(|(address, known)| ties.wants(address, known));
+        dialled.map(|(_, known)| known.dialled).filter(move |until| *until > now)
     }
 
     /// When [`Self::dial`] has something to do.
-    pub(crate) fn deadline(&self, linked: &BTreeSet<MemberId>, own: &[Address], now: Time) -> Option<Time> {
-        if linked.len() >= DEGREE {
+    pub(crate) fn deadline(&self, ties: &Ties, now: Time) -> Option<Time> {
+        if ties.are_enough() {
             return Some(self.wander);
         }
-        if self.room(linked, own, now) == 0 {
-            return self.under_way(linked, own, now).min();
+        if self.room(ties, now) == 0 {
+            return self.under_way(ties, now).min();
         }
-        let wanted = |(address, known): &(&Address, &Known)| known.is_elsewhere(linked) && !own.contains(address);
-        self.known.iter().filter(wanted).map(|(_, known)| known.next).min()
+        self.known.iter().filter(|(address, known)| ties.wants(address, known)).map(|(_, known)| known.next).min()
     }
 }
 
@@ -265,11 +279,6 @@ impl Known {
     /// Whether nobody has said of themselves that they are there, nor the own person.
     fn is_heard(&self) -> bool {
         self.sure.is_empty() && !self.members.is_empty()
-    }
-
-    /// Whether somebody may be there who is not linked.
-    fn is_elsewhere(&self, linked: &BTreeSet<MemberId>) -> bool {
-        self.members.is_empty() || self.members.iter().any(|member| !linked.contains(member))
     }
 }
 

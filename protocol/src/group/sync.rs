@@ -91,11 +91,16 @@ impl Group {
     /// A gap was seen: compare with whoever is linked, without waiting for the next turn.
     pub(crate) fn ask_around(&mut self, cx: &mut Cx<'_>) {
         for id in self.full_links() {
-            if self.links.get(&id).is_some_and(|link| link.talk.is_opener()) {
-                self.on_compare(cx, id);
-            } else {
-                self.say(cx, id, &Message::Compare);
-            }
+            self.ask_to_compare(cx, id);
+        }
+    }
+
+    /// Has a link compared soon, by whoever opened it.
+    pub(crate) fn ask_to_compare(&mut self, cx: &mut Cx<'_>, id: LinkId) {
+        if self.links.get(&id).is_some_and(|link| link.talk.is_opener()) {
+            self.on_compare(cx, id);
+        } else {
+            self.say(cx, id, &Message::Compare);
         }
     }
 

@@ -129,7 +129,8 @@ impl Group {
             self.gaps_deadline(now.wall),
             self.conduct.deadline(),
             self.look_again.then_some(now.wall),
-            self.reach.deadline(&self.not_to_dial(), &self.listening, now.wall),
+            self.reach.deadline(&self.ties(), now.wall),
+            self.spare().map(|(_, at)| at),
             topics,
         ];
         by_mark.chain(by_wall.into_iter().flatten()).min()

@@ -16,3 +16,4 @@ mod reach;
 mod replay;
 mod rogue;
 mod room;
+mod spare;

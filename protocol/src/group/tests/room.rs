@@ -353,6 +353,12 @@ impl Room {
         }
     }
 
+    /// A stream between two devices breaks.
+    pub(super) fn hang_up(&mut self, link: LinkId) {
+        self.cut(|cable, _| *cable == link);
+        self.settle();
+    }
+
     /// Takes a device from the network.
     pub(super) fn lose(&mut self, who: usize) {
         self.people[who].away = true;

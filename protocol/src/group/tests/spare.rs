@@ -1,0 +1,89 @@
+//! Links more than are of use.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use crate::id::LinkId;
+use crate::step::{Address, Command, Input};
+
+use super::room::{ANA, BEN, CHI, EVE, Room};
+
+fn links(room: &mut Room, who: usize) -> Vec<LinkId> {
+    room.see(who, |group| group.links.keys().copied().collect())
+}
+
+/// Both ends choose by themselves, and choose the same; until then and afterwards they are connected.
+#[test]
+fn of_two_that_dialled_each_other_at_once_one_link_stays() {
+    let mut room = Room::of(2);
+    for _ in 0..6 {
+        let both = [room.connect(ANA, BEN), room.connect(BEN, ANA)];
+        room.settle();
+        assert_eq!(links(&mut room, ANA), both);
+        let [at_ana, at_ben] = [ANA, BEN].map(|who| room.see(who, |group| group.spare()));
+        assert_eq!(at_ana, at_ben);
+        let (spare, at) = at_ana.unwrap();
+        assert_eq!(at, room.now + Duration::from_secs(10));
+        room.pass(9_000);
+        assert_eq!(links(&mut room, BEN), both, "one of them may not know the other link yet");
+        room.pass(2_000);
+        for who in [ANA, BEN] {
+            let left: Vec<_> = both.into_iter().filter(|link| *link != spare).collect();
+            assert_eq!(links(&mut room, who), left);
+            assert_eq!(room.see(who, |group| group.linked().len()), 1);
+        }
+        room.pass(60_000);
+    }
+    room.says(ANA, "hello");
+    assert_eq!(room.texts(BEN), ["hello"]);
+}
+
+/// The older one may be dead, and only this end believe in it.
+#[test]
+fn of_two_links_a_while_apart_the_later_stays() {
+    let mut room = Room::of(2);
+    for _ in 0..4 {
+        room.pass(11_000);
+        let later = room.connect(BEN, ANA);
+        room.pass(11_000);
+        assert_eq!(links(&mut room, ANA), [later]);
+        assert_eq!(links(&mut room, BEN), [later]);
+    }
+}
+
+/// Whoever dials in takes nobody's place; of those dialled the oldest goes, so that a group in two halves finds together.
+#[test]
+fn beyond_four_that_were_dialled_the_oldest_goes() {
+    let mut room = Room::of(7);
+    let others = [0, 1, 2, 3, 5, 6];
+    for other in others {
+        room.connect(EVE, other);
+        room.pass(11_000);
+    }
+    let dialled = |group: &crate::group::Group| {
+        let dialled = group.links.values().filter_map(|link| link.address.clone());
+        dialled.collect::<BTreeSet<Address>>()
+    };
+    let last = others[2..].iter().map(|other| Address(other.to_string())).collect();
+    assert_eq!(room.see(EVE, dialled), last);
+    assert_eq!(room.see(EVE, |group| group.ties().dialled), 4);
+}
+
+/// Chi has gone after she spoke; of what she said Ben has nothing, and one of his two links to Ana ends.
+#[test]
+fn what_one_link_did_not_bring_comes_on_the_other() {
+    let mut room = Room::of(3);
+    let first = room.link(ANA, BEN);
+    room.connect(ANA, BEN);
+    room.pass(1_000);
+    let text = Zeroizing::new("good night".to_owned());
+    room.give(CHI, Input::Command(Command::Send { group: room.group, text, expires: None }));
+    room.drop_frames_to(BEN);
+    room.lose(CHI);
+    assert_eq!((room.texts(ANA).len(), room.texts(BEN).len()), (1, 0));
+    room.hang_up(first);
+    room.pass(6_000);
+    assert_eq!(room.texts(BEN), ["good night"]);
+}
