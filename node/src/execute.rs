@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use kinfold_protocol::Client;
-use kinfold_protocol::error::Refusal;
+use kinfold_protocol::error::{Refusal, Why};
 use kinfold_protocol::id::{LinkId, NetId};
 use kinfold_protocol::persist::WriteBatch;
 use kinfold_protocol::step::{Event, Outcome, Output, Transmit};
@@ -45,13 +45,7 @@ impl Round {
 
     /// Remembers to say what becomes of a gossiped message.
     pub(crate) fn judge(&mut self, net: NetId, ticket: GossipTicket, outcome: &Outcome) {
-        let verdict = match outcome {
-            Outcome::Applied(_) | Outcome::Parked(_) => Verdict::Accept,
-            // That there is no room here is not the relay's fault.
-            Outcome::Duplicate | Outcome::Refused(Refusal::OverBudget) => Verdict::Ignore,
-            Outcome::Refused(_) => Verdict::Reject,
-        };
-        self.verdicts.push((net, ticket, verdict));
+        self.verdicts.push((net, ticket, verdict(outcome)));
     }
 
     /// Remembers an answer, to be given when what it says is durable.
@@ -246,6 +240,37 @@ impl Nets {
         if let Some(handle) = self.running.get(&net) {
             // A network that has ended takes no commands; its links are gone with it.
             drop(handle.commands.send(command).await);
+        }
+    }
+}
+
+/// What becomes of a gossiped message elsewhere, after what became of it here.
+const fn verdict(outcome: &Outcome) -> Verdict {
+    match outcome {
+        // What may be nobody's and would cost others much goes no further from here.
+        Outcome::Parked(Why::Far) | Outcome::Duplicate => Verdict::Ignore,
+        Outcome::Applied(_) | Outcome::Parked(_) => Verdict::Accept,
+        // That there is no room here is not the relay's fault.
+        Outcome::Refused(Refusal::OverBudget) => Verdict::Ignore,
+        Outcome::Refused(_) => Verdict::Reject,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_would_have_to_try_in_vain_goes_no_further_and_is_nobodys_fault() {
+        for (outcome, expected) in [
+            (Outcome::Parked(Why::Far), Verdict::Ignore),
+            (Outcome::Parked(Why::Gap), Verdict::Accept),
+            (Outcome::Parked(Why::UnknownEpoch), Verdict::Accept),
+            (Outcome::Refused(Refusal::OverBudget), Verdict::Ignore),
+            (Outcome::Refused(Refusal::BadSeal), Verdict::Reject),
+            (Outcome::Duplicate, Verdict::Ignore),
+        ] {
+            assert_eq!(verdict(&outcome), expected, "{outcome:?}");
         }
     }
 }

@@ -153,7 +153,7 @@ impl Client {
                 self.rooms.insert(net, Room::Joining(Box::new(joining)));
                 continue;
             }
-            match Group::load(net, loaded) {
+            match Group::load(net, loaded, self.now.wall) {
                 Ok(Some(group)) => {
                     self.rooms.insert(net, Room::Group(Box::new(group)));
                 }

@@ -116,7 +116,7 @@ impl<D: Disk> Ring<D> {
     /// Opens the newest generation and destroys what the other slot holds.
     pub(crate) fn open(disk: D, passphrase: &[u8]) -> Result<(Self, Keyring), RingError> {
         let mut stretched: Option<(SlotHeader, Kek)> = None;
-        let mut newest: Option<(Slot, SlotHeader, Kek, Keyring)> = None;
+        let mut newest: Option<(Slot, Vec<u8>, SlotHeader, Kek, Keyring)> = None;
         let mut refusal = RingError::Damaged;
         for slot in [Slot::First, Slot::Second] {
             let (header, bytes) = match read_slot(&disk, slot)? {
@@ -134,7 +134,7 @@ impl<D: Disk> Ring<D> {
             };
             match keyring::open(&bytes, &kek) {
                 Some(found) if newest.as_ref().is_none_or(|(.., best)| best.generation < found.generation) => {
-                    newest = Some((slot, header, kek.clone(), found));
+                    newest = Some((slot, bytes, header, kek.clone(), found));
                 }
                 Some(_) => {}
                 None if matches!(refusal, RingError::Damaged) => refusal = RingError::WrongPassphrase,
@@ -142,8 +142,11 @@ impl<D: Disk> Ring<D> {
             }
             stretched = Some((header, kek));
         }
-        let (active, header, kek, keyring) = newest.ok_or(refusal)?;
+        let (active, bytes, header, kek, keyring) = newest.ok_or(refusal)?;
         let mut ring = Self { disk, active, kek, salt: header.salt, cost: header.cost };
+        // After a sync that failed it may be in memory only, and the other be all that the medium has.
+        ring.disk.write_at(&bytes, active.offset())?;
+        ring.disk.sync()?;
         ring.scrub()?;
         Ok((ring, keyring))
     }

@@ -33,6 +33,8 @@ const BAD_COMMIT: u64 = 50;
 const BAD_GOSSIP: u64 = 10;
 /// One that waits is written, and looked at again; one that says what was said before is opened, and its id is written.
 const KEPT: u64 = 2;
+/// Keys of a sender's ratchet that are derived in the time of a unit.
+const SKIPPED_FOR_A_UNIT: u32 = 16;
 /// A peer may push, in good faith, what it cannot judge itself.
 const BAD_PUSH: u64 = 4;
 
@@ -152,6 +154,13 @@ impl Group {
         let Some(member) = self.links.get(&id).and_then(|link| link.member) else { return };
         if !self.charge(cx, &member, units) {
             self.refuse_more(cx, id);
+        }
+    }
+
+    /// What a member brought, and what waited for so many others, was nobody's: all keys up to it were tried.
+    pub(crate) fn charge_waiting(&mut self, cx: &mut Cx<'_>, from: MemberId, skipped: u32) {
+        if !self.charge(cx, &from, KEPT + u64::from(skipped / SKIPPED_FOR_A_UNIT)) {
+            self.mute(cx, from);
         }
     }
 

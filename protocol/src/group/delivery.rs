@@ -12,9 +12,10 @@ use crate::wire::message::Message;
 
 /// How long the one who delivers may pause before another's turn comes: the time of an answer on a slow line.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
-/// How long one's turn lasts, and how long it rests then: whoever has little and never ends holds nobody up for long.
+/// How long one's turn lasts, and how long it rests then at most: until each of the others could have had one. Whoever
+/// has little and never ends, alone or with friends, holds nobody up for long.
 const TURN_MAX: Duration = Duration::from_secs(20);
-const REST: Duration = Duration::from_secs(10);
+const REST_MAX: Duration = Duration::from_secs(600);
 /// What is asked of another link in the meantime: a page with each comparison.
 const MEANWHILE_MAX: usize = 64;
 /// Envelopes waiting to be pushed on one link.
@@ -85,14 +86,22 @@ pub(crate) struct Delivery {
 struct Turn {
     link: LinkId,
     member: MemberId,
+    /// How long it rests then.
+    rest: Duration,
     /// Until when it may pause.
     until: Time,
     ends: Time,
 }
 
 impl Delivery {
-    /// A member's link brought something, the last of it or not; of use, or known.
-    pub(crate) fn brought(&mut self, (link, member): (LinkId, MemberId), more: bool, useful: bool, now: Time) {
+    /// A member's link brought something, the last of it or not; of use, or known. So many are linked.
+    pub(crate) fn brought(
+        &mut self,
+        (link, member): (LinkId, MemberId),
+        (more, useful): (bool, bool),
+        linked: usize,
+        now: Time,
+    ) {
         let goes_on = more && useful;
         if goes_on || self.coming.is_some_and(|(by, _)| by == link) {
             self.coming = goes_on.then_some((link, now + PAUSE_MAX));
@@ -102,10 +111,12 @@ impl Delivery {
             return;
         }
         let ends = self.by.as_ref().filter(|turn| turn.link == link).map_or(now + TURN_MAX, |turn| turn.ends);
+        let others = u32::try_from(linked.saturating_sub(1)).unwrap_or(u32::MAX).max(1);
+        let rest = TURN_MAX.saturating_mul(others).min(REST_MAX);
         if now >= ends {
-            self.rests.insert(member, now + REST);
+            self.rests.insert(member, now + rest);
         }
-        let turn = Turn { link, member, until: ends.min(now + PAUSE_MAX), ends };
+        let turn = Turn { link, member, rest, until: ends.min(now + PAUSE_MAX), ends };
         self.by = (goes_on && now < ends).then_some(turn);
     }
 
@@ -123,7 +134,7 @@ impl Delivery {
     pub(crate) fn lost(&mut self, link: LinkId, now: Time) {
         self.coming = self.coming.filter(|(by, _)| *by != link);
         if let Some(turn) = self.by.take_if(|turn| turn.link == link) {
-            self.rests.insert(turn.member, now + REST);
+            self.rests.insert(turn.member, now + turn.rest);
         }
     }
 
@@ -133,7 +144,7 @@ impl Delivery {
             turn.until = turn.until.min(now + PAUSE_MAX);
             turn.ends = turn.ends.min(now + TURN_MAX);
         }
-        self.rests.values_mut().for_each(|until| *until = (*until).min(now + REST));
+        self.rests.values_mut().for_each(|until| *until = (*until).min(now + REST_MAX));
         self.coming = self.coming.map(|(link, until)| (link, until.min(now + PAUSE_MAX)));
     }
 }
@@ -143,7 +154,8 @@ impl Group {
     /// turn to bring more.
     pub(crate) fn takes_more(&mut self, cx: &mut Cx<'_>, id: LinkId, more: bool, useful: Option<bool>) -> bool {
         if let (Some(useful), Some(member)) = (useful, self.links.get(&id).and_then(|link| link.member)) {
-            self.delivery.brought((id, member), more, useful, cx.now.wall);
+            let linked = self.linked().len();
+            self.delivery.brought((id, member), (more, useful), linked, cx.now.wall);
         }
         let other = self.delivery.is_by_another(id, cx.now.wall);
         if other && more {

@@ -8,12 +8,13 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use super::cx::Cx;
 use super::gaps::Sender;
+use super::heard::Heard;
 use super::log::Order;
 use crate::error::Error;
 use crate::id::{EpochId, GroupId, NetId};
 use crate::identity::Credential;
 use crate::journal;
-use crate::limits::{CONTROL_KEPT, RATCHET_WINDOW, READER_KEPT};
+use crate::limits::{CONTROL_KEPT, READER_KEPT};
 use crate::meet::generation::Rank;
 use crate::mls::{MlsError, State, Under};
 use crate::persist::{Key, Table, Value};
@@ -47,8 +48,8 @@ pub(crate) struct Epoch {
     pub(crate) sent: u32,
     /// Whether its replay half is gone: it opens late messages and nothing else.
     pub(crate) closed: bool,
-    /// The count that each sender is expected to go on with, by leaf.
-    heard: BTreeMap<u32, u32>,
+    /// What was opened of each sender, by leaf.
+    heard: BTreeMap<u32, Heard>,
 }
 
 /// The keys of an epoch's envelopes.
@@ -181,26 +182,34 @@ impl Epochs {
         }
     }
 
-    /// The count that a sender is expected to go on with.
-    pub(crate) fn next_count(&self, (epoch, leaf): &Sender) -> u32 {
-        self.all.get(epoch).and_then(|epoch| epoch.heard.get(leaf)).copied().unwrap_or(0)
+    /// What was opened of a sender; `None` before anything was.
+    pub(crate) fn heard_of(&self, (epoch, leaf): &Sender) -> Option<&Heard> {
+        self.all.get(epoch)?.heard.get(leaf)
     }
 
-    /// A message of a sender was opened. Its count stands outside of MLS, where any member can set another; but no
-    /// ratchet goes farther than its window, so that a lie soon comes true.
-    pub(crate) fn heard(&mut self, (epoch, leaf): Sender, count: u32) {
+    /// A message of a sender was opened.
+    pub(crate) fn heard(&mut self, (epoch, leaf): Sender, count: u32, burnt: u32, now: Time) {
         if let Some(epoch) = self.all.get_mut(&epoch) {
-            let next = epoch.heard.entry(leaf).or_default();
-            *next = (*next).max(count.min(next.saturating_add(RATCHET_WINDOW)).saturating_add(1));
+            epoch.heard.entry(leaf).or_default().opened(count, burnt, now);
         }
     }
 
-    /// A message was opened before this run, at this place of the chain.
-    pub(crate) fn heard_at(&mut self, order: Order) {
-        let epochs = self.all.iter().filter(|(_, epoch)| epoch.number == order.number && epoch.keys.is_some());
-        if let Some(id) = epochs.map(|(id, _)| *id).next() {
-            self.heard((id, order.leaf), order.count);
+    /// Messages were opened before this run, at these places of the chain, in their order. What is missing between them
+    /// may be on its way.
+    pub(crate) fn heard_at(&mut self, orders: impl Iterator<Item = Order>, now: Time) {
+        let with_keys = self.all.iter().filter(|(_, epoch)| epoch.keys.is_some());
+        let by_number: BTreeMap<u64, EpochId> = with_keys.map(|(id, epoch)| (epoch.number, *id)).collect();
+        for order in orders {
+            if let Some(id) = by_number.get(&order.number) {
+                self.heard((*id, order.leaf), order.count, 0, now);
+            }
         }
+    }
+
+    /// The wall clock went back.
+    pub(crate) fn clock_went_back(&mut self, now: Time) {
+        let heard = self.all.values_mut().flat_map(|epoch| epoch.heard.values_mut());
+        heard.for_each(|heard| heard.clock_went_back(now));
     }
 
     /// Counts own calls of MLS encryption, in the batch that made them.

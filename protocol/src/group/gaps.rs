@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Group;
 use super::cx::Cx;
+use super::heard::Heard;
 use super::log::Order;
 use super::receive::Origin;
 use crate::error::{Error, Refusal, Why};
@@ -54,7 +55,7 @@ pub(crate) struct Gap {
     waiting: BTreeMap<(u32, EnvelopeId), Waits>,
     /// Since when; unknown if they are beyond the window of the ratchet, and wait for ever.
     since: Option<Time>,
-    /// The count that was missing first.
+    /// The count that was expected then.
     from: u32,
 }
 
@@ -72,11 +73,6 @@ impl Gap {
         self.waiting.keys().map(|(_, id)| *id).filter(|_| self.since.is_some())
     }
 
-    /// The last count that can be opened without destroying the key of what was missing first.
-    const fn safe(&self) -> u32 {
-        self.from.saturating_add(RATCHET_WINDOW - 1)
-    }
-
     /// The wall clock went back.
     pub(crate) fn clock_went_back(&mut self, now: Time) {
         self.since = self.since.map(|since| since.min(now));
@@ -92,12 +88,17 @@ impl Group {
         envelope: &Envelope,
         origin: Origin,
     ) -> Option<Outcome> {
-        let next = self.epochs.next_count(&spot.sender);
+        let (next, safe) = (self.next_count(&spot.sender), self.safe(&spot.sender, cx.now.wall));
         let author = self.epochs.get(&spot.sender.0).and_then(|epoch| epoch.roster.at(spot.sender.1));
-        if spot.first() <= next || author.is_none_or(|author| author.member == self.me.member()) {
+        let follows = spot.first() <= next && spot.count <= safe;
+        if follows || author.is_none_or(|author| author.member == self.me.member()) {
             return None;
         }
-        let peer = self.peer_to_ask(&spot.sender, origin.link)?;
+        // With nobody to ask, only what would destroy the keys of others waits.
+        let peer = self.peer_to_ask(&spot.sender, origin.link);
+        if peer.is_none() && spot.count <= safe {
+            return None;
+        }
         if !self.log.has(&envelope.id()) {
             if !self.log.has_room(origin.member) {
                 return Some(Outcome::Refused(Refusal::OverBudget));
@@ -108,27 +109,42 @@ impl Group {
         if gap.since.is_none() || gap.from < next {
             (gap.since, gap.from) = (Some(cx.now.wall), next);
         }
-        let first = gap.waiting.is_empty();
-        let far = |count: u32| count > gap.safe();
-        let first_far = far(spot.count) && !gap.waiting.last_key_value().is_some_and(|((count, _), _)| far(*count));
-        let place = (spot.count, EnvelopeId::from_bytes([0; 32]));
         // What another brought may be nobody's: it answers for nothing that is missing here.
-        let mut before = gap.waiting.range(..place).rev().filter(|(_, waits)| waits.from == origin.member);
-        let before = before.next().map(|((count, _), _)| count.saturating_add(1));
+        let of_it = |(_, waits): &(&(u32, EnvelopeId), &Waits)| waits.from == origin.member;
+        let last = gap.waiting.iter().rev().find(of_it).map(|((count, _), _)| *count);
+        let (first, first_far) = (last.is_none(), spot.count > safe && last.is_none_or(|last| last <= safe));
+        let place = (spot.count, EnvelopeId::from_bytes([0; 32]));
+        let before = gap.waiting.range(..place).rev().find(of_it).map(|((count, _), _)| count.saturating_add(1));
         gap.waiting.insert((spot.count, envelope.id()), Waits { burnt: spot.burnt, from: origin.member });
         let (epoch, leaf) = spot.sender;
         let span = Span { epoch, leaf, from: before.unwrap_or(next).max(next), to: spot.first() };
         let missing = span.to.saturating_sub(span.from);
         // Much of everybody is missing after a time away: it comes from one, and whoever delivers comes to it unasked.
         let much = missing > ASKED_MAX;
-        if missing > 0 && !(much && (!first || self.delivery.until(cx.now.wall).is_some())) {
-            let peer = self.full_links().first().copied().filter(|_| much).unwrap_or(peer);
-            self.say(cx, peer, &Message::Missing(span));
+        let comes = much && (!first || self.delivery.until(cx.now.wall).is_some());
+        if let Some(peer) = peer.filter(|_| missing > 0 && !comes) {
+            let one = self.full_links().first().copied().filter(|_| much).unwrap_or(peer);
+            self.say(cx, one, &Message::Missing(span));
         }
-        if first_far {
+        // The one that was asked may keep silent.
+        if first_far || (much && !comes) {
             self.ask_around(cx);
         }
-        Some(Outcome::Parked(Why::Gap))
+        // To learn that it is nobody's takes the longer the more is missing: it is for us to find out, not for others.
+        Some(Outcome::Parked(if missing > ASKED_MAX { Why::Far } else { Why::Gap }))
+    }
+
+    /// The count that a sender is expected to go on with.
+    fn next_count(&self, sender: &Sender) -> u32 {
+        self.epochs.heard_of(sender).map_or(0, Heard::next)
+    }
+
+    /// The last count of a sender that can be opened without destroying the key of one that may still come.
+    fn safe(&self, sender: &Sender, now: Time) -> u32 {
+        let since = if self.delivery.until(now).is_some() { AT_A_PRICE_MAX } else { COMPARED_MAX };
+        let heard = self.epochs.heard_of(sender);
+        let missing = heard.and_then(|heard| heard.missing_since(now - since));
+        missing.unwrap_or_else(|| self.next_count(sender)).saturating_add(RATCHET_WINDOW - 1)
     }
 
     /// Who may have what is missing: whoever brought the later one, its author, or anybody.
@@ -151,7 +167,8 @@ impl Group {
     pub(crate) fn close_gap(&mut self, cx: &mut Cx<'_>, sender: Sender) -> Result<(), Error> {
         while let Some(gap) = self.gaps.get(&sender) {
             let Some((place, waits)) = gap.waiting.first_key_value() else { break };
-            let follows = place.0.saturating_sub(waits.burnt) <= self.epochs.next_count(&sender);
+            let first = place.0.saturating_sub(waits.burnt);
+            let follows = first <= self.next_count(&sender) && place.0 <= self.safe(&sender, cx.now.wall);
             if !(follows || gap.since.is_none()) || !self.open_waiting(cx, sender, *place)? {
                 return Ok(());
             }
@@ -162,12 +179,20 @@ impl Group {
 
     /// Opens one that waits. Whether it needs to wait no longer.
     fn open_waiting(&mut self, cx: &mut Cx<'_>, sender: Sender, place: (u32, EnvelopeId)) -> Result<bool, Error> {
-        if let Some(gap) = self.gaps.get_mut(&sender) {
-            gap.waiting.remove(&place);
-        }
+        let waits = self.gaps.get_mut(&sender).and_then(|gap| gap.waiting.remove(&place));
         let Some(envelope) = self.log.read(cx, self.net, &place.1)? else { return Ok(true) };
+        let from = waits.and_then(|waits| waits.from);
+        if from.is_some_and(|from| self.conduct.is_muted(&from)) {
+            // Whoever else has it brings it again.
+            self.log.forget(cx, self.net, &place.1);
+            return Ok(true);
+        }
+        let skipped = place.0.saturating_sub(self.next_count(&sender));
         let outcome = self.open(cx, place.1, &envelope, Origin::default())?;
-        Ok(!matches!(outcome, Outcome::Parked(Why::Gap)))
+        if let (Outcome::Refused(Refusal::BadSeal), Some(from)) = (&outcome, from) {
+            self.charge_waiting(cx, from, skipped);
+        }
+        Ok(!matches!(outcome, Outcome::Parked(Why::Gap | Why::Far)))
     }
 
     /// Opens what waits for messages below a count, without them, and itself stands no later than `last`.
@@ -190,8 +215,8 @@ impl Group {
     /// Opens what has waited long enough.
     pub(crate) fn skip_gaps(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
         let now = cx.now.wall;
-        let due = |gap: &Gap| self.skips(gap, now).filter(|(at, _)| *at <= now).map(|(_, last)| last);
-        let due: Vec<_> = self.gaps.iter().filter_map(|(sender, gap)| Some((*sender, due(gap)?))).collect();
+        let due = |sender, gap| self.skips(sender, gap, now).filter(|(at, _)| *at <= now).map(|(_, last)| last);
+        let due: Vec<_> = self.gaps.iter().filter_map(|(sender, gap)| Some((*sender, due(sender, gap)?))).collect();
         for (sender, last) in due {
             if last == u32::MAX
                 && let Some(gap) = self.gaps.get_mut(&sender)
@@ -205,18 +230,16 @@ impl Group {
 
     /// When [`Self::skip_gaps`] has something to do.
     pub(crate) fn gaps_deadline(&self, now: Time) -> Option<Time> {
-        self.gaps.values().filter_map(|gap| self.skips(gap, now)).map(|(at, _)| at).min()
+        self.gaps.iter().filter_map(|(sender, gap)| self.skips(sender, gap, now)).map(|(at, _)| at).min()
     }
 
     /// When what is missing is waited for no longer, and up to which count.
-    fn skips(&self, gap: &Gap, now: Time) -> Option<(Time, u32)> {
+    fn skips(&self, sender: &Sender, gap: &Gap, now: Time) -> Option<(Time, u32)> {
         let since = gap.since?;
         let first = gap.waiting.first_key_value().map_or(0, |((count, _), _)| *count);
-        let (least, most, last) = if first <= gap.safe() {
-            (GAP_MAX, DELIVERED_MAX, gap.safe())
-        } else {
-            (COMPARED_MAX, AT_A_PRICE_MAX, u32::MAX)
-        };
+        let safe = self.safe(sender, now);
+        let (least, most, last) =
+            if first <= safe { (GAP_MAX, DELIVERED_MAX, safe) } else { (COMPARED_MAX, AT_A_PRICE_MAX, u32::MAX) };
         let until = self.delivery.until(now).unwrap_or(since);
         Some((until.max(since + least).min(since + most), last))
     }
@@ -237,7 +260,7 @@ impl Group {
     /// A peer has none of what is missing; so it says, and another may have it: nothing is opened for it at a price.
     pub(crate) fn on_absent(&mut self, cx: &mut Cx<'_>, span: Span) -> Result<(), Error> {
         let sender = (span.epoch, span.leaf);
-        let Some(safe) = self.gaps.get(&sender).map(Gap::safe) else { return Ok(()) };
+        let safe = self.safe(&sender, cx.now.wall);
         self.skip_gap(cx, sender, span.to, safe)
     }
 }

@@ -49,6 +49,9 @@ impl Group {
             }
         }
         self.say(cx, id, &Message::Greeting(Box::new(greeting)));
+        if matches!(admission, Admission::Invite(_)) {
+            self.make_room(cx, id);
+        }
         self.prove(cx, id)
     }
 
@@ -85,7 +88,7 @@ impl Group {
         link.proved = link.proved.max(Some(rank));
         let (address, greeted_from) = (link.address.clone(), link.greeted_from);
         cx.transmit(Transmit::Known { link: id });
-        self.make_room(cx, member);
+        self.make_room(cx, id);
         if self.roster()?.has(&member) {
             // Between the two greetings nobody could tell the peer of a move: it would wait for heads to agree.
             if greeted_from != Some(self.facts.head) {
@@ -151,7 +154,9 @@ impl Group {
     pub(crate) fn follow(&mut self, cx: &mut Cx<'_>) {
         let head = self.facts.head;
         let next = self.links.iter().find(|(_, link)| self.is_ahead(link) && link.asked_after != Some(head));
-        let under_way = self.links.values().any(|link| link.catches_up.is_some());
+        // Who is no member, or has claimed something in vain, holds nobody up.
+        let leads = |member| !self.vain_claims.contains(&member) && self.roster().is_ok_and(|all| all.has(&member));
+        let under_way = self.links.values().any(|link| link.catches_up.is_some() && link.member.is_some_and(leads));
         if let Some(next) = next.map(|(next, _)| *next).filter(|_| !under_way) {
             self.ask_after(cx, next);
         }
@@ -162,8 +167,9 @@ impl Group {
     pub(crate) fn give_up_on(&mut self, cx: &mut Cx<'_>, id: LinkId) -> Result<(), Error> {
         if let Some(link) = self.links.get_mut(&id) {
             link.catches_up = None;
-            self.vain_claims.extend(link.member);
         }
+        let member = self.links.get(&id).and_then(|link| link.member);
+        self.vain_claims.extend(member.filter(|member| self.roster().is_ok_and(|roster| roster.has(member))));
         self.follow(cx);
         self.seal_intents(cx)
     }

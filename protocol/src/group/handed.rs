@@ -42,6 +42,9 @@ impl Group {
         self.hands.retain(|id, _| log.waits(id));
         link.blind.retain(|id| log.waits(id));
         let room = IDS_MAX.saturating_sub(link.blind.len());
+        if room == 0 {
+            return;
+        }
         let soon: BTreeSet<EnvelopeId> = self.gaps.values().flat_map(Gap::soon).collect();
         let mut waits = log.unknown();
         waits.retain(|id| !link.blind.contains(id) && !soon.contains(id));

@@ -146,6 +146,11 @@ impl Link {
         self.catches_up = self.catches_up.map(|until| until.min(now));
     }
 
+    /// Whether it is that of an invite's holder.
+    pub(crate) const fn is_invited(&self) -> bool {
+        matches!(self.admission, Some(Admission::Invite(_)))
+    }
+
     /// Whether nothing is on its way, either way.
     pub(crate) fn is_idle(&self) -> bool {
         let sends = self.under_way > 0 || !self.queue.is_empty() || !self.haves.is_empty();

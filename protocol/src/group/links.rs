@@ -24,6 +24,19 @@ pub(crate) const INVITED_MAX: Duration = Duration::from_secs(60);
 pub(crate) const REMOVED_MAX: Duration = Duration::from_secs(5);
 /// Links of one member at a time: both ends may have dialled at once. With more, one could take all that there are.
 const LINKS_OF_MEMBER: usize = 2;
+/// Links of whoever is no member, and as many of holders of invites: they can have any number of names.
+const LINKS_OF_OTHERS: usize = 16;
+/// A link that lasted so long is dialled anew at once; whoever hangs up sooner waits its time.
+const LASTED: Duration = Duration::from_secs(10);
+
+/// Whose a link is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Holder {
+    Member(MemberId),
+    /// Who was one, or says so.
+    Other,
+    Invited,
+}
 
 impl Group {
     /// A link is up.
@@ -43,7 +56,9 @@ impl Group {
         self.delivery.lost(link, cx.now.wall);
         let Some(member) = gone.member.filter(|_| gone.told) else { return };
         if !self.links.values().any(|link| link.told && link.member == Some(member)) {
-            self.reach.retry(cx.now.wall, Some(member));
+            if gone.full_since + LASTED <= cx.now.wall {
+                self.reach.retry(cx.now.wall, Some(member));
+            }
             cx.tell(Event::Connected { group: self.id, member, up: false });
         } else if let Some(other) = self.link_to(&member) {
             // What was on its way is looked for there.
@@ -101,11 +116,21 @@ impl Group {
         }
     }
 
-    /// A member greets on one link more: it has left the oldest, or has no use for it.
-    pub(crate) fn make_room(&mut self, cx: &mut Cx<'_>, member: MemberId) {
-        let of = self.links.iter().filter(|(_, link)| link.member == Some(member)).map(|(id, _)| *id);
+    /// Somebody is there on one link more. Of a member's links the oldest goes, for it has left that or has no use for it;
+    /// of those of others the oldest of all.
+    pub(crate) fn make_room(&mut self, cx: &mut Cx<'_>, new: LinkId) {
+        let roster = self.roster().cloned().unwrap_or_default();
+        let holder = |link: &Link| match link.member {
+            _ if link.is_invited() => Some(Holder::Invited),
+            Some(member) if roster.has(&member) => Some(Holder::Member(member)),
+            Some(_) => Some(Holder::Other),
+            None => None,
+        };
+        let Some(whose) = self.links.get(&new).and_then(holder) else { return };
+        let of = self.links.iter().filter(|(_, link)| holder(link) == Some(whose)).map(|(id, _)| *id);
         let of: Vec<LinkId> = of.collect();
-        for id in of.iter().rev().skip(LINKS_OF_MEMBER) {
+        let most = if matches!(whose, Holder::Member(_)) { LINKS_OF_MEMBER } else { LINKS_OF_OTHERS };
+        for id in of.iter().rev().skip(most) {
             self.close(cx, *id);
         }
     }
@@ -131,7 +156,7 @@ impl Group {
             return Ok(self.refuse_more(cx, id));
         }
         let link = self.links.get(&id).ok_or(Error::Broken)?;
-        let invited = matches!(link.admission, Some(Admission::Invite(_)));
+        let invited = link.is_invited();
         let greeted = link.member.is_some();
         let done = match message {
             Message::Greeting(greeting) if invited && greeting.member.is_none() => Ok(()),

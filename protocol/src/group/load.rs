@@ -13,6 +13,7 @@ use crate::id::{MemberId, NetId};
 use crate::identity::Identity;
 use crate::journal;
 use crate::persist::{Key, Table};
+use crate::time::Time;
 
 /// A row met in a scan.
 pub(crate) type LoadedRow = (Key, Zeroizing<Vec<u8>>);
@@ -81,7 +82,7 @@ impl Loaded {
 
 impl Group {
     /// A group from its rows; `None` if these are not a group's.
-    pub(crate) fn load(net: NetId, loaded: Loaded) -> Result<Option<Self>, Error> {
+    pub(crate) fn load(net: NetId, loaded: Loaded, now: Time) -> Result<Option<Self>, Error> {
         let Loaded { log, history, outbox, rows, noted } = loaded;
         let find = |suffix: &[u8]| {
             let key = Key::new(Table::Group, net, &[suffix]);
@@ -107,9 +108,7 @@ impl Group {
         // Written as a number once; without it all are told again, which is no reason to lose the group.
         let receipted: Option<Mark> = find(b"receipted").and_then(|bytes| journal::parse(bytes).ok());
         group.receipts.owe(group.history.beyond(&receipted.unwrap_or_default()));
-        for order in group.log.orders() {
-            group.epochs.heard_at(order);
-        }
+        group.epochs.heard_at(group.log.orders(), now);
         group.look_again = !group.log.unknown().is_empty();
         group.head()?;
         group.newest()?;

@@ -27,6 +27,7 @@ mod forge;
 mod gaps;
 mod greet;
 mod handed;
+mod heard;
 mod history;
 mod invites;
 mod judging;

@@ -9,7 +9,7 @@ use super::history::{LineRow, RowKind, to_line};
 use super::log::Order;
 use crate::error::{Error, Refusal, Why};
 use crate::id::{EnvelopeId, EpochId, LinkId, MemberId, MsgId};
-use crate::limits::{AHEAD_MAX, ENVELOPE_BYTES_MAX, RETENTION_MAX, TOMBSTONE_KEPT};
+use crate::limits::{AHEAD_MAX, BURN, ENVELOPE_BYTES_MAX, RETENTION_MAX, TOMBSTONE_KEPT};
 use crate::meet::generation::Rank;
 use crate::mls::{MlsError, Under};
 use crate::step::{Event, MessageState, Outcome, Reply};
@@ -254,7 +254,9 @@ impl Group {
     pub(crate) fn numbered(&self, id: &EpochId, envelope: &Envelope) -> Result<Numbered, Refusal> {
         let keys = self.epochs.get(id).and_then(|epoch| epoch.keys.as_ref()).ok_or(Refusal::NotForUs)?;
         let body = envelope.open(&keys.content).map_err(|_| Refusal::BadSeal)?;
-        wire::decode(&body, ENVELOPE_BYTES_MAX).map_err(|_| Refusal::Malformed)
+        let numbered: Numbered = wire::decode(&body, ENVELOPE_BYTES_MAX).map_err(|_| Refusal::Malformed)?;
+        // More would let anybody say that there is nothing to wait for.
+        if numbered.burnt > BURN { Err(Refusal::Malformed) } else { Ok(numbered) }
     }
 
     pub(crate) fn open(
@@ -350,7 +352,7 @@ impl Group {
             Err(_) => return Ok(Outcome::Refused(Refusal::BadSeal)),
         };
         // From here on the message's key is spent: whatever is decided, the batch is kept (PROTOCOL E).
-        self.epochs.heard(sender, numbered.count);
+        self.epochs.heard(sender, numbered.count, numbered.burnt, cx.now.wall);
         if let Some(author) = self.author(&sender).filter(|_| origin.gossiped) {
             self.note_said(cx, author);
         }

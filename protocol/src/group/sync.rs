@@ -245,7 +245,8 @@ impl Group {
         self.note_held(cx, id, &ids)?;
         let held = ids.into_iter().filter(|id| self.log.has_read(id)).collect();
         self.say(cx, id, &Message::Got(held));
-        let useful = unknown.iter().any(|id| self.log.has(id));
+        // What only waits may be nobody's.
+        let useful = unknown.iter().any(|id| self.log.has_read(id));
         // What comes in catch-up is nobody's turn.
         if !full || self.takes_more(cx, id, push.more, (brought > 0).then_some(useful)) {
             self.ask(cx, id);
@@ -257,7 +258,9 @@ impl Group {
             self.ask_after(cx, id);
             self.follow(cx);
         }
-        self.say_blind(cx, id);
+        if brought > 0 {
+            self.say_blind(cx, id);
+        }
         // That the peer holds them is news of own words, which are known here.
         Ok(if own && outcome == Outcome::Duplicate { Outcome::Applied(Reply::Done) } else { outcome })
     }

@@ -45,6 +45,7 @@ impl Group {
         self.conduct.clock_went_back(now);
         self.delivery.clock_went_back(now);
         self.gaps.values_mut().for_each(|gap| gap.clock_went_back(now));
+        self.epochs.clock_went_back(now);
     }
 
     /// Everything that is due.

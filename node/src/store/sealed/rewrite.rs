@@ -38,13 +38,15 @@ impl Core {
         };
         // What was found before the copy may be gone since.
         self.find_files()?;
-        let old = mem::replace(&mut self.engine, engine);
+        let (old, old_id) = (mem::replace(&mut self.engine, engine), self.keyring.database_id);
         let [_, database] = &mut self.files;
         *database = file;
         self.anew = len;
         self.keyring.database_id = id;
         self.store_ring()?;
         drop(old);
+        // It has nothing that the new one lacks, whatever can be read of either.
+        self.remove(&self.dir.database(&old_id));
         self.remove_others();
         Ok(())
     }
@@ -55,12 +57,13 @@ impl Core {
             return;
         }
         let others = self.dir.other_databases(&self.keyring.database_id).unwrap_or_default();
-        for other in &others {
-            if let Err(err) = fs::remove_dir_all(other) {
-                tracing::warn!(code = "old_database_kept", reason = StoreError::io(DATABASE, err).code());
-            }
-        }
-        if !others.is_empty() && sync_dir(self.dir.root()).is_err() {
+        others.iter().for_each(|other| self.remove(other));
+    }
+
+    fn remove(&self, other: &Path) {
+        if let Err(err) = fs::remove_dir_all(other) {
+            tracing::warn!(code = "old_database_kept", reason = StoreError::io(DATABASE, err).code());
+        } else if sync_dir(self.dir.root()).is_err() {
             tracing::debug!(code = "removal_unsynced");
         }
     }

@@ -12,6 +12,8 @@ struct Medium {
     durable: Vec<u8>,
     /// Sectors written since the last barrier, in order.
     cached: Vec<(usize, Vec<u8>)>,
+    /// Sectors of a barrier that failed: they can be read, and no later barrier writes them.
+    lost: Vec<(usize, Vec<u8>)>,
     /// Sectors until the power fails.
     power: Option<Rc<Cell<usize>>>,
     /// How many writes and barriers succeed before one fails, once.
@@ -42,7 +44,8 @@ impl Medium {
 
 impl Disk for Medium {
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
-        let whole = self.after_power_loss(|_| true).durable;
+        let cached = self.lost.iter().chain(&self.cached).cloned().collect();
+        let whole = Self { cached, ..self.clone() }.after_power_loss(|_| true).durable;
         let at = usize::try_from(offset).unwrap();
         let found = whole.get(at..at + bytes.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
         bytes.copy_from_slice(found);
@@ -57,13 +60,16 @@ impl Disk for Medium {
             if let Some(power) = &self.power {
                 power.set(power.get().checked_sub(1).ok_or(io::ErrorKind::BrokenPipe)?);
             }
-            self.cached.push((usize::try_from(offset).unwrap() + index * SECTOR, sector.to_vec()));
+            let at = usize::try_from(offset).unwrap() + index * SECTOR;
+            self.lost.retain(|(lost, _)| *lost != at);
+            self.cached.push((at, sector.to_vec()));
         }
         Ok(())
     }
 
     fn sync(&mut self) -> io::Result<()> {
         if self.faults_now() {
+            self.lost.append(&mut self.cached);
             return Err(io::ErrorKind::Other.into());
         }
         if self.power.as_ref().is_some_and(|power| power.get() == 0) {
@@ -160,6 +166,18 @@ fn opening_destroys_an_older_generation_that_a_crash_left() {
     let crashed = ring.disk.after_power_loss(|_| true);
     assert_eq!(decryptable_slots(&crashed, &ring.kek), [1, 2]);
     assert_eq!(reopened(crashed), 2);
+}
+
+/// What a failed barrier left can be read until the power goes, and is nowhere then.
+#[test]
+fn opening_after_any_failed_write_or_barrier_leaves_a_keyring_on_the_medium() {
+    for fault_in in 0..4 {
+        let (mut ring, mut keyring) = fresh();
+        ring.disk.fault_in = Some(fault_in);
+        ring.store(&mut keyring).unwrap_err();
+        let (again, found) = Ring::open(ring.disk, b"pass").unwrap();
+        assert_eq!(reopened(again.disk.after_power_loss(|_| false)), found.generation, "fault {fault_in}");
+    }
 }
 
 #[test]

@@ -104,7 +104,7 @@ fn one_delivers_at_a_time_as_long_as_it_is_of_use() {
     let later = |ms| now + Duration::from_millis(ms);
     let delivers = |events: &[((LinkId, MemberId), bool, bool)]| {
         let mut delivery = Delivery::default();
-        events.iter().for_each(|(link, more, useful)| delivery.brought(*link, *more, *useful, now));
+        events.iter().for_each(|(link, more, useful)| delivery.brought(*link, (*more, *useful), 2, now));
         delivery
     };
     // What more is to come, and is of use, makes one's turn; another's page does not end it, the last page does.
@@ -127,23 +127,23 @@ fn one_delivers_at_a_time_as_long_as_it_is_of_use() {
     // A turn ends, however useful, and is another's before it is the same one's again.
     let mut delivery = Delivery::default();
     for at in 0..20 {
-        delivery.brought(ana, true, true, later(1_000 * at));
+        delivery.brought(ana, (true, true), 2, later(1_000 * at));
     }
     assert!(delivery.is_by_another(chi.0, later(19_999)) && !delivery.is_by_another(chi.0, later(20_000)));
     // Nor does it begin anew on another link. What comes is expected all the same.
-    for at in [20_000, 29_999] {
+    for at in [20_000, 38_999] {
         for link in [ana.0, LinkId(3)] {
-            delivery.brought((link, ana.1), true, true, later(at));
+            delivery.brought((link, ana.1), (true, true), 2, later(at));
             assert!(!delivery.is_by_another(chi.0, later(at)));
             assert_eq!(delivery.until(later(at)), Some(later(at + 5_000)));
         }
     }
-    delivery.brought(chi, true, true, later(29_999));
-    assert!(delivery.is_by_another(ana.0, later(30_000)));
+    delivery.brought(chi, (true, true), 2, later(38_999));
+    assert!(delivery.is_by_another(ana.0, later(39_000)));
     let mut delivery = delivers(&[(ana, true, true)]);
     delivery.lost(ana.0, later(19_000));
     assert_eq!(delivery.until(later(19_000)), None);
-    delivery.brought((LinkId(3), ana.1), true, true, later(20_000));
+    delivery.brought((LinkId(3), ana.1), (true, true), 2, later(20_000));
     assert!(!delivery.is_by_another(chi.0, later(20_000)));
     let mut delivery = delivers(&[(ana, true, true)]);
     delivery.lost(chi.0, now);
@@ -152,6 +152,21 @@ fn one_delivers_at_a_time_as_long_as_it_is_of_use() {
     assert_eq!(delivery.until(Time::from_ms(1_000)), Some(Time::from_ms(6_000)));
     delivery.lost(ana.0, Time::from_ms(1_000));
     assert!(!delivery.is_by_another(chi.0, Time::from_ms(1_000)));
+}
+
+/// Ana and Chi take over from each other, always first.
+#[test]
+fn two_friends_do_not_have_all_turns() {
+    let [ana, chi, dan] = [1, 2, 3].map(|n| (LinkId(n), MemberId::from_bytes([u8::try_from(n).unwrap(); 32])));
+    let begin = Time::from_ms(1_790_000_000_000);
+    let mut delivery = Delivery::default();
+    let mut free = 0;
+    for second in 0..180 {
+        let now = begin + Duration::from_secs(second);
+        [ana, chi, dan].into_iter().for_each(|who| delivery.brought(who, (true, true), 3, now));
+        free += usize::from(delivery.is_by_another(ana.0, now) && delivery.is_by_another(chi.0, now));
+    }
+    assert!((58..=62).contains(&free), "{free} seconds of 180");
 }
 
 /// A comparison names everything in the log, on each link: that is not kept once it has ended.

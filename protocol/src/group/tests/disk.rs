@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use crate::group::{Group, Loader};
 use crate::id::NetId;
 use crate::persist::{Key, ReadError, Rows, Table, Value, WriteBatch};
+use crate::time::Time;
 
 /// Rows in memory, and how often one was read; clones are the same.
 #[derive(Clone, Default)]
@@ -59,7 +60,7 @@ impl Disk {
         let mut loader = Loader::default();
         rows.iter().filter(|(key, _)| of_group(key)).for_each(|(key, value)| loader.take(key, &value.bytes));
         let (_, loaded) = loader.into_nets().next().unwrap();
-        Group::load(net, loaded).unwrap().unwrap()
+        Group::load(net, loaded, Time::ZERO).unwrap().unwrap()
     }
 }
 

@@ -12,10 +12,11 @@ use super::room::{ANA, BEN, CHI, Room};
 use crate::error::Refusal;
 use crate::group::{Cx, Group};
 use crate::id::{EnvelopeId, LinkId};
-use crate::limits::{ASKED_BY_MEMBER, MUTED, SAID_BY_AUTHOR, SAID_HERE};
+use crate::identity::Identity;
+use crate::limits::{ASKED_BY_MEMBER, LINKS_MAX, MUTED, SAID_BY_AUTHOR, SAID_HERE};
 use crate::meet::reconcile::Session;
 use crate::mls::{Provider, Signer, State};
-use crate::step::{Command, Input, Outcome};
+use crate::step::{Address, Command, Input, Outcome, Transmit};
 use crate::wire;
 use crate::wire::content::{Content, Numbered};
 use crate::wire::envelope::Envelope;
@@ -192,6 +193,60 @@ fn nobody_has_more_than_two_links() {
     assert_eq!(room.see(BEN, |group| group.links.len()), 3);
     room.says(ANA, "hello");
     assert_eq!(room.texts(BEN), ["hello"]);
+}
+
+/// Whoever holds the keys of the hello, be it from a time in the group, has any number of names, and stands on whatever
+/// state it likes.
+#[test]
+fn whoever_is_no_member_takes_no_link_from_a_member_and_leaves_nothing_behind() {
+    let mut room = Room::of(4);
+    let rows = room.disk(CHI).copy();
+    room.lose(CHI);
+    let me = rows.group();
+    let strangers: Vec<Rogue> = (0..LINKS_MAX)
+        .map(|_| {
+            let name = Identity::new("Chi", &mut room.rng);
+            Rogue::link_as(&mut room, (&me, &name), BEN, u64::MAX)
+        })
+        .collect();
+    assert_eq!(strangers.iter().filter(|link| link.is_up(&room)).count(), 16);
+    let link = room.connect(ANA, BEN);
+    room.settle();
+    assert!(room.see(BEN, |group| group.links.get(&link).is_some_and(|link| link.full)));
+    // A member who has moved on is asked, though they all claim to be farther.
+    room.deaf = Some(BEN);
+    room.change_rules();
+    room.deaf = None;
+    let head = room.stands(ANA).head;
+    room.connect(ANA, BEN);
+    room.settle();
+    assert!(room.stands(BEN).head == head);
+    room.pass(10_000);
+    assert!(room.see(BEN, |group| group.vain_claims.is_empty()));
+}
+
+/// Ben's device dials Chi's, which hangs up as soon as it has greeted.
+#[test]
+fn whoever_hangs_up_at_once_is_not_dialled_in_the_same_moment() {
+    let mut room = Room::of(2);
+    room.pass(60_000);
+    let link = room.link(ANA, BEN);
+    let (net, address) = (room.net(BEN), Address(ANA.to_string()));
+    let dials = |room: &mut Room, link| {
+        let (_, transmits) = room.inside(BEN, |group, cx| {
+            group.on_disconnected(cx, link);
+            group.dial(cx);
+        });
+        transmits.contains(&Transmit::Dial { net, address: address.clone() })
+    };
+    assert!(dials(&mut room, link), "it lasted");
+    for _ in 0..5 {
+        let link = room.connect(BEN, ANA);
+        room.settle();
+        assert!(room.see(BEN, |group| group.links.get(&link).is_some_and(|link| link.full)));
+        assert!(!dials(&mut room, link));
+        room.hang_up(link);
+    }
 }
 
 /// In one moment, so that nothing comes back: the link ends, and the next one carries nothing for a minute.

@@ -4,7 +4,9 @@ use rand_core::RngCore as _;
 
 use super::disk::Disk;
 use super::room::{BEN, Room};
+use crate::group::Group;
 use crate::id::LinkId;
+use crate::identity::Identity;
 use crate::meet::hello::{Admission, Candidate};
 use crate::meet::talk::{Heard, Talk};
 use crate::step::{Ends, Input, Outcome};
@@ -31,6 +33,11 @@ impl Rogue {
     /// The same, and claims to stand on a head with this number.
     pub(super) fn link_at(room: &mut Room, rows: &Disk, victim: usize, number: u64) -> Self {
         let me = rows.group();
+        Self::link_as(room, (&me, &me.me), victim, number)
+    }
+
+    /// The same, under any name.
+    pub(super) fn link_as(room: &mut Room, (me, name): (&Group, &Identity), victim: usize, number: u64) -> Self {
         let mut ours = vec![200; 32];
         room.rng.fill_bytes(&mut ours[1..]);
         let theirs = victim.to_be_bytes().to_vec();
@@ -48,7 +55,7 @@ impl Rogue {
                 Heard::Answer(frame) => drop(rogue.frame(room, frame)),
                 Heard::Sealed(_) => {
                     let binding = rogue.talk.binding("member", true).unwrap();
-                    let proof = Proof { credential: me.me.credential.encode(), signature: me.me.sign_hash(&binding) };
+                    let proof = Proof { credential: name.credential.encode(), signature: name.sign_hash(&binding) };
                     let head = Head { epoch: me.facts.head, number, since: 0 };
                     let greeting = Greeting {
                         clock: room.now,

@@ -137,6 +137,34 @@ fn without_room_for_both_all_stays_as_it_was() {
     assert_eq!(contents(&*open(&dir).reader()).len(), 41);
 }
 
+fn opened(place: &Path) -> ::sled::Db {
+    loop {
+        match ::sled::Config::new().path(place).flush_every_ms(None).open() {
+            Ok(db) => return db,
+            // The handle just dropped lets go of its lock a little later.
+            Err(err) => assert!(err.to_string().contains("lock"), "{err}"),
+        }
+    }
+}
+
+/// Nobody can read it, and it is copied along for ever.
+#[test]
+fn a_value_that_is_nobodys_leaves_no_database_behind() {
+    let (_temp, dir, mut store) = fresh();
+    let held = filled(&mut store);
+    drop(store);
+    let sled = opened(&databases(&dir)[0]);
+    sled.insert([7; 24], vec![7; 100]).unwrap();
+    sled.flush().unwrap();
+    drop(sled);
+    let store = SealedStore::open(&dir, PASS).unwrap();
+    assert_eq!((contents(&*store.reader()), store.report().values_unreadable), (held, 1));
+    for _ in 0..2 {
+        rewrite(&store).unwrap();
+        assert_eq!(databases(&dir).len(), 1);
+    }
+}
+
 /// What was left behind is whole; what took its place is not, and may be all that is read for now.
 #[test]
 fn nothing_is_removed_beside_a_database_that_has_lost_something_nor_what_somebody_put_there() {
@@ -151,13 +179,7 @@ fn nothing_is_removed_beside_a_database_that_has_lost_something_nor_what_somebod
     let backup = dir.root().join(format!("{}.bak", before.file_name().unwrap().to_string_lossy()));
     copy(&before, &backup);
     let now = databases(&dir).into_iter().find(|path| *path != before).unwrap();
-    let opened = || loop {
-        match ::sled::Config::new().path(&now).flush_every_ms(None).open() {
-            Ok(db) => return db,
-            // The handle just dropped lets go of its lock a little later.
-            Err(err) => assert!(err.to_string().contains("lock"), "{err}"),
-        }
-    };
+    let opened = || opened(&now);
     let sled = opened();
     let (name, stored) = sled.iter().next().unwrap().unwrap();
     sled.remove(&name).unwrap();
