@@ -230,6 +230,16 @@ mod tests {
         assert_eq!(of(NodeError::PortShared), 1);
     }
 
+    /// No program of today writes such data, so that no process can be shown it.
+    #[test]
+    fn data_of_an_older_version_is_left_to_it() {
+        let message = "this data was written by an older Kinfold, from before the first release; nothing was changed";
+        let hint = "use the one that wrote it; to start anew in another place, use --data-dir and ask for new invites";
+        let error = Error::from(NodeError::OlderVersion);
+        assert_eq!((error.exit as u8, error.code.as_str(), error.message.as_str()), (5, "older_version", message));
+        assert_eq!(error.hint.as_deref(), Some(hint));
+    }
+
     #[test]
     fn an_author_is_told_whether_the_message_was_sent() {
         let told = |error: Error| error.of_sending().message;

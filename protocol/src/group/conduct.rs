@@ -18,8 +18,10 @@ use crate::wire::message::Message;
 /// Joining a comparison takes a snapshot of the whole log: of so many envelopes for a unit. Whoever comes and goes all
 /// the time in a small group costs little.
 const COMPARED_FOR_A_UNIT: usize = 50;
+/// The log is our own: however long it is, nobody is muted for a few comparisons.
+const COMPARED_MAX: u64 = ASKED_BY_MEMBER.burst / 8;
 /// A wish for a comparison has us take the snapshot a few seconds later, and once for so many wishes.
-const WISHES: usize = 4;
+const WISHES: u64 = 4;
 /// Any frame: opened, decoded, made durable.
 const FRAME: u64 = 4;
 /// A page of envelopes, or the answer to one: the next comes when this is answered, and what is wrong with one is on
@@ -87,12 +89,13 @@ impl Conduct {
 /// What a message costs its receiver beyond the envelopes in it.
 fn cost(link: &Link, message: &Message, log: usize) -> u64 {
     let each = |count: usize, units: u64| u64::try_from(count).unwrap_or(u64::MAX).saturating_mul(units);
+    let compared = each(log / COMPARED_FOR_A_UNIT, 1).min(COMPARED_MAX);
     let work = match message {
         Message::Reconcile(round) => {
             let known = link.session.as_ref().is_some_and(|session| session.is(&round.nonce));
-            if known || !round.opener { 0 } else { each(log / COMPARED_FOR_A_UNIT, 1) }
+            if known || !round.opener { 0 } else { compared }
         }
-        Message::Compare | Message::Enough => each(log / COMPARED_FOR_A_UNIT / WISHES, 1),
+        Message::Compare | Message::Enough => compared / WISHES,
         Message::Cannot(ids) => each(ids.len(), 1),
         Message::Want(want) => each(want.names.len(), 1) / 8,
         Message::Missing(span) => u64::from(span.to.saturating_sub(span.from).min(crate::limits::RATCHET_WINDOW)) / 16,

@@ -9,7 +9,7 @@ use super::gaps::Gap;
 use super::history::History;
 use crate::error::Error;
 use crate::id::{EnvelopeId, EpochId, LinkId, MemberId, MsgId};
-use crate::limits::PUSH_BYTES_MAX;
+use crate::limits::{PUSH_BYTES_MAX, TOMBSTONE_KEPT};
 use crate::time::Time;
 use crate::wire::content::{Content, Kind, msg_id};
 use crate::wire::message::{Handed, IDS_MAX, Message};
@@ -138,6 +138,7 @@ impl Group {
             self.mark_handed_back(cx, said, peer);
         }
         if !self.knows(cx, &said) {
+            self.log.note_said(cx, self.net, said, &envelope, content.deadline + TOMBSTONE_KEPT);
             self.take_words(cx, (signed, content), name, None);
         }
         Ok(true)

@@ -71,6 +71,9 @@ struct SeenRow {
     msg_until: Time,
 }
 
+/// Begins the names of rows of what came without its envelope; an envelope's has the length of its id.
+const SAID: &[u8] = b"said";
+
 /// The log of one group.
 #[derive(Default)]
 pub(crate) struct Log {
@@ -100,6 +103,10 @@ impl Log {
 
     /// Takes the row of an id met while opening.
     pub(crate) fn restore_seen(&mut self, key: &Key, bytes: &[u8]) -> Result<(), Error> {
+        if let Some(said) = key.name.get(8..).and_then(|name| name.strip_prefix(SAID)) {
+            self.messages.insert(MsgId::from_slice(said).ok_or(Error::Broken)?, journal::parse(bytes)?);
+            return Ok(());
+        }
         let id = envelope_id(key)?;
         let row: SeenRow = journal::parse(bytes)?;
         let held = self.items.get(&id).is_some_and(|item| item.held);
@@ -178,6 +185,13 @@ impl Log {
     /// Whether something said was met before, in whatever envelope (PROTOCOL D3).
     pub(crate) fn has_message(&self, id: &MsgId, now: Time) -> bool {
         self.messages.get(id).is_some_and(|until| *until > now)
+    }
+
+    /// Remembers something said that came without its envelope, until every copy of that is past its time.
+    pub(crate) fn note_said(&mut self, cx: &mut Cx<'_>, net: NetId, msg: MsgId, in_: &EnvelopeId, until: Time) {
+        let until = self.items.get(in_).map_or(until, |item| item.end.max(until));
+        cx.tx.write(Key::new(Table::Tombstone, net, &[SAID, msg.as_bytes()]), &until, Some(until));
+        self.messages.insert(msg, until);
     }
 
     /// Envelopes that wait for an epoch to become known.

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use zeroize::Zeroizing;
 
+use crate::clock::Now;
 use crate::group::history::History;
 use crate::group::outbox::Entry;
 use crate::id::{EnvelopeId, EpochId, LinkId};
 use crate::identity::Identity;
 use crate::step::{Command, Outcome, Reply, Transmit};
-use crate::wire::content::Content;
+use crate::wire::content::{Content, msg_id};
 use crate::wire::envelope::{Envelope, EnvelopeKey, LifetimeClass};
 use crate::wire::message::Handed;
 
@@ -94,6 +95,34 @@ fn what_is_handed_over_too_late_is_not_held() {
     });
     assert!(room.texts(BEN).is_empty());
     assert_eq!(haves.0, 0);
+}
+
+/// PROTOCOL D3: it disappeared, and its envelope still waits; a clock that was ahead and a restart make no difference.
+#[test]
+fn what_was_handed_over_and_is_gone_does_not_come_back() {
+    let (mut room, link, envelope) = waiting();
+    let ana = room.see(ANA, |group| group.me.key());
+    let content = words(&mut room, ana, "hello");
+    let brief = Content { deadline: content.pos + std::time::Duration::from_secs(3_600), ..content };
+    let signed = room.see(ANA, |group| group.me.sign(group.id, &brief));
+    let (said, epoch) = (msg_id(&signed), room.see(BEN, |group| group.facts.head));
+    room.inside(BEN, |group, cx| {
+        group.links.get_mut(&link).unwrap().blind.extend([envelope]);
+        group.on_handed(cx, link, vec![Handed { envelope, epoch, signed }]).unwrap();
+    });
+    assert_eq!(room.texts(BEN), ["hello"]);
+    let begin = room.now;
+    for restarts in [false, true] {
+        let ((), _) = room.inside(BEN, |group, cx| {
+            let ahead = Now { sweep: begin + std::time::Duration::from_secs(2 * 86_400), ..cx.now };
+            let now = std::mem::replace(&mut cx.now, ahead);
+            group.sweep(cx).unwrap();
+            cx.now = now;
+            assert!(!group.history.has(&said) && group.log.waits(&envelope));
+            assert!(group.knows(cx, &said), "{restarts}");
+        });
+        room.restart(BEN);
+    }
 }
 
 /// Ben holds an envelope of Ana's that he cannot open; and the link between them.
