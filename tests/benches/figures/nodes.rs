@@ -18,8 +18,8 @@ use zeroize::Zeroizing;
 
 use crate::face::{Face, PATIENCE};
 
-/// To so many others a node keeps links; in a small group these are all.
-const LINKS: usize = 8;
+/// So many others a node dials and keeps; in a small group these are all.
+const LINKS: usize = 4;
 /// The name of every group here.
 pub(crate) const GROUP: &str = "Circle";
 const PASSPHRASE: &str = "four plain words here";
