@@ -98,8 +98,11 @@ impl Engine {
 
     /// Shows every stored value once.
     pub(super) fn scan(&self, mut visit: impl FnMut(&[u8], &[u8]) -> Result<(), StoreError>) -> Result<(), StoreError> {
-        let mut rows = self.db()?.iter();
+        let db = self.db()?;
+        let mut rows = db.iter();
         while let Some((name, stored)) = guarded(|| rows.next().transpose())? {
+            // Of what it only walks over sled lets go of nothing: a page counts against its cache once it is asked for.
+            guarded(|| db.get(&name))?;
             visit(&name, &stored)?;
         }
         Ok(())
@@ -244,8 +247,8 @@ fn set_snapshots_aside(dir: &Path) -> io::Result<()> {
 pub(super) const ENGINE_FILE: &str = "db";
 const SNAPSHOT_PREFIX: &str = "snap.";
 const ASIDE_PREFIX: &str = "aside.";
-/// Enough for the rows of a few groups; the protocol keeps what it uses often in its own memory.
-const CACHE_LEN: u64 = 8 * 1024 * 1024;
+/// A page for each part of sled's cache; the protocol keeps what it uses often in its own memory.
+const CACHE_LEN: u64 = 2 * 1024 * 1024;
 /// sled's worker threads let go of its lock well within this; longer means that somebody holds it.
 const LOCK_WAIT_MAX: Duration = Duration::from_secs(1);
 const LOCK_WAIT_STEP: Duration = Duration::from_millis(10);

@@ -117,7 +117,7 @@ impl<D: Disk> Ring<D> {
     pub(crate) fn open(disk: D, passphrase: &[u8]) -> Result<(Self, Keyring), RingError> {
         let mut stretched: Option<(SlotHeader, Kek)> = None;
         let mut newest: Option<(Slot, Vec<u8>, SlotHeader, Kek, Keyring)> = None;
-        let mut refusal = RingError::Damaged;
+        let (mut opened, mut refusal) = (0, RingError::Damaged);
         for slot in [Slot::First, Slot::Second] {
             let (header, bytes) = match read_slot(&disk, slot)? {
                 Ok(found) => found,
@@ -132,7 +132,9 @@ impl<D: Disk> Ring<D> {
                 Some((known, kek)) if known.salt == header.salt && known.cost == header.cost => kek.clone(),
                 _ => Kek::derive(passphrase, &header.salt, header.cost).ok_or(RingError::NoMemory)?,
             };
-            match keyring::open(&bytes, &kek) {
+            let found = keyring::open(&bytes, &kek);
+            opened += u8::from(found.is_some());
+            match found {
                 Some(found) if newest.as_ref().is_none_or(|(.., best)| best.generation < found.generation) => {
                     newest = Some((slot, bytes, header, kek.clone(), found));
                 }
@@ -144,9 +146,11 @@ impl<D: Disk> Ring<D> {
         }
         let (active, bytes, header, kek, keyring) = newest.ok_or(refusal)?;
         let mut ring = Self { disk, active, kek, salt: header.salt, cost: header.cost };
-        // After a sync that failed it may be in memory only, and the other be all that the medium has.
-        ring.disk.write_at(&bytes, active.offset())?;
-        ring.disk.sync()?;
+        if opened > 1 {
+            // After a sync that failed the newer may be in memory only, and the older be all that the medium has.
+            ring.disk.write_at(&bytes, active.offset())?;
+            ring.disk.sync()?;
+        }
         ring.scrub()?;
         Ok((ring, keyring))
     }

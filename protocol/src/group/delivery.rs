@@ -125,6 +125,11 @@ impl Delivery {
         self.by.as_ref().is_some_and(|turn| turn.link != link && now < turn.until)
     }
 
+    /// Whether a link delivers, or has something to bring.
+    pub(crate) fn is_by(&self, link: LinkId) -> bool {
+        self.by.as_ref().is_some_and(|turn| turn.link == link) || self.coming.is_some_and(|(by, _)| by == link)
+    }
+
     /// Until when something may be expected, if a link delivers.
     pub(crate) fn until(&self, now: Time) -> Option<Time> {
         self.coming.map(|(_, until)| until).filter(|until| now < *until)

@@ -32,6 +32,11 @@ const LOADED_MAX: usize = 4;
 /// win, and the ten minutes of settling suffice.
 const REPLAY_KEPT: Duration = Duration::from_secs(600);
 
+/// Own calls of MLS encryption in an epoch; and the count that is expected next of each other sender, by leaf, of whom
+/// the log has forgotten something.
+const SENT: &[u8] = b"sent";
+const HEARD: &[u8] = b"heard";
+
 /// What is known of an epoch. Outlives the state itself.
 pub(crate) struct Epoch {
     pub(crate) number: u64,
@@ -119,10 +124,14 @@ impl Epochs {
         Ok(())
     }
 
-    /// Takes a row of own counts met while opening, after all others.
-    pub(crate) fn restore_sent(&mut self, key: &Key, bytes: &[u8]) -> Result<(), Error> {
-        let (epoch, _) = split_epoch(key)?;
-        if let Some(epoch) = self.all.get_mut(&epoch) {
+    /// Takes a row of counts met while opening, after all others: the own ones, or those of who was heard.
+    pub(crate) fn restore_counts(&mut self, key: &Key, bytes: &[u8]) -> Result<(), Error> {
+        let (epoch, which) = split_epoch(key)?;
+        let Some(epoch) = self.all.get_mut(&epoch) else { return Ok(()) };
+        if which == HEARD {
+            let next: BTreeMap<u32, u32> = journal::parse(bytes)?;
+            epoch.heard = next.into_iter().map(|(leaf, next)| (leaf, Heard::up_to(next))).collect();
+        } else {
             epoch.sent = journal::parse(bytes)?;
         }
         Ok(())
@@ -194,15 +203,24 @@ impl Epochs {
         }
     }
 
-    /// Messages were opened before this run, at these places of the chain, in their order. What is missing between them
-    /// may be on its way.
-    pub(crate) fn heard_at(&mut self, orders: impl Iterator<Item = Order>, now: Time) {
+    /// Messages were opened before this run, at these places of the chain, in their order; each had been sealed by then.
+    /// What is missing before one may be on its way, if that is not long ago.
+    pub(crate) fn heard_at(&mut self, orders: impl Iterator<Item = (Order, Time)>, now: Time) {
         let with_keys = self.all.iter().filter(|(_, epoch)| epoch.keys.is_some());
         let by_number: BTreeMap<u64, EpochId> = with_keys.map(|(id, epoch)| (epoch.number, *id)).collect();
-        for order in orders {
+        for (order, sealed) in orders {
             if let Some(id) = by_number.get(&order.number) {
-                self.heard((*id, order.leaf), order.count, 0, now);
+                self.heard((*id, order.leaf), order.count, 0, now.min(sealed));
             }
+        }
+    }
+
+    /// The log forgets messages of epochs with these numbers: how far their senders had come is kept.
+    pub(crate) fn keep_heard(&self, cx: &mut Cx<'_>, net: NetId, numbers: &BTreeSet<u64>) {
+        let of = |epoch: &&Epoch| epoch.keys.is_some() && numbers.contains(&epoch.number);
+        for (id, epoch) in self.all.iter().filter(|(_, epoch)| of(epoch)) {
+            let next: BTreeMap<u32, u32> = epoch.heard.iter().map(|(leaf, heard)| (*leaf, heard.next())).collect();
+            cx.tx.write(counts_key(net, id, HEARD), &next, None);
         }
     }
 
@@ -216,7 +234,7 @@ impl Epochs {
     pub(crate) fn count_sent(&mut self, cx: &mut Cx<'_>, net: NetId, id: &EpochId, calls: u32) {
         if let Some(epoch) = self.all.get_mut(id) {
             epoch.sent = epoch.sent.saturating_add(calls);
-            cx.tx.write(sent_key(net, id), &epoch.sent, None);
+            cx.tx.write(counts_key(net, id, SENT), &epoch.sent, None);
         }
     }
 
@@ -320,7 +338,7 @@ impl Epochs {
             for name in self.names.remove(id).into_iter().flatten() {
                 cx.tx.delete(mls_key(net, id, &name));
             }
-            cx.tx.delete(sent_key(net, id));
+            [SENT, HEARD].into_iter().for_each(|which| cx.tx.delete(counts_key(net, id, which)));
             write(cx, net, id, epoch);
             let until = epoch.left.map(|left| left + CONTROL_KEPT);
             cx.tx.write(Key::new(Table::Used, net, &[id.as_bytes()]), &epoch.number, until);
@@ -359,8 +377,8 @@ fn mls_key(net: NetId, id: &EpochId, name: &[u8]) -> Key {
     Key::new(Table::Mls, net, &[id.as_bytes(), name])
 }
 
-fn sent_key(net: NetId, id: &EpochId) -> Key {
-    Key::new(Table::Epoch, net, &[id.as_bytes(), b"sent"])
+fn counts_key(net: NetId, id: &EpochId, which: &[u8]) -> Key {
+    Key::new(Table::Epoch, net, &[id.as_bytes(), which])
 }
 
 fn split_epoch(key: &Key) -> Result<(EpochId, &[u8]), Error> {

@@ -10,7 +10,7 @@ use super::log::Order;
 use super::receive::Origin;
 use crate::error::{Error, Refusal, Why};
 use crate::id::{EnvelopeId, EpochId, LinkId, MemberId};
-use crate::limits::RATCHET_WINDOW;
+use crate::limits::{BURN, RATCHET_WINDOW};
 use crate::step::Outcome;
 use crate::time::Time;
 use crate::wire::envelope::Envelope;
@@ -28,6 +28,11 @@ const COMPARED_MAX: Duration = Duration::from_secs(30);
 const AT_A_PRICE_MAX: Duration = Duration::from_secs(600);
 /// So few are asked for in any case, for what delivers may be somebody who holds others up.
 const ASKED_MAX: u32 = 16;
+/// To learn that a message is nobody's, all keys before it are derived: with more than these it is for us to find out, and
+/// not for others.
+const FAR: u32 = ASKED_MAX + BURN;
+/// So many are tried in one step: a quarter of a second, if all are nobody's and far.
+const TRIED_MAX: usize = 128;
 
 /// A sender in one epoch.
 pub(crate) type Sender = (EpochId, u32);
@@ -57,6 +62,8 @@ pub(crate) struct Gap {
     since: Option<Time>,
     /// The count that was expected then.
     from: u32,
+    /// Whether gossip brought something that was not passed on.
+    far: bool,
 }
 
 /// One that waits.
@@ -68,9 +75,14 @@ struct Waits {
 }
 
 impl Gap {
+    /// All that waits.
+    pub(crate) fn all(&self) -> impl Iterator<Item = EnvelopeId> + '_ {
+        self.waiting.keys().map(|(_, id)| *id)
+    }
+
     /// What will be opened in time without anybody's help.
     pub(crate) fn soon(&self) -> impl Iterator<Item = EnvelopeId> + '_ {
-        self.waiting.keys().map(|(_, id)| *id).filter(|_| self.since.is_some())
+        self.all().filter(|_| self.since.is_some())
     }
 
     /// The wall clock went back.
@@ -116,6 +128,8 @@ impl Group {
         let place = (spot.count, EnvelopeId::from_bytes([0; 32]));
         let before = gap.waiting.range(..place).rev().find(of_it).map(|((count, _), _)| count.saturating_add(1));
         gap.waiting.insert((spot.count, envelope.id()), Waits { burnt: spot.burnt, from: origin.member });
+        let far = spot.count.saturating_sub(next) > FAR;
+        gap.far |= far && origin.gossiped;
         let (epoch, leaf) = spot.sender;
         let span = Span { epoch, leaf, from: before.unwrap_or(next).max(next), to: spot.first() };
         let missing = span.to.saturating_sub(span.from);
@@ -130,8 +144,7 @@ impl Group {
         if first_far || (much && !comes) {
             self.ask_around(cx);
         }
-        // To learn that it is nobody's takes the longer the more is missing: it is for us to find out, not for others.
-        Some(Outcome::Parked(if missing > ASKED_MAX { Why::Far } else { Why::Gap }))
+        Some(Outcome::Parked(if far { Why::Far } else { Why::Gap }))
     }
 
     /// The count that a sender is expected to go on with.
@@ -159,7 +172,7 @@ impl Group {
         if !self.gaps.contains_key(&spot.sender) {
             self.ask_around(cx);
         }
-        let waits = Waits { burnt: spot.burnt, from: None };
+        let waits = Waits { burnt: spot.burnt, from: self.log.brought_by(&id) };
         self.gaps.entry(spot.sender).or_default().waiting.insert((spot.count, id), waits);
     }
 
@@ -173,7 +186,10 @@ impl Group {
                 return Ok(());
             }
         }
-        self.gaps.remove(&sender);
+        if self.gaps.remove(&sender).is_some_and(|gap| gap.far) {
+            // Whoever is linked to nobody else has not heard of it, and does not know that it is missing.
+            self.ask_around(cx);
+        }
         Ok(())
     }
 
@@ -189,27 +205,35 @@ impl Group {
         }
         let skipped = place.0.saturating_sub(self.next_count(&sender));
         let outcome = self.open(cx, place.1, &envelope, Origin::default())?;
-        if let (Outcome::Refused(Refusal::BadSeal), Some(from)) = (&outcome, from) {
+        // What is not far may have been passed on in good faith.
+        if let (Outcome::Refused(Refusal::BadSeal), Some(from)) = (&outcome, from.filter(|_| skipped > FAR)) {
             self.charge_waiting(cx, from, skipped);
         }
         Ok(!matches!(outcome, Outcome::Parked(Why::Gap | Why::Far)))
     }
 
-    /// Opens what waits for messages below a count, without them, and itself stands no later than `last`.
-    fn skip_gap(&mut self, cx: &mut Cx<'_>, sender: Sender, to: u32, last: u32) -> Result<(), Error> {
+    /// Opens what waits for messages below a count, without them, and itself stands no later than `last`. Whether that is
+    /// done; it goes on in the next step.
+    fn skip_gap(&mut self, cx: &mut Cx<'_>, sender: Sender, to: u32, last: u32) -> Result<bool, Error> {
         let skips = |(place, waits): (&(u32, EnvelopeId), &Waits)| {
             (place.0.saturating_sub(waits.burnt) <= to && place.0 <= last).then_some(*place)
         };
+        let mut tried = 0_usize;
         while let Some(place) = self.gaps.get(&sender).and_then(|gap| gap.waiting.first_key_value()).and_then(skips) {
+            tried = tried.saturating_add(1);
+            if tried > TRIED_MAX {
+                return Ok(false);
+            }
             if !self.open_waiting(cx, sender, place)? {
                 // It waits for another of its sender, and no time brings it.
                 if let Some(gap) = self.gaps.get_mut(&sender) {
                     gap.since = None;
                 }
-                return Ok(());
+                return Ok(true);
             }
         }
-        self.close_gap(cx, sender)
+        self.close_gap(cx, sender)?;
+        Ok(true)
     }
 
     /// Opens what has waited long enough.
@@ -218,12 +242,12 @@ impl Group {
         let due = |sender, gap| self.skips(sender, gap, now).filter(|(at, _)| *at <= now).map(|(_, last)| last);
         let due: Vec<_> = self.gaps.iter().filter_map(|(sender, gap)| Some((*sender, due(sender, gap)?))).collect();
         for (sender, last) in due {
-            if last == u32::MAX
+            if self.skip_gap(cx, sender, u32::MAX, last)?
+                && last == u32::MAX
                 && let Some(gap) = self.gaps.get_mut(&sender)
             {
                 gap.since = None;
             }
-            self.skip_gap(cx, sender, u32::MAX, last)?;
         }
         Ok(())
     }
@@ -261,6 +285,6 @@ impl Group {
     pub(crate) fn on_absent(&mut self, cx: &mut Cx<'_>, span: Span) -> Result<(), Error> {
         let sender = (span.epoch, span.leaf);
         let safe = self.safe(&sender, cx.now.wall);
-        self.skip_gap(cx, sender, span.to, safe)
+        self.skip_gap(cx, sender, span.to, safe).map(drop)
     }
 }

@@ -10,6 +10,7 @@ use super::history::History;
 use crate::error::Error;
 use crate::id::{EnvelopeId, EpochId, LinkId, MemberId, MsgId};
 use crate::limits::{PUSH_BYTES_MAX, TOMBSTONE_KEPT};
+use crate::step::Outcome;
 use crate::time::Time;
 use crate::wire::content::{Content, Kind, msg_id};
 use crate::wire::message::{Handed, IDS_MAX, Message};
@@ -138,8 +139,10 @@ impl Group {
             self.mark_handed_back(cx, said, peer);
         }
         if !self.knows(cx, &said) {
-            self.log.note_said(cx, self.net, said, &envelope, content.deadline + TOMBSTONE_KEPT);
-            self.take_words(cx, (signed, content), name, None);
+            let until = content.deadline + TOMBSTONE_KEPT;
+            if matches!(self.take_words(cx, (signed, content), name, None), Outcome::Applied(_) | Outcome::Parked(_)) {
+                self.log.note_said(cx, self.net, said, &envelope, until);
+            }
         }
         Ok(true)
     }

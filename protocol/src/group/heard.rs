@@ -15,6 +15,11 @@ pub(crate) struct Heard {
 }
 
 impl Heard {
+    /// With this count expected next, and nothing known to be missing.
+    pub(crate) const fn up_to(next: u32) -> Self {
+        Self { next, skipped: BTreeMap::new() }
+    }
+
     /// The count that is expected next.
     pub(crate) const fn next(&self) -> u32 {
         self.next

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::delivery::Queue;
+use super::spare::SETTLED;
 use crate::id::{EnvelopeId, EpochId, MemberId};
 use crate::meet::generation::Rank;
 use crate::meet::hello::Admission;
@@ -36,7 +37,7 @@ pub(crate) struct Link {
     pub(crate) shown: Option<Rank>,
     /// Whether gossip and sync flow.
     pub(crate) full: bool,
-    /// Since when, if they do.
+    /// Since when; or, if they did once, since when no more.
     pub(crate) full_since: Time,
     /// Whether only commits, tickets and votes flow until the heads agree (PROTOCOL M2).
     pub(crate) catch_up: bool,
@@ -114,8 +115,9 @@ impl Link {
     }
 
     /// Gossip and sync end, with all that was under way.
-    pub(crate) fn withhold(&mut self) {
+    pub(crate) fn withhold(&mut self, now: Time) {
         self.full = false;
+        self.full_since = now;
         self.sync_due = None;
         self.end_session();
         self.comparing = false;
@@ -149,6 +151,11 @@ impl Link {
     /// Whether it is that of an invite's holder.
     pub(crate) const fn is_invited(&self) -> bool {
         matches!(self.admission, Some(Admission::Invite(_)))
+    }
+
+    /// Until when nobody takes its place, if everything flowed on it a moment ago: most likely it soon does again.
+    pub(crate) fn withheld_until(&self) -> Option<Time> {
+        (!self.full && self.full_since > Time::ZERO).then(|| self.full_since + SETTLED)
     }
 
     /// Whether nothing is on its way, either way.

@@ -8,7 +8,7 @@ use super::link::Link;
 use super::reach::Ties;
 use super::{Group, sync};
 use crate::error::{Error, Refusal};
-use crate::id::{EpochId, LinkId, MemberId};
+use crate::id::{EpochId, InviteId, LinkId, MemberId};
 use crate::limits::{ADDRESS_BYTES_MAX, LINKS_MAX};
 use crate::meet::hello::{Admission, Candidate};
 use crate::meet::talk::{Heard, Talk};
@@ -24,7 +24,7 @@ pub(crate) const INVITED_MAX: Duration = Duration::from_secs(60);
 pub(crate) const REMOVED_MAX: Duration = Duration::from_secs(5);
 /// Links of one member at a time: both ends may have dialled at once. With more, one could take all that there are.
 const LINKS_OF_MEMBER: usize = 2;
-/// Links of whoever is no member, and as many of holders of invites: they can have any number of names.
+/// Links of whoever is no member, and as many of each invite's holders: they can have any number of names.
 const LINKS_OF_OTHERS: usize = 16;
 /// A link that lasted so long is dialled anew at once; whoever hangs up sooner waits its time.
 const LASTED: Duration = Duration::from_secs(10);
@@ -35,7 +35,7 @@ enum Holder {
     Member(MemberId),
     /// Who was one, or says so.
     Other,
-    Invited,
+    Invited(InviteId),
 }
 
 impl Group {
@@ -120,11 +120,11 @@ impl Group {
     /// of those of others the oldest of all.
     pub(crate) fn make_room(&mut self, cx: &mut Cx<'_>, new: LinkId) {
         let roster = self.roster().cloned().unwrap_or_default();
-        let holder = |link: &Link| match link.member {
-            _ if link.is_invited() => Some(Holder::Invited),
-            Some(member) if roster.has(&member) => Some(Holder::Member(member)),
-            Some(_) => Some(Holder::Other),
-            None => None,
+        let holder = |link: &Link| match (link.admission, link.member) {
+            (Some(Admission::Invite(invite)), _) => Some(Holder::Invited(invite)),
+            (_, Some(member)) if roster.has(&member) => Some(Holder::Member(member)),
+            (_, Some(_)) => Some(Holder::Other),
+            _ => None,
         };
         let Some(whose) = self.links.get(&new).and_then(holder) else { return };
         let of = self.links.iter().filter(|(_, link)| holder(link) == Some(whose)).map(|(id, _)| *id);
@@ -242,7 +242,7 @@ impl Group {
     /// Gossip and sync on a link end; the face is told if its member is out.
     pub(crate) fn withhold(&mut self, cx: &mut Cx<'_>, id: LinkId) {
         let Some(link) = self.links.get_mut(&id) else { return };
-        link.withhold();
+        link.withhold(cx.now.wall);
         let Some(member) = link.member else { return };
         if !self.roster().is_ok_and(|roster| roster.has(&member)) {
             if let Some(link) = self.links.get_mut(&id) {
@@ -315,17 +315,18 @@ impl Group {
     }
 
     /// Whom not to dial; whoever is muted comes back by itself.
-    pub(crate) fn ties(&self) -> Ties {
-        let linked = self.linked();
-        let dialled = self.links.values().filter(|link| link.full && link.address.is_some());
-        let dialled: BTreeSet<_> = dialled.filter_map(|link| link.member).collect();
-        let members = linked.into_iter().chain(self.conduct.muted()).collect();
+    pub(crate) fn ties(&self, now: Time) -> Ties {
+        let ties = self.links.values().filter(|link| link.full || link.withheld_until().is_some_and(|at| at > now));
+        let linked: Vec<(MemberId, bool)> =
+            ties.filter_map(|link| Some((link.member?, link.address.is_some()))).collect();
+        let dialled: BTreeSet<_> = linked.iter().filter(|(_, dialled)| *dialled).map(|(member, _)| *member).collect();
+        let members = linked.iter().map(|(member, _)| *member).chain(self.conduct.muted()).collect();
         Ties { members, dialled: dialled.len(), own: self.listening.iter().cloned().collect() }
     }
 
     /// Dials what is due.
     pub(crate) fn dial(&mut self, cx: &mut Cx<'_>) {
-        let ties = self.ties();
+        let ties = self.ties(cx.now.wall);
         self.reach.dial(cx, self.net, &ties);
     }
 

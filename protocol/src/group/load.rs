@@ -99,7 +99,7 @@ impl Group {
         }
         // What refers to other rows comes when these are in place.
         for (key, bytes) in rows.iter().filter(|(key, _)| key.table == Table::Epoch && key.name.len() > 40) {
-            group.epochs.restore_sent(key, bytes)?;
+            group.epochs.restore_counts(key, bytes)?;
         }
         if let Some(read) = find(b"read") {
             group.history.restore_read(read)?;

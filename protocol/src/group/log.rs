@@ -103,8 +103,8 @@ impl Log {
 
     /// Takes the row of an id met while opening.
     pub(crate) fn restore_seen(&mut self, key: &Key, bytes: &[u8]) -> Result<(), Error> {
-        if let Some(said) = key.name.get(8..).and_then(|name| name.strip_prefix(SAID)) {
-            self.messages.insert(MsgId::from_slice(said).ok_or(Error::Broken)?, journal::parse(bytes)?);
+        if let Some(said) = key.name.get(8..).and_then(|name| name.strip_prefix(SAID)).and_then(MsgId::from_slice) {
+            self.messages.insert(said, journal::parse(bytes)?);
             return Ok(());
         }
         let id = envelope_id(key)?;
@@ -140,9 +140,11 @@ impl Log {
         self.items.get(id).map(|item| item.order)
     }
 
-    /// Where the envelopes stand that were ever opened here.
-    pub(crate) fn orders(&self) -> impl Iterator<Item = Order> + '_ {
-        self.orders.iter().map(|(order, _)| *order).filter(|order| *order != Order::UNKNOWN)
+    /// Where the envelopes stand that were ever opened here, in that order, and when each had been sealed.
+    pub(crate) fn orders(&self) -> impl Iterator<Item = (Order, Time)> + '_ {
+        let sealed = |id| self.items.get(id).map_or(Time::ZERO, |item| end_of_hour(item.hour));
+        let opened = self.orders.iter().filter(|(order, _)| *order != Order::UNKNOWN);
+        opened.map(move |(order, id)| (*order, sealed(id)))
     }
 
     /// What is held from one place up to another.
@@ -192,6 +194,11 @@ impl Log {
         let until = self.items.get(in_).map_or(until, |item| item.end.max(until));
         cx.tx.write(Key::new(Table::Tombstone, net, &[SAID, msg.as_bytes()]), &until, Some(until));
         self.messages.insert(msg, until);
+    }
+
+    /// Who brought one that waits, if that was in this run.
+    pub(crate) fn brought_by(&self, id: &EnvelopeId) -> Option<MemberId> {
+        self.unknown.get(id).copied().flatten()
     }
 
     /// Envelopes that wait for an epoch to become known.
@@ -294,8 +301,9 @@ impl Log {
         ids.sort_by_key(|id| (self.items.get(id).map(|item| (item.order, item.hour)), *id));
     }
 
-    /// Forgets what every copy must be past.
-    pub(crate) fn sweep(&mut self, cx: &mut Cx<'_>, net: NetId) {
+    /// Forgets what every copy must be past, and names the epochs of what was opened, by their numbers.
+    pub(crate) fn sweep(&mut self, cx: &mut Cx<'_>, net: NetId) -> BTreeSet<u64> {
+        let mut opened = BTreeSet::new();
         while let Some((_, id)) = self.ends.first().copied().filter(|(end, _)| *end <= cx.now.sweep) {
             self.ends.pop_first();
             if let Some(order) = self.items.get(&id).filter(|item| item.end <= cx.now.sweep).map(|item| item.order) {
@@ -304,9 +312,11 @@ impl Log {
                 self.settle(&id);
                 cx.tx.delete(envelope_key(net, &id));
                 cx.tx.delete(seen_key(net, &id));
+                opened.insert(order.number);
             }
         }
         self.messages.retain(|_, until| *until > cx.now.sweep);
+        opened
     }
 
     /// When [`Self::sweep`] has something to do.
@@ -317,8 +327,11 @@ impl Log {
 
 /// When an envelope's class ends.
 pub(crate) fn end_of(envelope: &Envelope) -> Time {
-    let begin = Duration::from_secs(u64::from(envelope.hour()).saturating_add(1).saturating_mul(3_600));
-    Time::ZERO + begin + envelope.class.duration()
+    end_of_hour(envelope.hour()) + envelope.class.duration()
+}
+
+fn end_of_hour(hour: u32) -> Time {
+    Time::ZERO + Duration::from_secs(u64::from(hour).saturating_add(1).saturating_mul(3_600))
 }
 
 fn envelope_key(net: NetId, id: &EnvelopeId) -> Key {
@@ -331,4 +344,20 @@ fn seen_key(net: NetId, id: &EnvelopeId) -> Key {
 
 fn envelope_id(key: &Key) -> Result<EnvelopeId, Error> {
     key.name.get(8..).and_then(EnvelopeId::from_slice).ok_or(Error::Broken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever makes an envelope may try until its id begins as it likes.
+    #[test]
+    fn an_envelope_whose_id_begins_like_another_row_is_an_envelope() {
+        let row = SeenRow { hour: 1, end: Time::MAX, order: Order::CONTROL, msg: None, msg_until: Time::ZERO };
+        for first in [SAID, b"saic"] {
+            let (mut log, id) = (Log::default(), [first, &[0; 28]].concat());
+            log.restore_seen(&Key::new(Table::Tombstone, NetId(1), &[&id]), &crate::wire::encode(&row)).unwrap();
+            assert!(log.has(&EnvelopeId::from_slice(&id).unwrap()));
+        }
+    }
 }

@@ -41,6 +41,8 @@ struct Known {
     wait: Duration,
     /// Until when it may be on its way to becoming a link.
     dialled: Time,
+    /// Whether somebody greeted there when it was last dialled.
+    answers: bool,
 }
 
 /// Whom there is no need to dial.
@@ -119,7 +121,8 @@ impl Reach {
 
     /// Of some addresses, the one that was tried in vain for the longest.
     fn in_vain(&self, of: impl Fn(&Known) -> bool) -> Option<Address> {
-        let tried = self.known.iter().filter(|(_, known)| known.wait > RETRY_FIRST && of(known));
+        let vain = |known: &Known| known.wait > RETRY_FIRST && !known.answers;
+        let tried = self.known.iter().filter(|(_, known)| vain(known) && of(known));
         tried.max_by_key(|(_, known)| known.wait).map(|(address, _)| address.clone())
     }
 
@@ -196,7 +199,7 @@ impl Reach {
     /// A link over this address is up.
     pub(crate) fn worked(&mut self, address: &Address) {
         if let Some(known) = self.known.get_mut(address) {
-            known.wait = RETRY_FIRST;
+            known.answers = true;
         }
     }
 
@@ -236,7 +239,7 @@ impl Reach {
         for (random, address, known) in due.into_iter().take(room) {
             known.next = now + known.wait + Duration::from_millis(u64::from(random % 500));
             known.wait = known.wait.saturating_mul(2).min(RETRY_LAST);
-            known.dialled = now + DIAL_MAX;
+            (known.dialled, known.answers) = (now + DIAL_MAX, false);
             cx.transmits.push(Transmit::Dial { net, address: address.clone() });
         }
     }
@@ -273,7 +276,7 @@ impl Reach {
 
 impl Known {
     const fn new(members: BTreeSet<MemberId>, sure: BTreeSet<MemberId>, next: Time) -> Self {
-        Self { members, sure, next, wait: RETRY_FIRST, dialled: Time::ZERO }
+        Self { members, sure, next, wait: RETRY_FIRST, dialled: Time::ZERO, answers: false }
     }
 
     /// Whether nobody has said of themselves that they are there, nor the own person.

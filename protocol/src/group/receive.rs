@@ -43,7 +43,7 @@ pub(crate) struct Origin {
     pub(crate) link: Option<LinkId>,
     pub(crate) member: Option<MemberId>,
     /// Whether gossip brought it, just now.
-    gossiped: bool,
+    pub(crate) gossiped: bool,
 }
 
 /// What is known of an envelope before it is opened.
@@ -150,7 +150,8 @@ impl Group {
                 }
             }
             for ((_, id), (envelope, spot)) in ready {
-                self.take(cx, id, &envelope, spot, Origin::default())?;
+                let origin = Origin { member: self.log.brought_by(&id), ..Origin::default() };
+                self.take(cx, id, &envelope, spot, origin)?;
             }
             if self.facts.head == head || !self.talks() {
                 return Ok(());

@@ -11,12 +11,14 @@ use crate::time::Time;
 
 /// How long a link that took another's place must have been full before the other is closed: both ends know it then, and
 /// nobody seems to be away in between. Two that became full within it of each other came of one cause: both had dialled.
-const SETTLED: Duration = Duration::from_secs(10);
+pub(super) const SETTLED: Duration = Duration::from_secs(10);
+/// What is under way on the other is waited for no longer: whoever never ends keeps no place.
+const BUSY_MAX: Duration = Duration::from_secs(60);
 
 impl Group {
     /// The link to close next, and when.
     pub(crate) fn spare(&self) -> Option<(LinkId, Time)> {
-        self.second().or_else(|| self.beyond())
+        [self.second(), self.beyond()].into_iter().flatten().min_by_key(|(_, at)| *at)
     }
 
     /// Closes it when its time has come.
@@ -30,21 +32,27 @@ impl Group {
     fn second(&self) -> Option<(LinkId, Time)> {
         let mut full: Vec<(MemberId, LinkId, &Link)> = self.full().collect();
         full.sort_by_key(|(member, id, _)| (*member, *id));
-        full.windows(2).find_map(|pair| {
+        let seconds = full.windows(2).filter_map(|pair| {
             let [(of, a, first), (same, b, other)] = pair else { return None };
-            let later = first.full_since.max(other.full_since);
-            let (id, worse) = if is_worse(first, other) { (a, first) } else { (b, other) };
-            (of == same && worse.is_idle()).then_some((*id, later + SETTLED))
-        })
+            let since = first.full_since.max(other.full_since);
+            let id = if is_worse(first, other) { a } else { b };
+            (of == same).then(|| (*id, self.closes(*id, since)))
+        });
+        seconds.min_by_key(|(_, at)| *at)
     }
 
     /// Of too many that were dialled, the one that has been there for the longest: each has its turn.
     fn beyond(&self) -> Option<(LinkId, Time)> {
-        let dialled: Vec<_> = self.full().filter(|(_, _, link)| link.address.is_some()).collect();
-        let newest = dialled.iter().map(|(_, _, link)| link.full_since).max()?;
-        let idle = dialled.iter().filter(|(_, _, link)| link.is_idle());
-        let oldest = idle.min_by_key(|(_, id, link)| (link.full_since, *id))?;
-        (dialled.len() > DIALLED).then_some((oldest.1, newest + SETTLED))
+        let mut dialled: Vec<_> = self.full().filter(|(_, _, link)| link.address.is_some()).collect();
+        dialled.sort_by_key(|(_, id, link)| (link.full_since, *id));
+        let [(_, oldest, _), .., (_, _, newest)] = dialled[..] else { return None };
+        (dialled.len() > DIALLED).then(|| (oldest, self.closes(oldest, newest.full_since)))
+    }
+
+    /// When a link goes that another took the place of.
+    fn closes(&self, id: LinkId, since: Time) -> Time {
+        let idle = self.links.get(&id).is_none_or(Link::is_idle) && !self.delivery.is_by(id);
+        since + if idle { SETTLED } else { BUSY_MAX }
     }
 
     fn full(&self) -> impl Iterator<Item = (MemberId, LinkId, &Link)> {

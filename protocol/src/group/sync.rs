@@ -1,10 +1,11 @@
 //! Keeping the logs of two members equal: reconciliation, asking, pushing, and saying what is held (PROTOCOL M4, D5).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::Group;
 use super::cx::Cx;
+use super::gaps::Gap;
 use super::log::Order;
 use super::receive::{Batch, Flow};
 use crate::error::{Error, Refusal};
@@ -186,6 +187,9 @@ impl Group {
         self.log.sort(&mut ids);
         let Some(member) = self.links.get(&id).and_then(|link| link.member) else { return Ok(()) };
         ids.retain(self.opens(member));
+        // It may be nobody's, and whoever brings it answers for it.
+        let waiting: BTreeSet<EnvelopeId> = self.gaps.values().flat_map(Gap::all).collect();
+        ids.retain(|id| !waiting.contains(id));
         if let Some(link) = self.links.get_mut(&id) {
             ids.into_iter().for_each(|id| link.queue.add(id));
         }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::cx::Cx;
+use super::link::Link;
 use super::{Group, StandingRow, TOPICS_KEPT};
 use crate::error::Error;
 use crate::step::{Event, MessageState, Transmit};
@@ -89,7 +90,8 @@ impl Group {
             cx.tell(Event::Gone { group: self.id, ids });
         }
         self.outbox.sweep(cx, self.net);
-        self.log.sweep(cx, self.net);
+        let forgotten = self.log.sweep(cx, self.net);
+        self.epochs.keep_heard(cx, self.net, &forgotten);
         self.open_before_keys_die(cx)?;
         self.epochs.sweep(cx, self.net, self.id)?;
         self.commits.sweep(cx, self.net);
@@ -130,7 +132,8 @@ impl Group {
             self.gaps_deadline(now.wall),
             self.conduct.deadline(),
             self.look_again.then_some(now.wall),
-            self.reach.deadline(&self.ties(), now.wall),
+            self.reach.deadline(&self.ties(now.wall), now.wall),
+            self.links.values().filter_map(Link::withheld_until).filter(|at| *at > now.wall).min(),
             self.spare().map(|(_, at)| at),
             topics,
         ];

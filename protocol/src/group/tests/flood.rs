@@ -247,6 +247,16 @@ fn whoever_hangs_up_at_once_is_not_dialled_in_the_same_moment() {
         assert!(!dials(&mut room, link));
         room.hang_up(link);
     }
+    // However often: the wait grows at both ends.
+    let mut cut = 0;
+    for _ in 0..600 {
+        room.pass(100);
+        for link in room.see(BEN, |group| group.full_links()) {
+            room.hang_up(link);
+            cut += 1;
+        }
+    }
+    assert!((4..=14).contains(&cut), "{cut} times in a minute");
 }
 
 /// In one moment, so that nothing comes back: the link ends, and the next one carries nothing for a minute.

@@ -68,7 +68,45 @@ fn beyond_four_that_were_dialled_the_oldest_goes() {
     };
     let last = others[2..].iter().map(|other| Address(other.to_string())).collect();
     assert_eq!(room.see(EVE, dialled), last);
-    assert_eq!(room.see(EVE, |group| group.ties().dialled), 4);
+    let now = room.now;
+    assert_eq!(room.see(EVE, |group| group.ties(now).dialled), 4);
+}
+
+/// Four that Eve dialled never answer what she pushes; a fifth does.
+#[test]
+fn who_never_ends_keeps_no_place() {
+    let mut room = Room::of(7);
+    let others = [0, 1, 2, 3];
+    for other in others {
+        room.connect(EVE, other);
+        room.pass(11_000);
+    }
+    let busy = |group: &mut crate::group::Group| {
+        group.links.values_mut().filter(|link| link.address.is_some()).for_each(|link| link.under_way = 1);
+    };
+    room.inside(EVE, |group, _| busy(group));
+    let fifth = room.connect(EVE, 5);
+    for (ms, dialled) in [(59_000, 5), (2_000, 4)] {
+        room.pass(ms);
+        let now = room.now;
+        assert_eq!(room.see(EVE, |group| group.ties(now).dialled), dialled);
+    }
+    assert!(links(&mut room, EVE).contains(&fifth));
+}
+
+/// One removal, and no link carries anything for a moment.
+#[test]
+fn nobody_is_dialled_in_place_of_a_link_that_is_withheld_for_a_moment() {
+    let mut room = Room::of(3);
+    let link = room.link(ANA, BEN);
+    let ben = room.see(BEN, |group| group.me.member());
+    let (then, _) = room.inside(ANA, |group, cx| {
+        group.withhold(cx, link);
+        let at = |ms| group.ties(cx.now.wall + Duration::from_millis(ms)).members.contains(&ben);
+        assert_eq!(group.links[&link].withheld_until(), Some(cx.now.wall + Duration::from_secs(10)));
+        [at(9_999), at(10_000)]
+    });
+    assert_eq!(then, [true, false]);
 }
 
 /// Chi has gone after she spoke; of what she said Ben has nothing, and one of his two links to Ana ends.
