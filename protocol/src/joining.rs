@@ -284,12 +284,14 @@ impl Joining {
         let Ok(mut joined) = Group::begin(cx, self.net, group, me, state, generations, bundle.at) else {
             return Ok(Arrival::Failed(Refusal::Malformed));
         };
+        let inviter = bundle.inviter.member();
+        let known = bundle.reach.iter().map(|entry| (Address(entry.address.clone()), entry.member));
         // The invite's own addresses too: an inviter that has just started may not know its own yet.
-        let known = bundle.reach.iter().map(|entry| (Address(entry.address.clone()), Some(entry.member)));
-        let reach = known.chain(self.invite.hints.iter().map(|hint| (hint.clone(), None))).collect();
+        let reach = known.chain(self.invite.hints.iter().map(|hint| (hint.clone(), inviter))).collect();
         let arrival = group::Arrival {
             commit: bundle.commit,
             at: bundle.at,
+            inviter,
             reach,
             commits: bundle.commits.clone(),
             listening: self.listening.clone(),

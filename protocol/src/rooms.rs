@@ -336,6 +336,7 @@ mod tests {
         let arrival = crate::group::Arrival {
             commit: crate::id::CommitId::from_bytes([7; 32]),
             at,
+            inviter: crate::id::MemberId::from_bytes([8; 32]),
             reach: Vec::new(),
             commits: Vec::new(),
             listening: None,

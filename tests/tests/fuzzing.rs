@@ -88,7 +88,7 @@ targets! {
     live: [
         "command applied", "error only a facilitator can do this", "error text empty or too long", "frame applied",
         "frame refused bad_seal", "frame refused malformed", "frame refused out_of_turn", "gossip applied",
-        "gossip duplicate", "gossip parked far", "gossip parked unknown_epoch", "gossip refused bad_seal",
+        "gossip duplicate", "gossip parked gap", "gossip parked unknown_epoch", "gossip refused bad_seal",
         "gossip refused expired", "gossip refused invalid_commit", "gossip refused malformed",
         "gossip refused not_a_member", "gossip refused wrong_lane", "new rules", "spent",
     ];

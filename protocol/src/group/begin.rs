@@ -65,10 +65,12 @@ impl Group {
 
     /// What a newcomer begins with beside its state.
     pub(crate) fn arrive(&mut self, cx: &mut Cx<'_>, arrival: Arrival) -> Result<(), Error> {
-        for (address, member) in arrival.reach {
-            if member != Some(self.me.member()) {
-                self.reach.learn(cx, self.net, address, member);
-            }
+        let (own, others): (Vec<_>, Vec<_>) =
+            arrival.reach.into_iter().partition(|(_, member)| *member == arrival.inviter);
+        // Dialled before all others: it keeps the Welcome until it hears that that has come.
+        self.reach.announce(cx, self.net, arrival.inviter, own.into_iter().map(|(address, _)| address).collect());
+        for (address, member) in others.into_iter().filter(|(_, member)| *member != self.me.member()) {
+            self.reach.learn(cx, self.net, address, Some(member));
         }
         for CommitWire { parent, commit, child, envelope } in arrival.commits {
             if Envelope::parse(envelope.0.clone()).is_ok() {
@@ -110,8 +112,10 @@ pub(crate) struct Arrival {
     /// The commit that let this person in, and when.
     pub(crate) commit: CommitId,
     pub(crate) at: Time,
+    /// Who made the invite.
+    pub(crate) inviter: MemberId,
     /// Where members can be reached.
-    pub(crate) reach: Vec<(Address, Option<MemberId>)>,
+    pub(crate) reach: Vec<(Address, MemberId)>,
     /// Commits to keep for those who were away.
     pub(crate) commits: Vec<CommitWire>,
     /// Where the network of the join listens already.

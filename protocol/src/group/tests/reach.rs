@@ -49,6 +49,14 @@ fn what_was_made_up_makes_room_for_what_is_so_and_takes_no_place_from_it() {
     assert!(knows(&mut room, dan, "3"), "what he said himself stays until he says otherwise");
 }
 
+/// Of all whom a newcomer is told of, the inviter is dialled: else nothing tells it that the Welcome has come, and there
+/// are only so many that it can keep.
+#[test]
+fn whoever_came_in_goes_to_their_inviter_first() {
+    let mut room = Room::of(12);
+    assert!(room.see(ANA, |group| group.welcomes.is_empty()));
+}
+
 /// Twenty are known: a few are dialled at a time, those first that were not tried in vain, until enough of them are
 /// linked. Whoever dialled us is not dialled, and takes no place.
 #[test]
