@@ -62,27 +62,23 @@ pub(crate) struct Gap {
     since: Option<Time>,
     /// The count that was expected then.
     from: u32,
-    /// Whether gossip brought something that was not passed on.
-    far: bool,
+    /// Whether something in it was not passed on.
+    pub(crate) withheld: bool,
 }
 
 /// One that waits.
 struct Waits {
     /// How many before it will never come.
     burnt: u32,
-    /// Who brought it.
+    /// Who brought it, and whether by hand: gossip may have passed it on in good faith.
     from: Option<MemberId>,
+    pushed: bool,
 }
 
 impl Gap {
-    /// All that waits.
-    pub(crate) fn all(&self) -> impl Iterator<Item = EnvelopeId> + '_ {
-        self.waiting.keys().map(|(_, id)| *id)
-    }
-
     /// What will be opened in time without anybody's help.
     pub(crate) fn soon(&self) -> impl Iterator<Item = EnvelopeId> + '_ {
-        self.all().filter(|_| self.since.is_some())
+        self.waiting.keys().map(|(_, id)| *id).filter(|_| self.since.is_some())
     }
 
     /// The wall clock went back.
@@ -127,9 +123,11 @@ impl Group {
         let (first, first_far) = (last.is_none(), spot.count > safe && last.is_none_or(|last| last <= safe));
         let place = (spot.count, EnvelopeId::from_bytes([0; 32]));
         let before = gap.waiting.range(..place).rev().find(of_it).map(|((count, _), _)| count.saturating_add(1));
-        gap.waiting.insert((spot.count, envelope.id()), Waits { burnt: spot.burnt, from: origin.member });
+        let pushed = origin.link.is_some() && !origin.gossiped;
+        let waits = Waits { burnt: spot.burnt, from: origin.member, pushed };
+        gap.waiting.insert((spot.count, envelope.id()), waits);
         let far = spot.count.saturating_sub(next) > FAR;
-        gap.far |= far && origin.gossiped;
+        gap.withheld |= far && origin.gossiped;
         let (epoch, leaf) = spot.sender;
         let span = Span { epoch, leaf, from: before.unwrap_or(next).max(next), to: spot.first() };
         let missing = span.to.saturating_sub(span.from);
@@ -172,21 +170,25 @@ impl Group {
         if !self.gaps.contains_key(&spot.sender) {
             self.ask_around(cx);
         }
-        let waits = Waits { burnt: spot.burnt, from: self.log.brought_by(&id) };
+        // Nobody can know whose it is, and whoever brought it may have passed it on.
+        let waits = Waits { burnt: spot.burnt, from: None, pushed: false };
         self.gaps.entry(spot.sender).or_default().waiting.insert((spot.count, id), waits);
     }
 
     /// Something of a sender was opened: so is what follows it.
     pub(crate) fn close_gap(&mut self, cx: &mut Cx<'_>, sender: Sender) -> Result<(), Error> {
+        let mut tried = 0_usize;
         while let Some(gap) = self.gaps.get(&sender) {
             let Some((place, waits)) = gap.waiting.first_key_value() else { break };
             let first = place.0.saturating_sub(waits.burnt);
             let follows = first <= self.next_count(&sender) && place.0 <= self.safe(&sender, cx.now.wall);
-            if !(follows || gap.since.is_none()) || !self.open_waiting(cx, sender, *place)? {
+            tried = tried.saturating_add(usize::from(!follows));
+            let opens = follows || (gap.since.is_none() && tried <= TRIED_MAX);
+            if !opens || !self.open_waiting(cx, sender, *place)? {
                 return Ok(());
             }
         }
-        if self.gaps.remove(&sender).is_some_and(|gap| gap.far) {
+        if self.gaps.remove(&sender).is_some_and(|gap| gap.withheld) {
             // Whoever is linked to nobody else has not heard of it, and does not know that it is missing.
             self.ask_around(cx);
         }
@@ -197,16 +199,17 @@ impl Group {
     fn open_waiting(&mut self, cx: &mut Cx<'_>, sender: Sender, place: (u32, EnvelopeId)) -> Result<bool, Error> {
         let waits = self.gaps.get_mut(&sender).and_then(|gap| gap.waiting.remove(&place));
         let Some(envelope) = self.log.read(cx, self.net, &place.1)? else { return Ok(true) };
-        let from = waits.and_then(|waits| waits.from);
+        let (from, pushed) = waits.map_or((None, false), |waits| (waits.from, waits.pushed));
         if from.is_some_and(|from| self.conduct.is_muted(&from)) {
             // Whoever else has it brings it again.
             self.log.forget(cx, self.net, &place.1);
+            self.ask_around(cx);
             return Ok(true);
         }
         let skipped = place.0.saturating_sub(self.next_count(&sender));
         let outcome = self.open(cx, place.1, &envelope, Origin::default())?;
-        // What is not far may have been passed on in good faith.
-        if let (Outcome::Refused(Refusal::BadSeal), Some(from)) = (&outcome, from.filter(|_| skipped > FAR)) {
+        let from = from.filter(|_| pushed || skipped > FAR);
+        if let (Outcome::Refused(Refusal::BadSeal), Some(from)) = (&outcome, from) {
             self.charge_waiting(cx, from, skipped);
         }
         Ok(!matches!(outcome, Outcome::Parked(Why::Gap | Why::Far)))
@@ -234,6 +237,13 @@ impl Group {
         }
         self.close_gap(cx, sender)?;
         Ok(true)
+    }
+
+    /// All that waits is looked at anew. What was not passed on is told of in the end, whatever becomes of it here.
+    pub(crate) fn begin_gaps_anew(&mut self, cx: &mut Cx<'_>) {
+        if std::mem::take(&mut self.gaps).into_values().any(|gap| gap.withheld) {
+            self.ask_around(cx);
+        }
     }
 
     /// Opens what has waited long enough.

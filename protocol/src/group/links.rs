@@ -26,6 +26,8 @@ pub(crate) const REMOVED_MAX: Duration = Duration::from_secs(5);
 const LINKS_OF_MEMBER: usize = 2;
 /// Links of whoever is no member, and as many of each invite's holders: they can have any number of names.
 const LINKS_OF_OTHERS: usize = 16;
+/// Links of all invites together.
+const LINKS_OF_INVITED: usize = 64;
 /// A link that lasted so long is dialled anew at once; whoever hangs up sooner waits its time.
 const LASTED: Duration = Duration::from_secs(10);
 
@@ -130,7 +132,9 @@ impl Group {
         let of = self.links.iter().filter(|(_, link)| holder(link) == Some(whose)).map(|(id, _)| *id);
         let of: Vec<LinkId> = of.collect();
         let most = if matches!(whose, Holder::Member(_)) { LINKS_OF_MEMBER } else { LINKS_OF_OTHERS };
-        for id in of.iter().rev().skip(most) {
+        let invited = self.links.iter().filter(|(_, link)| link.is_invited()).map(|(id, _)| *id);
+        let invited: Vec<LinkId> = invited.collect();
+        for id in of.iter().rev().skip(most).chain(invited.iter().rev().skip(LINKS_OF_INVITED)) {
             self.close(cx, *id);
         }
     }

@@ -135,7 +135,8 @@ impl Reach {
         if !self.known.contains_key(&address) && self.known.len() >= ADDRESSES_MAX {
             // What was only heard goes first; and what is only heard drives out nothing else.
             let heard = self.in_vain(Known::is_heard);
-            let longest = || self.known.iter().max_by_key(|(_, known)| known.wait).map(|(address, _)| address.clone());
+            let vain = |(_, known): &(&Address, &Known)| (!known.answers, known.wait);
+            let longest = || self.known.iter().max_by_key(vain).map(|(address, _)| address.clone());
             let worst = if sure || member.is_none() { heard.or_else(longest) } else { heard };
             let Some(worst) = worst else { return false };
             self.forget(cx, net, &worst);

@@ -139,7 +139,7 @@ impl Group {
     pub(crate) fn rescan(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
         loop {
             let head = self.facts.head;
-            self.gaps.clear();
+            self.begin_gaps_anew(cx);
             let mut ready = BTreeMap::new();
             for id in self.log.unknown() {
                 if let Some(envelope) = self.log.read(cx, self.net, &id)? {
@@ -164,7 +164,7 @@ impl Group {
         if self.epochs.deadline().is_none_or(|at| at > cx.now.sweep) {
             return Ok(());
         }
-        self.gaps.clear();
+        self.begin_gaps_anew(cx);
         let mut ready = BTreeMap::new();
         for id in self.log.unknown() {
             if let Some(envelope) = self.log.read(cx, self.net, &id)? {

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::Group;
 use super::cx::Cx;
-use super::gaps::Gap;
 use super::log::Order;
 use super::receive::{Batch, Flow};
 use crate::error::{Error, Refusal};
@@ -187,9 +186,13 @@ impl Group {
         self.log.sort(&mut ids);
         let Some(member) = self.links.get(&id).and_then(|link| link.member) else { return Ok(()) };
         ids.retain(self.opens(member));
-        // It may be nobody's, and whoever brings it answers for it.
-        let waiting: BTreeSet<EnvelopeId> = self.gaps.values().flat_map(Gap::all).collect();
-        ids.retain(|id| !waiting.contains(id));
+        // It may be nobody's, and whoever brings it answers for it: it is told of once it was opened.
+        for gap in self.gaps.values_mut() {
+            let waiting: BTreeSet<EnvelopeId> = gap.soon().collect();
+            let before = ids.len();
+            ids.retain(|id| !waiting.contains(id));
+            gap.withheld |= ids.len() < before;
+        }
         if let Some(link) = self.links.get_mut(&id) {
             ids.into_iter().for_each(|id| link.queue.add(id));
         }

@@ -17,6 +17,7 @@ use crate::wire::message::Span;
 
 use super::commits::TAKEN;
 use super::content::{body, words};
+use super::rogue::Rogue;
 use super::room::{ANA, BEN, CHI, DAN, Room};
 
 const PARKED: Outcome = Outcome::Parked(Why::Gap);
@@ -213,6 +214,12 @@ fn what_may_be_nobodys_is_not_passed_on_however_near_it_is_to_another() {
 /// Ben hears of others only through Chi, who hears the last words first and then all that were before them.
 #[test]
 fn what_was_not_passed_on_reaches_others_once_it_was_opened() {
+    for moves in [false, true] {
+        not_passed_on(moves);
+    }
+}
+
+fn not_passed_on(moves: bool) {
     let mut room = Room::of(3);
     let said: Vec<_> = (0..120).map(|n| said(&mut room, &n.to_string(), 0)).collect();
     let (net, link) = (room.net(CHI), room.link(CHI, ANA));
@@ -226,12 +233,78 @@ fn what_was_not_passed_on_reaches_others_once_it_was_opened() {
         room.pass(1_000);
     }
     assert!(room.texts(CHI).is_empty());
+    if moves {
+        room.change_rules();
+    }
     for bytes in &said[..119] {
         assert!(matches!(room.hear(CHI, bytes.clone()), Outcome::Applied(_)));
     }
     assert_eq!((room.texts(CHI).len(), room.texts(BEN).len()), (120, 0));
     room.pass(12_000);
-    assert_eq!(room.texts(BEN).len(), 120);
+    assert_eq!(room.texts(BEN).len(), 120, "{moves}");
+}
+
+/// Ben compares with Chi while the second of two words waits there for the first.
+#[test]
+fn what_waits_while_it_is_asked_for_comes_when_it_was_opened() {
+    let mut room = Room::of(3);
+    let [first, second] = ["first", "second"].map(|text| said(&mut room, text, 0));
+    let (net, link, ana) = (room.net(CHI), room.link(CHI, ANA), room.see(ANA, |group| group.me.member()));
+    room.deaf = Some(ANA);
+    assert_eq!(room.give(CHI, Input::Gossip { net, link: Some(link), bytes: second }), PARKED);
+    for compares in [true, false, false, false, false, false, false, false] {
+        room.inside(CHI, |group, cx| {
+            group.delivery.brought((link, ana), (true, true), 2, cx.now.wall);
+        });
+        if compares {
+            let link = room.connect(BEN, CHI);
+            room.settle();
+            assert!(room.see(BEN, |group| group.links.contains_key(&link)));
+        }
+        room.pass(1_000);
+    }
+    assert!(room.texts(CHI).is_empty());
+    assert_eq!(room.hear(CHI, first), TAKEN);
+    room.pass(12_000);
+    assert_eq!(room.texts(BEN), ["first", "second"]);
+}
+
+/// Chi cannot open what is beyond her ratchet, and Ben may: it is his to judge.
+#[test]
+fn what_can_never_be_opened_here_is_given_to_who_may_open_it() {
+    let mut room = Room::of(3);
+    let far = said_after(&mut room, "far", 1_100, 0);
+    room.deaf = Some(ANA);
+    assert_eq!(room.hear(CHI, far), FAR);
+    let link = room.link(CHI, BEN);
+    for (ms, given) in [(1_000, 0), (40_000, 1)] {
+        room.pass(ms);
+        let ((), frames) = room.inside(CHI, |group, cx| {
+            let waiting = group.log.unknown();
+            assert_eq!(waiting.len(), 1);
+            group.enqueue(cx, link, waiting).unwrap();
+        });
+        assert_eq!(frames.len(), given);
+    }
+}
+
+/// However near: what is pushed was judged, or should have been.
+#[test]
+fn what_waits_near_and_was_pushed_is_on_the_account_of_whoever_pushed_it() {
+    let mut room = Room::of(3);
+    let rows = room.disk(CHI).copy();
+    let chi = room.see(CHI, |group| group.me.member());
+    let forged: Vec<_> = (0..4_900).map(|_| forged(&mut room, CHI, 78, 0)).collect();
+    room.lose(CHI);
+    let mut rogue = Rogue::link(&mut room, &rows, BEN);
+    for page in forged.chunks(50) {
+        rogue.push(&mut room, page);
+    }
+    for _ in 0..60 {
+        room.pass(100);
+    }
+    assert!(room.see(BEN, |group| group.conduct.is_muted(&chi)));
+    assert!(room.see(BEN, |group| group.log.unknown().is_empty()));
 }
 
 /// Keys that were burnt long ago look like words that are missing, to a device that starts anew.
