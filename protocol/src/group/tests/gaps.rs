@@ -257,9 +257,10 @@ fn what_waits_while_it_is_asked_for_comes_when_it_was_opened() {
             group.delivery.brought((link, ana), (true, true), 2, cx.now.wall);
         });
         if compares {
-            let link = room.connect(BEN, CHI);
-            room.settle();
-            assert!(room.see(BEN, |group| group.links.contains_key(&link)));
+            let link = room.link(BEN, CHI);
+            let ((), frames) = room.inside(BEN, |group, cx| group.open_session(cx, link).unwrap());
+            let [Transmit::Frame { bytes, .. }] = &frames[..] else { panic!("no round") };
+            room.give(CHI, Input::Frame { link, bytes: bytes.clone() });
         }
         room.pass(1_000);
     }
