@@ -45,7 +45,7 @@ impl Round {
 
     /// Remembers to say what becomes of a gossiped message.
     pub(crate) fn judge(&mut self, net: NetId, ticket: GossipTicket, outcome: &Outcome) {
-        self.verdicts.push((net, ticket, verdict(outcome)));
+        self.verdicts.extend(verdict(outcome).map(|verdict| (net, ticket, verdict)));
     }
 
     /// Remembers an answer, to be given when what it says is durable.
@@ -182,6 +182,7 @@ impl Nets {
             Transmit::Frame { link, bytes } => self.on_link(link, NetCommand::Frame { link, bytes }).await,
             Transmit::Known { link } => self.on_link(link, NetCommand::Known { link }).await,
             Transmit::Open { net, port } => self.open(net, port),
+            Transmit::PassOn { net, id } => self.command(net, NetCommand::PassOn { id }).await,
             Transmit::Publish { net, topic, bytes } => {
                 self.command(net, NetCommand::Publish { topic, bytes }).await;
             }
@@ -244,15 +245,15 @@ impl Nets {
     }
 }
 
-/// What becomes of a gossiped message elsewhere, after what became of it here.
-const fn verdict(outcome: &Outcome) -> Verdict {
+/// What becomes of a gossiped message elsewhere, after what became of it here; nothing yet if that is not known.
+const fn verdict(outcome: &Outcome) -> Option<Verdict> {
     match outcome {
-        // What may be nobody's and would cost others much goes no further from here.
-        Outcome::Parked(Why::Far) | Outcome::Duplicate => Verdict::Ignore,
-        Outcome::Applied(_) | Outcome::Parked(_) => Verdict::Accept,
+        // It may be nobody's. Whoever passes it on answers for it, and it can still be passed on once it is opened.
+        Outcome::Parked(Why::Gap | Why::UnknownEpoch | Why::Own) => None,
+        Outcome::Applied(_) | Outcome::Parked(_) => Some(Verdict::Accept),
         // That there is no room here is not the relay's fault.
-        Outcome::Refused(Refusal::OverBudget) => Verdict::Ignore,
-        Outcome::Refused(_) => Verdict::Reject,
+        Outcome::Duplicate | Outcome::Refused(Refusal::OverBudget) => Some(Verdict::Ignore),
+        Outcome::Refused(_) => Some(Verdict::Reject),
     }
 }
 
@@ -261,14 +262,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_others_would_have_to_try_in_vain_goes_no_further_and_is_nobodys_fault() {
+    fn what_others_would_have_to_try_in_vain_does_not_go_on_and_is_nobodys_fault() {
         for (outcome, expected) in [
-            (Outcome::Parked(Why::Far), Verdict::Ignore),
-            (Outcome::Parked(Why::Gap), Verdict::Accept),
-            (Outcome::Parked(Why::UnknownEpoch), Verdict::Accept),
-            (Outcome::Refused(Refusal::OverBudget), Verdict::Ignore),
-            (Outcome::Refused(Refusal::BadSeal), Verdict::Reject),
-            (Outcome::Duplicate, Verdict::Ignore),
+            (Outcome::Parked(Why::Gap), None),
+            (Outcome::Parked(Why::UnknownEpoch), None),
+            (Outcome::Parked(Why::Own), None),
+            (Outcome::Parked(Why::Ahead), Some(Verdict::Accept)),
+            (Outcome::Refused(Refusal::OverBudget), Some(Verdict::Ignore)),
+            (Outcome::Refused(Refusal::BadSeal), Some(Verdict::Reject)),
+            (Outcome::Duplicate, Some(Verdict::Ignore)),
         ] {
             assert_eq!(verdict(&outcome), expected, "{outcome:?}");
         }

@@ -147,9 +147,6 @@ pub enum Why {
     /// Messages of the sender before it are missing (PROTOCOL M4).
     #[error("gap")]
     Gap,
-    /// So many of them are missing that it costs much to learn whether it is theirs at all (PROTOCOL M4).
-    #[error("far")]
-    Far,
     /// Sent from here, and not kept by the disk: whoever has opened it hands it back (PROTOCOL D2).
     #[error("own")]
     Own,

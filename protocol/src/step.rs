@@ -6,7 +6,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use crate::error::{Refusal, Why};
-use crate::id::{GroupId, InviteId, LinkId, MemberId, MsgId, NetId, Topic};
+use crate::id::{EnvelopeId, GroupId, InviteId, LinkId, MemberId, MsgId, NetId, Topic};
 use crate::persist::WriteBatch;
 use crate::time::Time;
 
@@ -292,6 +292,13 @@ pub enum Transmit {
         net: NetId,
         /// The port it had last time.
         port: Option<u16>,
+    },
+    /// Gossip brought this envelope a while ago, and what it is was learned only now: it goes on, if it is still there.
+    PassOn {
+        /// On which network.
+        net: NetId,
+        /// Which.
+        id: EnvelopeId,
     },
     /// Publish one envelope by gossip. That it was published proves nothing (PROTOCOL D5).
     Publish {

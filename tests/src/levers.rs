@@ -24,6 +24,8 @@ pub const DOUBLED: &str = "gossip doubled";
 pub const LATE: &str = "gossip late";
 /// Gossip that a third node passed on.
 pub const FORWARDED: &str = "gossip forwarded";
+/// What waited at a node went on from there when it was opened.
+pub const PASSED_ON_LATE: &str = "gossip forwarded late";
 /// The network fell apart.
 pub const PARTITIONS: &str = "partitions";
 /// It came together again.
@@ -82,7 +84,7 @@ pub const PARKED_GAP: &str = "gaps asked for";
 pub const WAITED: &str = "messages waited";
 
 /// How often each must happen in forty seeds at the least.
-const LEAST: [(&str, u64); 34] = [
+const LEAST: [(&str, u64); 35] = [
     (ACCEPTED, 1_000),
     (BATCHES_LOST, 10),
     (CLEAN, 20),
@@ -107,6 +109,7 @@ const LEAST: [(&str, u64); 34] = [
     (PARKED_RIVAL, 20),
     (PARKED_UNKNOWN, 8),
     (PARTITIONS, 20),
+    (PASSED_ON_LATE, 20),
     (READS, 40),
     (READ_ERRORS, 20),
     (REMOVES, 8),

@@ -5,7 +5,7 @@ mod link;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kinfold_protocol::id::{LinkId, NetId, Topic};
+use kinfold_protocol::id::{EnvelopeId, LinkId, NetId, Topic};
 use kinfold_protocol::step::{Address, Input, Transmit};
 
 use crate::dice::Dice;
@@ -82,6 +82,8 @@ struct Station {
     id: Vec<u8>,
     topics: BTreeSet<Topic>,
     seen: BTreeSet<Vec<u8>>,
+    /// What came by gossip and is not judged yet, by its id, and until when it can still go on.
+    waits: BTreeMap<EnvelopeId, (u64, Route, Vec<u8>)>,
 }
 
 #[derive(Debug)]
@@ -126,6 +128,7 @@ impl Network {
             // Nobody here is a stranger.
             Transmit::Known { .. } => {}
             Transmit::Open { net, port } => self.open(node, net, port, now),
+            Transmit::PassOn { net, id } => self.pass_on(node, net, &id, now, levers),
             Transmit::Publish { net, topic, bytes } => self.publish(node, net, topic, bytes, now, levers),
             Transmit::Topics { net, topics } => {
                 if let Some(station) = self.stations.get_mut(&(node, net)) {
@@ -159,6 +162,7 @@ impl Network {
                 Parcel::Gossip { to, start, net, bytes, route } => {
                     if self.start(to) == Some(start) && self.stations.contains_key(&(to, net)) {
                         let link = self.plug(route.via, to);
+                        self.hold((to, net), &bytes, route, now);
                         found.push(Arrival { node: to, input: Input::Gossip { net, link, bytes }, route: Some(route) });
                     }
                 }
@@ -220,7 +224,10 @@ impl Network {
         let Some(start) = self.start(node) else { return };
         self.close(node, net, now);
         let id = self.dice.bytes().to_vec();
-        self.stations.insert((node, net), Station { id, topics: BTreeSet::new(), seen: BTreeSet::new() });
+        self.stations.insert(
+            (node, net),
+            Station { id, topics: BTreeSet::new(), seen: BTreeSet::new(), waits: BTreeMap::new() },
+        );
         let port = port.unwrap_or_else(|| u16::try_from(20_000 + self.dice.below(10_000)).unwrap_or(20_000));
         let input = Input::Listening { net, port, addresses: vec![address(node, net)] };
         self.post(now + 1, Parcel::Direct { to: node, start, input });

@@ -352,7 +352,7 @@ impl Stage {
                 }
                 self.published.push(Sent { by: from, bytes });
             }
-            Transmit::Known { .. } | Transmit::Topics { .. } => {}
+            Transmit::Known { .. } | Transmit::PassOn { .. } | Transmit::Topics { .. } => {}
         }
     }
 

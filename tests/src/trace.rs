@@ -111,6 +111,7 @@ fn transmit_kind(transmit: &Transmit) -> &'static str {
         Transmit::Frame { .. } => "frame",
         Transmit::Known { .. } => "known",
         Transmit::Open { .. } => "open",
+        Transmit::PassOn { .. } => "pass on",
         Transmit::Publish { .. } => "publish",
         Transmit::Topics { .. } => "topics",
         Transmit::Withhold { .. } => "withhold",
@@ -129,6 +130,7 @@ fn transmit_bytes(transmit: &Transmit) -> Vec<u8> {
         Transmit::Dial { net, address } => (net.0, vec![address.0.as_bytes()]),
         Transmit::Frame { link, bytes } => (link.0, vec![bytes]),
         Transmit::Open { net, port } => (net.0.wrapping_mul(65_537).wrapping_add(u64::from(port.unwrap_or(0))), vec![]),
+        Transmit::PassOn { net, id } => (net.0, vec![id.as_bytes()]),
         Transmit::Publish { net, topic, bytes } => (net.0, vec![topic.as_bytes(), bytes]),
         Transmit::Topics { net, topics } => (net.0, topics.iter().map(|topic| topic.as_bytes().as_slice()).collect()),
     };

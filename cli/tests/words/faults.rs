@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::process::Stdio;
 
 use rustix::io::Errno;
+use tempfile::TempDir;
 
 use crate::broken_disk::BrokenDisk;
 use crate::device::{Device, LOOPBACK, Ran, place, text, two};
@@ -75,6 +76,15 @@ fn recovers(device: &Device) {
     until("the store to open again", || (device.run(&["history", GROUP, "--keep-unread"]).code == 0).then_some(()));
 }
 
+/// Ana with a group of her own, and such a disk for when she starts again.
+fn ana_alone(place: &TempDir) -> (Device, BrokenDisk) {
+    let mut ana = Device::started(place.path(), "Ana");
+    ana.done(&["group", "create", GROUP, "--name", "Ana"]);
+    ana.down();
+    let disk = BrokenDisk::below(&mut ana);
+    (ana, disk)
+}
+
 #[test]
 fn a_message_that_the_disk_fails_is_refused_or_kept_and_never_both() {
     let place = place();
@@ -114,10 +124,7 @@ fn a_message_that_the_disk_fails_is_refused_or_kept_and_never_both() {
 #[test]
 fn a_write_that_fails_late_keeps_nobody_waiting() {
     let place = place();
-    let mut ana = Device::started(place.path(), "Ana");
-    ana.done(&["group", "create", GROUP, "--name", "Ana"]);
-    ana.down();
-    let disk = BrokenDisk::below(&mut ana);
+    let (mut ana, disk) = ana_alone(&place);
     ana.up();
     disk.fail_late();
     let (mut said, mut failed) = (Said::default(), 0);
@@ -138,10 +145,7 @@ fn a_write_that_fails_late_keeps_nobody_waiting() {
 #[test]
 fn while_the_disk_stays_broken_it_is_said_and_then_everything_goes_on_by_itself() {
     let place = place();
-    let mut ana = Device::started(place.path(), "Ana");
-    ana.done(&["group", "create", GROUP, "--name", "Ana"]);
-    ana.down();
-    let disk = BrokenDisk::below(&mut ana);
+    let (mut ana, disk) = ana_alone(&place);
     ana.up();
     let mut said = Said::default();
     said.send(&ana, "before", &[]);
@@ -184,12 +188,11 @@ fn up_and_down(device: &Device) -> Ran {
 #[test]
 fn a_start_or_a_stop_that_the_disk_fails_loses_nothing() {
     let place = place();
-    let mut ana = Device::started(place.path(), "Ana");
-    ana.done(&["group", "create", GROUP, "--name", "Ana"]);
+    let (mut ana, disk) = ana_alone(&place);
+    ana.up();
     let mut said = Said::default();
     said.send(&ana, "before", &[]);
     ana.down();
-    let disk = BrokenDisk::below(&mut ana);
     let before = disk.changes();
     assert_eq!(up_and_down(&ana).code, 0);
     let changes = disk.changes() - before;
@@ -285,6 +288,32 @@ fn a_join_that_the_disk_fails_comes_to_its_end_or_can_be_done_again() {
         assert_eq!(ben.people(GROUP).iter().filter(|known| **known == name).count(), 1);
         ana.done(&["remove", GROUP, &name, "--yes"]);
     }
+}
+
+#[test]
+fn a_join_that_the_inviters_disk_fails_comes_to_its_end_and_makes_one_member() {
+    let place = place();
+    let (mut ana, disk) = ana_alone(&place);
+    ana.up();
+    let mut failed = 0;
+    // She writes the round of the join, its end, and what both then tell each other.
+    for number in numbers(12, 2) {
+        let name = format!("Ben {number}");
+        let ben = Device::started(place.path(), &name);
+        let invite = ana.invite(GROUP);
+        disk.fail_once(number, Errno::IO);
+        let ran = ben.run(&["join", &invite, "--name", &name, "--json"]);
+        assert!(ran.code == 0 || ran.code == 3, "at {number}: {}{}", ran.out, ran.talk);
+        until("Ben to be in", || (ben.people(GROUP).len() == 2).then_some(()));
+        failed += disk.failed();
+        disk.mend();
+        recovers(&ana);
+        ana.done(&["send", GROUP, &format!("hello {name}")]);
+        until("a message", || ben.texts(GROUP).iter().any(|(_, text)| *text == format!("hello {name}")).then_some(()));
+        assert_eq!(ana.people(GROUP).iter().filter(|known| **known == name).count(), 1);
+        ana.done(&["remove", GROUP, &name, "--yes"]);
+    }
+    assert!(failed >= 4, "{failed}");
 }
 
 #[test]

@@ -31,7 +31,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use kinfold_protocol::id::{LinkId, NetId, Topic};
+use kinfold_protocol::id::{EnvelopeId, LinkId, NetId, Topic};
 use kinfold_protocol::step::{Address, Input};
 use libp2p::gossipsub::MessageId;
 use libp2p::{PeerId, Swarm};
@@ -184,6 +184,11 @@ pub(crate) enum NetCommand {
     Known {
         /// Which.
         link: LinkId,
+    },
+    /// What gossip brought, and was not judged when it came, goes on; too late after four seconds.
+    PassOn {
+        /// Which.
+        id: EnvelopeId,
     },
     /// Gossips an envelope to admitted peers that subscribe to the topic.
     Publish {

@@ -6,10 +6,10 @@ use std::sync::atomic::Ordering;
 
 use futures::StreamExt;
 use kinfold_protocol::allowance::Used;
-use kinfold_protocol::id::{LinkId, Topic};
+use kinfold_protocol::id::{EnvelopeId, LinkId, Topic};
 use kinfold_protocol::limits::{ENVELOPE_BYTES_MAX, GOSSIP_BY_LINK, LINKS_MAX};
 use kinfold_protocol::step::{Address, Ends};
-use libp2p::gossipsub::{self, IdentTopic, MessageAcceptance, PublishError};
+use libp2p::gossipsub::{self, IdentTopic, MessageAcceptance, MessageId, PublishError};
 use libp2p::swarm::dial_opts::DialOpts;
 use libp2p::swarm::{ConnectionId, Stream, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Swarm, TransportError};
@@ -178,6 +178,7 @@ impl Net {
             NetCommand::Publish { topic, bytes } => self.publish(topic, bytes),
             NetCommand::Stop => {}
             NetCommand::Topics(topics) => self.subscribe(topics.into_iter().collect()),
+            NetCommand::PassOn { id } => self.pass_on(&id),
             NetCommand::Verdict { ticket, verdict } => self.judge(&ticket, verdict),
             NetCommand::Withhold { link } => {
                 if let Some((peer, _)) = self.links.get(&link) {
@@ -256,6 +257,14 @@ impl Net {
         let gossip = self.swarm.behaviour_mut().gossip.inner_mut();
         // False if gossipsub has forgotten it meanwhile: then it is not passed on.
         gossip.report_message_validation_result(&ticket.id, &ticket.source, acceptance);
+    }
+
+    /// Passes on what was not judged when it came.
+    fn pass_on(&mut self, id: &EnvelopeId) {
+        let (id, us) = (MessageId::from(id.as_bytes().to_vec()), *self.swarm.local_peer_id());
+        let gossip = self.swarm.behaviour_mut().gossip.inner_mut();
+        // Whoever brought it gets it once more, and knows it again.
+        gossip.report_message_validation_result(&id, &us, MessageAcceptance::Accept);
     }
 
     /// Closes all connections to the peer, and ends its link: a stream does not notice that its own end closed the

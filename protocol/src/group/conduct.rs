@@ -29,6 +29,8 @@ const FRAME: u64 = 4;
 const PAGE: u64 = 1;
 /// A ticket or vote has a signature to be checked.
 const CONTROL: u64 = 4;
+/// Handing over what nobody signed.
+const BAD_HAND: u64 = 50;
 /// A commit that MLS had to read before it was refused.
 const BAD_COMMIT: u64 = 50;
 /// Another envelope that gossip should not have brought.
@@ -97,6 +99,7 @@ fn cost(link: &Link, message: &Message, log: usize) -> u64 {
         }
         Message::Compare | Message::Enough => compared / WISHES,
         Message::Cannot(ids) => each(ids.len(), 1),
+        Message::Handed(handed) => each(handed.len(), 1),
         Message::Want(want) => each(want.names.len(), 1) / 8,
         Message::Missing(span) => u64::from(span.to.saturating_sub(span.from).min(crate::limits::RATCHET_WINDOW)) / 16,
         Message::Controls(controls) => each(controls.len(), CONTROL),
@@ -158,6 +161,16 @@ impl Group {
         if !self.charge(cx, &member, units) {
             self.refuse_more(cx, id);
         }
+    }
+
+    /// A peer handed over what nobody signed: whether it is still heard.
+    pub(crate) fn may_hand_in_vain(&mut self, cx: &mut Cx<'_>, id: LinkId) -> bool {
+        let Some(member) = self.links.get(&id).and_then(|link| link.member) else { return false };
+        let may = self.charge(cx, &member, BAD_HAND);
+        if !may {
+            self.refuse_more(cx, id);
+        }
+        may
     }
 
     /// What a member brought, and what waited for so many others, was nobody's: all keys up to it were tried.

@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use minicbor::{Decode, Encode};
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroizing;
 
 use super::cx::Cx;
 use super::gaps::Sender;
@@ -12,18 +11,20 @@ use super::heard::Heard;
 use super::log::Order;
 use crate::error::Error;
 use crate::id::{EpochId, GroupId, NetId};
-use crate::identity::Credential;
 use crate::journal;
 use crate::limits::{CONTROL_KEPT, READER_KEPT};
 use crate::meet::generation::Rank;
 use crate::mls::{MlsError, State, Under};
 use crate::persist::{Key, Table, Value};
 use crate::policy::extension::Extension;
-use crate::policy::roster::{Roster, Seat};
+use crate::policy::roster::Roster;
 use crate::seal;
 use crate::time::Time;
 use crate::wire::envelope::EnvelopeKey;
-use crate::wire::message::Bytes;
+
+mod row;
+
+use self::row::{HEARD, SENT, counts_key, mls_key, split_epoch};
 
 /// MLS states held in memory beside the head: late messages come for a few epochs at a time.
 const LOADED_MAX: usize = 4;
@@ -31,11 +32,6 @@ const LOADED_MAX: usize = 4;
 /// How long a state that the head has left could still be replayed from: while one facilitator commits, no rival can
 /// win, and the ten minutes of settling suffice.
 const REPLAY_KEPT: Duration = Duration::from_secs(600);
-
-/// Own calls of MLS encryption in an epoch; and the count that is expected next of each other sender, by leaf, of whom
-/// the log has forgotten something.
-const SENT: &[u8] = b"sent";
-const HEARD: &[u8] = b"heard";
 
 /// What is known of an epoch. Outlives the state itself.
 pub(crate) struct Epoch {
@@ -74,29 +70,6 @@ impl EpochKeys {
     }
 }
 
-#[derive(Encode, Decode)]
-#[cbor(map)]
-struct EpochRow {
-    #[n(0)]
-    number: u64,
-    #[n(1)]
-    parent: Option<EpochId>,
-    #[n(2)]
-    leaves: Vec<u32>,
-    #[n(3)]
-    credentials: Vec<Bytes>,
-    #[n(4)]
-    extension: Extension,
-    #[n(5)]
-    generation: Rank,
-    #[n(6)]
-    keys: Option<Bytes>,
-    #[n(7)]
-    left: Option<Time>,
-    #[n(8)]
-    closed: bool,
-}
-
 /// All epochs of one group.
 #[derive(Default)]
 pub(crate) struct Epochs {
@@ -114,7 +87,7 @@ impl Epochs {
                 self.names.entry(epoch).or_default().insert(rest.to_vec());
             }
             Table::Epoch if rest.is_empty() => {
-                let restored = from_row(journal::parse(bytes)?)?;
+                let restored = row::read(journal::parse(bytes)?)?;
                 let sent = self.all.get(&epoch).map_or(0, |known| known.sent);
                 self.all.insert(epoch, Epoch { sent, ..restored });
             }
@@ -177,7 +150,7 @@ impl Epochs {
             self.names.entry(id).or_default().insert(name.clone());
             cx.tx.put(mls_key(net, &id, &name), Value { bytes: value, dies: None });
         }
-        write(cx, net, &id, &epoch);
+        row::write(cx, net, &id, &epoch);
         self.all.insert(id, epoch);
         self.loaded.insert(id, state);
         Ok(id)
@@ -187,7 +160,7 @@ impl Epochs {
     pub(crate) fn leave(&mut self, cx: &mut Cx<'_>, net: NetId, id: &EpochId) {
         if let Some(epoch) = self.all.get_mut(id) {
             epoch.left = Some(cx.now.sweep);
-            write(cx, net, id, epoch);
+            row::write(cx, net, id, epoch);
         }
     }
 
@@ -308,6 +281,12 @@ impl Epochs {
         self.loaded.get_mut(id).ok_or(Error::Broken)
     }
 
+    /// The epochs whose keys [`Self::sweep`] is about to destroy.
+    pub(crate) fn dying(&self, now: Time) -> BTreeSet<EpochId> {
+        let dies = |epoch: &Epoch| epoch.keys.is_some() && epoch.left.is_some_and(|left| now >= left + READER_KEPT);
+        self.all.iter().filter(|(_, epoch)| dies(epoch)).map(|(id, _)| *id).collect()
+    }
+
     /// Destroys the replay half of states that the head left, then the states 72 h after, and at last what is known
     /// of them (PROTOCOL E).
     pub(crate) fn sweep(&mut self, cx: &mut Cx<'_>, net: NetId, group: GroupId) -> Result<(), Error> {
@@ -315,7 +294,7 @@ impl Epochs {
         // The mark may have restarted from an earlier time.
         for (id, epoch) in self.all.iter_mut().filter(|(_, epoch)| epoch.left.is_some_and(|left| left > now)) {
             epoch.left = Some(now);
-            write(cx, net, id, epoch);
+            row::write(cx, net, id, epoch);
         }
         let passed = |epoch: &Epoch, kept| epoch.left.is_some_and(|left| now >= left + kept);
         let closing: Vec<EpochId> = self
@@ -328,7 +307,7 @@ impl Epochs {
             self.with(cx, net, group, &id, |state, mls| state.close(mls))?.map_err(|_| Error::Broken)?;
             if let Some(epoch) = self.all.get_mut(&id) {
                 epoch.closed = true;
-                write(cx, net, &id, epoch);
+                row::write(cx, net, &id, epoch);
             }
             cx.tx.urgent();
         }
@@ -339,7 +318,7 @@ impl Epochs {
                 cx.tx.delete(mls_key(net, id, &name));
             }
             [SENT, HEARD].into_iter().for_each(|which| cx.tx.delete(counts_key(net, id, which)));
-            write(cx, net, id, epoch);
+            row::write(cx, net, id, epoch);
             let until = epoch.left.map(|left| left + CONTROL_KEPT);
             cx.tx.write(Key::new(Table::Used, net, &[id.as_bytes()]), &epoch.number, until);
             cx.tx.urgent();
@@ -371,66 +350,4 @@ impl Epochs {
 /// `E` (PROTOCOL O1).
 fn epoch_id(group: GroupId, number: u64, authenticator: &[u8]) -> EpochId {
     EpochId::from_bytes(seal::digest("kinfold epoch", &[group.as_bytes(), &number.to_be_bytes(), authenticator]))
-}
-
-fn mls_key(net: NetId, id: &EpochId, name: &[u8]) -> Key {
-    Key::new(Table::Mls, net, &[id.as_bytes(), name])
-}
-
-fn counts_key(net: NetId, id: &EpochId, which: &[u8]) -> Key {
-    Key::new(Table::Epoch, net, &[id.as_bytes(), which])
-}
-
-fn split_epoch(key: &Key) -> Result<(EpochId, &[u8]), Error> {
-    let (_, rest) = key.name.split_first_chunk::<8>().ok_or(Error::Broken)?;
-    let (id, rest) = rest.split_first_chunk::<32>().ok_or(Error::Broken)?;
-    Ok((EpochId::from_bytes(*id), rest))
-}
-
-fn write(cx: &mut Cx<'_>, net: NetId, id: &EpochId, epoch: &Epoch) {
-    let row = EpochRow {
-        number: epoch.number,
-        parent: epoch.parent,
-        leaves: epoch.roster.seats().iter().map(|seat| seat.leaf).collect(),
-        credentials: epoch.roster.seats().iter().map(|seat| Bytes(seat.credential.encode())).collect(),
-        extension: epoch.extension.clone(),
-        generation: epoch.generation,
-        keys: epoch.keys.as_ref().map(|keys| Bytes([*keys.secrets.0, *keys.secrets.1].concat())),
-        left: epoch.left,
-        closed: epoch.closed,
-    };
-    cx.tx.write(Key::new(Table::Epoch, net, &[id.as_bytes()]), &row, None);
-}
-
-impl Drop for EpochRow {
-    fn drop(&mut self) {
-        if let Some(Bytes(keys)) = &mut self.keys {
-            keys.zeroize();
-        }
-    }
-}
-
-fn from_row(row: EpochRow) -> Result<Epoch, Error> {
-    let seat = |(leaf, bytes): (&u32, &Bytes)| {
-        let credential = Credential::parse(&bytes.0).map_err(|_| Error::Broken)?;
-        Ok(Seat { leaf: *leaf, member: credential.member(), credential })
-    };
-    let seats = row.leaves.iter().zip(&row.credentials).map(seat).collect::<Result<_, Error>>()?;
-    let keys = row.keys.as_ref().map(|Bytes(bytes)| {
-        let (content, commit) = bytes.split_at_checked(32).ok_or(Error::Broken)?;
-        let secret = |part: &[u8]| part.try_into().map(seal::Secret::new).map_err(|_| Error::Broken);
-        Ok::<_, Error>(EpochKeys::new(secret(content)?, secret(commit)?))
-    });
-    Ok(Epoch {
-        number: row.number,
-        parent: row.parent,
-        roster: Roster::from_seats(seats),
-        extension: row.extension.clone(),
-        generation: row.generation,
-        keys: keys.transpose()?,
-        left: row.left,
-        sent: 0,
-        closed: row.closed,
-        heard: BTreeMap::new(),
-    })
 }

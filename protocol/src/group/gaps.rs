@@ -6,12 +6,12 @@ use std::time::Duration;
 use super::Group;
 use super::cx::Cx;
 use super::heard::Heard;
-use super::log::Order;
+use super::log::{Came, Order};
 use super::receive::Origin;
 use crate::error::{Error, Refusal, Why};
 use crate::id::{EnvelopeId, EpochId, LinkId, MemberId};
-use crate::limits::{BURN, RATCHET_WINDOW};
-use crate::step::Outcome;
+use crate::limits::RATCHET_WINDOW;
+use crate::step::{Outcome, Transmit};
 use crate::time::Time;
 use crate::wire::envelope::Envelope;
 use crate::wire::message::{Message, Span};
@@ -28,11 +28,10 @@ const COMPARED_MAX: Duration = Duration::from_secs(30);
 const AT_A_PRICE_MAX: Duration = Duration::from_secs(600);
 /// So few are asked for in any case, for what delivers may be somebody who holds others up.
 const ASKED_MAX: u32 = 16;
-/// To learn that a message is nobody's, all keys before it are derived: with more than these it is for us to find out, and
-/// not for others.
-const FAR: u32 = ASKED_MAX + BURN;
+/// What gossip brought goes on by gossip if it is opened within this; else it is told of. Gossip forgets it a second later.
+const PASSED_ON: Duration = Duration::from_secs(4);
 /// So many are tried in one step: a quarter of a second, if all are nobody's and far.
-const TRIED_MAX: usize = 128;
+pub(crate) const TRIED_MAX: usize = 128;
 
 /// A sender in one epoch.
 pub(crate) type Sender = (EpochId, u32);
@@ -57,22 +56,23 @@ impl Spot {
 #[derive(Default)]
 pub(crate) struct Gap {
     /// By count and envelope, for anybody can seal one that claims a place.
-    waiting: BTreeMap<(u32, EnvelopeId), Waits>,
+    waiting: BTreeMap<Place, Waits>,
     /// Since when; unknown if they are beyond the window of the ratchet, and wait for ever.
     since: Option<Time>,
     /// The count that was expected then.
     from: u32,
-    /// Whether something in it was not passed on.
+    /// Whether somebody was not told of something in it.
     pub(crate) withheld: bool,
 }
+
+type Place = (u32, EnvelopeId);
 
 /// One that waits.
 struct Waits {
     /// How many before it will never come.
     burnt: u32,
-    /// Who brought it, and whether by hand: gossip may have passed it on in good faith.
+    /// Who answers for it.
     from: Option<MemberId>,
-    pushed: bool,
 }
 
 impl Gap {
@@ -108,26 +108,28 @@ impl Group {
             return None;
         }
         if !self.log.has(&envelope.id()) {
-            if !self.log.has_room(origin.member) {
-                return Some(Outcome::Refused(Refusal::OverBudget));
+            let came = origin.came(cx, true);
+            if !self.log.has_room(&came) {
+                // Keys that are kept cost less than a message that is lost.
+                return (spot.count > safe).then_some(Outcome::Refused(Refusal::OverBudget));
             }
-            self.log.keep_unknown(cx, self.net, envelope, origin.member);
+            self.log.keep_waiting(cx, self.net, envelope, came);
         }
-        let gap = self.gaps.entry(spot.sender).or_default();
-        if gap.since.is_none() || gap.from < next {
+        let gap = self.gaps.entry(spot.sender).or_insert_with(|| Gap { since: Some(cx.now.wall), ..Gap::default() });
+        // Time helps what is within the window; what is beyond it had its time.
+        let first = gap.waiting.keys().next().map_or(spot.count, |(count, _)| spot.count.min(*count));
+        let opens = first.saturating_sub(next) < RATCHET_WINDOW;
+        if gap.from < next || (gap.since.is_none() && opens) {
             (gap.since, gap.from) = (Some(cx.now.wall), next);
         }
+        let lost = gap.since.is_none();
         // What another brought may be nobody's: it answers for nothing that is missing here.
         let of_it = |(_, waits): &(&(u32, EnvelopeId), &Waits)| waits.from == origin.member;
         let last = gap.waiting.iter().rev().find(of_it).map(|((count, _), _)| *count);
         let (first, first_far) = (last.is_none(), spot.count > safe && last.is_none_or(|last| last <= safe));
         let place = (spot.count, EnvelopeId::from_bytes([0; 32]));
         let before = gap.waiting.range(..place).rev().find(of_it).map(|((count, _), _)| count.saturating_add(1));
-        let pushed = origin.link.is_some() && !origin.gossiped;
-        let waits = Waits { burnt: spot.burnt, from: origin.member, pushed };
-        gap.waiting.insert((spot.count, envelope.id()), waits);
-        let far = spot.count.saturating_sub(next) > FAR;
-        gap.withheld |= far && origin.gossiped;
+        gap.waiting.insert((spot.count, envelope.id()), Waits { burnt: spot.burnt, from: origin.member });
         let (epoch, leaf) = spot.sender;
         let span = Span { epoch, leaf, from: before.unwrap_or(next).max(next), to: spot.first() };
         let missing = span.to.saturating_sub(span.from);
@@ -142,11 +144,14 @@ impl Group {
         if first_far || (much && !comes) {
             self.ask_around(cx);
         }
-        Some(Outcome::Parked(if far { Why::Far } else { Why::Gap }))
+        if lost {
+            self.say_blind_soon(cx);
+        }
+        Some(Outcome::Parked(Why::Gap))
     }
 
     /// The count that a sender is expected to go on with.
-    fn next_count(&self, sender: &Sender) -> u32 {
+    pub(crate) fn next_count(&self, sender: &Sender) -> u32 {
         self.epochs.heard_of(sender).map_or(0, Heard::next)
     }
 
@@ -171,7 +176,7 @@ impl Group {
             self.ask_around(cx);
         }
         // Nobody can know whose it is, and whoever brought it may have passed it on.
-        let waits = Waits { burnt: spot.burnt, from: None, pushed: false };
+        let waits = Waits { burnt: spot.burnt, from: None };
         self.gaps.entry(spot.sender).or_default().waiting.insert((spot.count, id), waits);
     }
 
@@ -188,31 +193,57 @@ impl Group {
                 return Ok(());
             }
         }
-        if self.gaps.remove(&sender).is_some_and(|gap| gap.withheld) {
-            // Whoever is linked to nobody else has not heard of it, and does not know that it is missing.
-            self.ask_around(cx);
-        }
+        self.gaps.remove(&sender);
         Ok(())
     }
 
     /// Opens one that waits. Whether it needs to wait no longer.
-    fn open_waiting(&mut self, cx: &mut Cx<'_>, sender: Sender, place: (u32, EnvelopeId)) -> Result<bool, Error> {
-        let waits = self.gaps.get_mut(&sender).and_then(|gap| gap.waiting.remove(&place));
+    fn open_waiting(&mut self, cx: &mut Cx<'_>, sender: Sender, place: Place) -> Result<bool, Error> {
+        let gap = self.gaps.get_mut(&sender);
+        let (waits, withheld) = gap.map_or((None, false), |gap| (gap.waiting.remove(&place), gap.withheld));
         let Some(envelope) = self.log.read(cx, self.net, &place.1)? else { return Ok(true) };
-        let (from, pushed) = waits.map_or((None, false), |waits| (waits.from, waits.pushed));
+        let skipped = place.0.saturating_sub(self.next_count(&sender));
+        let from = waits.and_then(|waits| waits.from);
+        let outcome = self.open_late(cx, (place.1, &envelope), from, skipped)?;
+        if withheld && matches!(outcome, Outcome::Applied(_)) {
+            // Whoever is linked to nobody else has not heard of it, and does not know that it is missing.
+            self.ask_around(cx);
+            self.gaps.get_mut(&sender).into_iter().for_each(|gap| gap.withheld = false);
+        }
+        Ok(outcome != Outcome::Parked(Why::Gap))
+    }
+
+    /// Opens what waited, on the account of whoever answers for it, although so many before it are missing.
+    pub(crate) fn open_late(
+        &mut self,
+        cx: &mut Cx<'_>,
+        (id, envelope): (EnvelopeId, &Envelope),
+        from: Option<MemberId>,
+        skipped: u32,
+    ) -> Result<Outcome, Error> {
         if from.is_some_and(|from| self.conduct.is_muted(&from)) {
             // Whoever else has it brings it again.
-            self.log.forget(cx, self.net, &place.1);
+            self.log.forget(cx, self.net, &id);
             self.ask_around(cx);
-            return Ok(true);
+            return Ok(Outcome::Refused(Refusal::OverBudget));
         }
-        let skipped = place.0.saturating_sub(self.next_count(&sender));
-        let outcome = self.open(cx, place.1, &envelope, Origin::default())?;
-        let from = from.filter(|_| pushed || skipped > FAR);
-        if let (Outcome::Refused(Refusal::BadSeal), Some(from)) = (&outcome, from) {
-            self.charge_waiting(cx, from, skipped);
+        let came = self.log.came(&id);
+        let outcome = self.open(cx, id, envelope, Origin::default())?;
+        match (&outcome, from) {
+            (Outcome::Refused(Refusal::BadSeal), Some(from)) => self.charge_waiting(cx, from, skipped),
+            (Outcome::Applied(_) | Outcome::Parked(Why::Ahead), _) => self.pass_gossip_on(cx, id, &came),
+            _ => {}
         }
-        Ok(!matches!(outcome, Outcome::Parked(Why::Gap | Why::Far)))
+        Ok(outcome)
+    }
+
+    /// What gossip brought is somebody's: others may have it.
+    pub(crate) fn pass_gossip_on(&mut self, cx: &mut Cx<'_>, id: EnvelopeId, came: &Came) {
+        let Some(at) = came.gossiped else { return };
+        cx.transmit(Transmit::PassOn { net: self.net, id });
+        if cx.now.wall > at + PASSED_ON {
+            self.ask_around(cx);
+        }
     }
 
     /// Opens what waits for messages below a count, without them, and itself stands no later than `last`. Whether that is
@@ -228,10 +259,7 @@ impl Group {
                 return Ok(false);
             }
             if !self.open_waiting(cx, sender, place)? {
-                // It waits for another of its sender, and no time brings it.
-                if let Some(gap) = self.gaps.get_mut(&sender) {
-                    gap.since = None;
-                }
+                self.wait_for_others(cx, &sender);
                 return Ok(true);
             }
         }
@@ -239,9 +267,10 @@ impl Group {
         Ok(true)
     }
 
-    /// All that waits is looked at anew. What was not passed on is told of in the end, whatever becomes of it here.
-    pub(crate) fn begin_gaps_anew(&mut self, cx: &mut Cx<'_>) {
-        if std::mem::take(&mut self.gaps).into_values().any(|gap| gap.withheld) {
+    /// All that waits is looked at anew, or what waits in one epoch. Whoever was not told of it is told in the end, whatever
+    /// becomes of it here.
+    pub(crate) fn begin_gaps_anew(&mut self, cx: &mut Cx<'_>, of: impl Fn(&EpochId) -> bool) {
+        if self.gaps.extract_if(.., |(epoch, _), _| of(epoch)).any(|(_, gap)| gap.withheld) {
             self.ask_around(cx);
         }
     }
@@ -252,14 +281,18 @@ impl Group {
         let due = |sender, gap| self.skips(sender, gap, now).filter(|(at, _)| *at <= now).map(|(_, last)| last);
         let due: Vec<_> = self.gaps.iter().filter_map(|(sender, gap)| Some((*sender, due(sender, gap)?))).collect();
         for (sender, last) in due {
-            if self.skip_gap(cx, sender, u32::MAX, last)?
-                && last == u32::MAX
-                && let Some(gap) = self.gaps.get_mut(&sender)
-            {
-                gap.since = None;
+            if self.skip_gap(cx, sender, u32::MAX, last)? && last == u32::MAX {
+                self.wait_for_others(cx, &sender);
             }
         }
         Ok(())
+    }
+
+    /// What waits in a gap waits for others of its sender, and no time brings it: somebody may tell what it says.
+    fn wait_for_others(&mut self, cx: &Cx<'_>, sender: &Sender) {
+        if self.gaps.get_mut(sender).and_then(|gap| gap.since.take()).is_some() {
+            self.say_blind_soon(cx);
+        }
     }
 
     /// When [`Self::skip_gaps`] has something to do.

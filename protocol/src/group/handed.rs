@@ -1,12 +1,13 @@
 //! What a member cannot open any more, because it came to the state's end too late, reaches it from hand to hand: the
 //! same signed inner bytes, from whoever shows them, to whoever was in the audience (PROTOCOL D2).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Group;
 use super::cx::Cx;
 use super::gaps::Gap;
 use super::history::History;
+use super::sync::COMPARE_AFTER;
 use crate::error::Error;
 use crate::id::{EnvelopeId, EpochId, LinkId, MemberId, MsgId};
 use crate::limits::{PUSH_BYTES_MAX, TOMBSTONE_KEPT};
@@ -15,7 +16,8 @@ use crate::time::Time;
 use crate::wire::content::{Content, Kind, msg_id};
 use crate::wire::message::{Handed, IDS_MAX, Message};
 
-/// Different words that are taken for one envelope: nothing proves which are its own, and all are their authors'.
+/// Different words that are taken of one member for one envelope: nothing proves which are its own, and all are their
+/// authors'.
 const WORDS_MAX: usize = 4;
 
 /// What was handed over for an envelope that waits. It waits on: nobody can take the place of what is in it.
@@ -23,17 +25,42 @@ const WORDS_MAX: usize = 4;
 pub(crate) struct Hand {
     /// What it is said to have said, and for whom, by the epoch.
     said: Vec<(EpochId, MsgId)>,
-    from: BTreeSet<MemberId>,
+    /// Who told something, and how much that nobody had told before.
+    from: BTreeMap<MemberId, usize>,
 }
 
 impl Hand {
     /// Whether a member could still tell more.
     pub(crate) fn asks(&self, member: &MemberId) -> bool {
-        self.said.len() < WORDS_MAX && !self.from.contains(member)
+        !self.from.contains_key(member)
+    }
+
+    /// Notes what a member tells. Whether it is taken.
+    fn takes(&mut self, member: MemberId, said: (EpochId, MsgId)) -> bool {
+        let told = self.from.entry(member).or_default();
+        let new = !self.said.contains(&said);
+        if new && *told < WORDS_MAX {
+            *told = told.saturating_add(1);
+            self.said.push(said);
+            return true;
+        }
+        !new
     }
 }
 
 impl Group {
+    /// All peers are told before long what waits here and cannot be opened: each time all that waits is looked through.
+    pub(crate) fn say_blind_soon(&mut self, cx: &Cx<'_>) {
+        self.blind_due.get_or_insert(cx.now.wall + COMPARE_AFTER);
+    }
+
+    /// Tells them, when it is time.
+    pub(crate) fn say_blind_around(&mut self, cx: &mut Cx<'_>) {
+        if self.blind_due.take_if(|due| *due <= cx.now.wall).is_some() {
+            self.full_links().into_iter().for_each(|link| self.say_blind(cx, link));
+        }
+    }
+
     /// Says what waits here and cannot be opened, to a peer who stands where we stand: it may show it.
     pub(crate) fn say_blind(&mut self, cx: &mut Cx<'_>, id: LinkId) {
         let head = self.facts.head;
@@ -47,7 +74,7 @@ impl Group {
             return;
         }
         let soon: BTreeSet<EnvelopeId> = self.gaps.values().flat_map(Gap::soon).collect();
-        let mut waits = log.unknown();
+        let mut waits = log.waiting();
         waits.retain(|id| !link.blind.contains(id) && !soon.contains(id));
         waits.retain(|id| self.hands.get(id).is_none_or(|hand| hand.asks(&member)));
         // Each time from another one on: neither what nobody can show nor what fills an answer keeps the rest from coming.
@@ -101,8 +128,13 @@ impl Group {
         let mut taken = false;
         let asked = self.links.get(&id).map(|link| link.blind.clone()).unwrap_or_default();
         for handed in handed.into_iter().filter(|handed| asked.contains(&handed.envelope)) {
-            if self.log.waits(&handed.envelope) {
-                taken |= self.take_handed(cx, peer, handed)?;
+            if !self.log.waits(&handed.envelope) {
+                continue;
+            }
+            if let Ok(content) = handed.signed.open::<Content>(self.id) {
+                taken |= self.take_handed(cx, peer, handed, content)?;
+            } else if !self.may_hand_in_vain(cx, id) {
+                return Ok(());
             }
         }
         // Not everything fits into one answer.
@@ -114,12 +146,17 @@ impl Group {
     }
 
     /// Takes words that a member who was in the epoch signed, unless it was out when it said them.
-    fn take_handed(&mut self, cx: &mut Cx<'_>, peer: MemberId, handed: Handed) -> Result<bool, Error> {
+    fn take_handed(
+        &mut self,
+        cx: &mut Cx<'_>,
+        peer: MemberId,
+        handed: Handed,
+        content: Content,
+    ) -> Result<bool, Error> {
         let Handed { envelope, epoch: id, signed } = handed;
         let Some(epoch) = self.epochs.get(&id).filter(|epoch| epoch.roster.has(&self.me.member())) else {
             return Ok(false);
         };
-        let Ok(content) = signed.open::<Content>(self.id) else { return Ok(false) };
         let author = content.author.member();
         let Some(seat) = epoch.roster.seat(&author) else { return Ok(false) };
         let (name, in_audience) = (seat.credential.name.clone(), epoch.roster.has(&peer));
@@ -127,13 +164,8 @@ impl Group {
             return Ok(false);
         }
         let said = msg_id(&signed);
-        let hand = self.hands.entry(envelope).or_default();
-        hand.from.insert(peer);
-        if !hand.said.contains(&(id, said)) {
-            if hand.said.len() >= WORDS_MAX {
-                return Ok(false);
-            }
-            hand.said.push((id, said));
+        if !self.hands.entry(envelope).or_default().takes(peer, (id, said)) {
+            return Ok(false);
         }
         if author == self.me.member() && in_audience {
             self.mark_handed_back(cx, said, peer);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Group;
 use super::advance::Advance;
 use super::cx::Cx;
-use super::log::{Order, end_of};
+use super::log::{Came, Order, end_of};
 use crate::error::{Error, Refusal, Why};
 use crate::id::{EpochId, MemberId};
 use crate::limits::{CONTROL_KEPT, PROTOCOL_VERSION};
@@ -63,10 +63,11 @@ impl Group {
             // What is looked at again stays where it is, and on the account that it is on.
             if !self.log.has(&envelope.id()) {
                 let outsider = from.is_some_and(|from| self.roster().is_ok_and(|roster| !roster.has(&from)));
-                if outsider || !self.log.has_room(from) {
+                let came = Came { by: from, gossiped: None, placed: true };
+                if outsider || !self.log.has_room(&came) {
                     return Ok(Outcome::Refused(Refusal::OverBudget));
                 }
-                self.log.keep_unknown(cx, self.net, envelope, from);
+                self.log.keep_waiting(cx, self.net, envelope, came);
             }
             return Ok(Outcome::Parked(if newer { Why::NewerProtocol } else { Why::Rival }));
         }

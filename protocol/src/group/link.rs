@@ -51,6 +51,8 @@ pub(crate) struct Link {
     pub(crate) session_ends: Option<Time>,
     /// Whether it has not ended; only the end that opened it knows.
     pub(crate) comparing: bool,
+    /// When the peer, which opens them, was last asked for one.
+    pub(crate) wished: Option<Time>,
     /// How long the log was when it ended with a part of what is missing, if it did.
     pub(crate) part: Option<usize>,
     /// When the next reconciliation is due, if we open them.
@@ -98,6 +100,7 @@ impl Link {
             session: None,
             session_ends: None,
             comparing: false,
+            wished: None,
             part: None,
             sync_due: None,
             queue: Queue::default(),
@@ -121,6 +124,7 @@ impl Link {
         self.sync_due = None;
         self.end_session();
         self.comparing = false;
+        self.wished = None;
         self.queue = Queue::default();
         self.wants = VecDeque::new();
         self.wanted = Vec::new();
@@ -145,6 +149,7 @@ impl Link {
         soon(&mut self.session_ends);
         self.full_since = self.full_since.min(now);
         self.have_due = self.have_due.map(|due| due.min(now));
+        self.wished = None;
         self.catches_up = self.catches_up.map(|until| until.min(now));
     }
 

@@ -230,6 +230,9 @@ impl Group {
         self.say_addresses(cx, id)?;
         if opener {
             self.open_session(cx, id)?;
+        } else {
+            // Whoever opens a comparison sees its end, and says so then.
+            self.say_blind_soon(cx);
         }
         // Who opened the link learns from the comparison what the other holds; its author learns from the answer.
         for (_, envelope) in

@@ -9,7 +9,7 @@ use super::cx::Cx;
 use crate::error::Error;
 use crate::id::{EnvelopeId, MemberId, MsgId, NetId};
 use crate::journal;
-use crate::limits::{UNKNOWN_BY_PEER_MAX, UNKNOWN_MAX};
+use crate::limits::{WAITING_BY_PEER_MAX, WAITING_MAX};
 use crate::persist::{Key, Table, Value};
 use crate::time::Time;
 use crate::wire::envelope::Envelope;
@@ -71,6 +71,17 @@ struct SeenRow {
     msg_until: Time,
 }
 
+/// How an envelope that waits came.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Came {
+    /// Who brought it.
+    pub(crate) by: Option<MemberId>,
+    /// When gossip brought it, if it did: it goes on once it is known to be somebody's.
+    pub(crate) gossiped: Option<Time>,
+    /// Whether its epoch was known. What nobody can read must not take the room of what somebody will.
+    pub(crate) placed: bool,
+}
+
 /// Begins the names of rows of what came without its envelope; an envelope's has the length of its id.
 const SAID: &[u8] = b"said";
 
@@ -80,9 +91,10 @@ pub(crate) struct Log {
     items: BTreeMap<EnvelopeId, Item>,
     orders: BTreeSet<(Order, EnvelopeId)>,
     ends: BTreeSet<(Time, EnvelopeId)>,
-    /// What waits, and who brought it in this run.
-    unknown: BTreeMap<EnvelopeId, Option<MemberId>>,
-    brought: BTreeMap<MemberId, usize>,
+    /// What waits, and how it came in this run.
+    waiting: BTreeMap<EnvelopeId, Came>,
+    /// How many of them each has brought, of epochs that were known then and of others.
+    brought: BTreeMap<(bool, Option<MemberId>), usize>,
     messages: BTreeMap<MsgId, Time>,
 }
 
@@ -96,7 +108,7 @@ impl Log {
             item.held = true;
         } else {
             self.insert(id, Item { hour: envelope.hour(), end, held: true, order: Order::UNKNOWN, msg: None });
-            self.unknown.insert(id, None);
+            self.wait(id, Came::default());
         }
         Ok(())
     }
@@ -118,11 +130,22 @@ impl Log {
         Ok(())
     }
 
+    fn wait(&mut self, id: EnvelopeId, came: Came) {
+        self.settle(&id);
+        self.waiting.insert(id, came);
+        let count = self.brought.entry((came.placed, came.by)).or_default();
+        *count = count.saturating_add(1);
+    }
+
     /// An envelope waits no longer.
     fn settle(&mut self, id: &EnvelopeId) {
-        let count = self.unknown.remove(id).flatten().and_then(|from| self.brought.get_mut(&from));
-        if let Some(count) = count {
+        let Some(came) = self.waiting.remove(id) else { return };
+        let of = (came.placed, came.by);
+        if let Some(count) = self.brought.get_mut(&of) {
             *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.brought.remove(&of);
+            }
         }
     }
 
@@ -161,7 +184,7 @@ impl Log {
 
     /// Whether an envelope waits to be opened.
     pub(crate) fn waits(&self, id: &EnvelopeId) -> bool {
-        self.unknown.contains_key(id)
+        self.waiting.contains_key(id)
     }
 
     /// Whether an envelope was here, whatever became of it.
@@ -196,20 +219,22 @@ impl Log {
         self.messages.insert(msg, until);
     }
 
-    /// Who brought one that waits, if that was in this run.
-    pub(crate) fn brought_by(&self, id: &EnvelopeId) -> Option<MemberId> {
-        self.unknown.get(id).copied().flatten()
+    /// How one that waits came.
+    pub(crate) fn came(&self, id: &EnvelopeId) -> Came {
+        self.waiting.get(id).copied().unwrap_or_default()
     }
 
-    /// Envelopes that wait for an epoch to become known.
-    pub(crate) fn unknown(&self) -> Vec<EnvelopeId> {
-        self.unknown.keys().copied().collect()
+    /// Envelopes that wait for an epoch to become known, or for others of their sender.
+    pub(crate) fn waiting(&self) -> Vec<EnvelopeId> {
+        self.waiting.keys().copied().collect()
     }
 
     /// Whether one more that waits is within the budget of all, and of the peer that brings it (PROTOCOL M6).
-    pub(crate) fn has_room(&self, from: Option<MemberId>) -> bool {
-        let brought = from.and_then(|from| self.brought.get(&from)).copied().unwrap_or(0);
-        self.unknown.len() < UNKNOWN_MAX && brought < UNKNOWN_BY_PEER_MAX
+    pub(crate) fn has_room(&self, came: &Came) -> bool {
+        let all: usize =
+            self.brought.iter().filter(|((placed, _), _)| *placed == came.placed).map(|(_, count)| count).sum();
+        let brought = self.brought.get(&(came.placed, came.by)).copied().unwrap_or(0);
+        all < WAITING_MAX && (came.by.is_none() || brought < WAITING_BY_PEER_MAX)
     }
 
     /// How many envelopes the reconciled set has.
@@ -223,16 +248,11 @@ impl Log {
     }
 
     /// Keeps an envelope that cannot be opened yet, on the account of the peer that brought it.
-    pub(crate) fn keep_unknown(&mut self, cx: &mut Cx<'_>, net: NetId, envelope: &Envelope, from: Option<MemberId>) {
+    pub(crate) fn keep_waiting(&mut self, cx: &mut Cx<'_>, net: NetId, envelope: &Envelope, came: Came) {
         let (id, end) = (envelope.id(), end_of(envelope));
         cx.tx.put(envelope_key(net, &id), Value::dying(envelope.as_bytes().to_vec(), end));
         self.insert(id, Item { hour: envelope.hour(), end, held: true, order: Order::UNKNOWN, msg: None });
-        self.settle(&id);
-        self.unknown.insert(id, from);
-        if let Some(from) = from {
-            let count = self.brought.entry(from).or_default();
-            *count = count.saturating_add(1);
-        }
+        self.wait(id, came);
     }
 
     /// Keeps an envelope whose content is settled: its bytes until `dies`, its id until the class ends.

@@ -116,6 +116,8 @@ pub(crate) struct Group {
     gaps: BTreeMap<Sender, Gap>,
     /// What was handed over for envelopes that wait, in this run.
     hands: BTreeMap<EnvelopeId, Hand>,
+    /// When peers are told what waits and cannot be opened.
+    blind_due: Option<Time>,
     /// Whether what waited when the group was read from its rows must be looked at again.
     look_again: bool,
     /// Who has claimed a later head than ours and did not lead us there, since our head last moved.
@@ -205,6 +207,7 @@ impl Group {
             delivery: Delivery::default(),
             gaps: BTreeMap::new(),
             hands: BTreeMap::new(),
+            blind_due: None,
             look_again: false,
             vain_claims: BTreeSet::new(),
             burn_due: false,

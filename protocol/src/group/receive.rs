@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use super::Group;
 use super::cx::Cx;
-use super::gaps::{Sender, Spot};
+use super::gaps::{Sender, Spot, TRIED_MAX};
 use super::history::{LineRow, RowKind, to_line};
-use super::log::Order;
+use super::log::{Came, Order};
 use crate::error::{Error, Refusal, Why};
 use crate::id::{EnvelopeId, EpochId, LinkId, MemberId, MsgId};
 use crate::limits::{AHEAD_MAX, BURN, ENVELOPE_BYTES_MAX, RETENTION_MAX, TOMBSTONE_KEPT};
@@ -46,12 +46,22 @@ pub(crate) struct Origin {
     pub(crate) gossiped: bool,
 }
 
+impl Origin {
+    /// How an envelope came that waits from now on; whether its epoch is known.
+    pub(crate) fn came(&self, cx: &Cx<'_>, placed: bool) -> Came {
+        Came { by: self.member, gossiped: self.gossiped.then_some(cx.now.wall), placed }
+    }
+}
+
 /// What is known of an envelope before it is opened.
 struct Placed {
     order: Order,
     /// Of a message: where it stands among its sender's.
     spot: Option<Spot>,
 }
+
+/// Envelopes that waited, in their order along the chain.
+type Ready = BTreeMap<(Order, EnvelopeId), (Envelope, Option<Spot>)>;
 
 /// Hours by which a sender's clock may be ahead where nothing but the lane vouches for the sender.
 const HOURS_AHEAD: u32 = 25;
@@ -139,19 +149,14 @@ impl Group {
     pub(crate) fn rescan(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
         loop {
             let head = self.facts.head;
-            self.begin_gaps_anew(cx);
-            let mut ready = BTreeMap::new();
-            for id in self.log.unknown() {
-                if let Some(envelope) = self.log.read(cx, self.net, &id)? {
-                    let Placed { order, spot } = self.placed(&self.seal_of(&envelope), &envelope);
-                    if order != Order::UNKNOWN {
-                        ready.insert((order, id), (envelope, spot));
-                    }
+            self.begin_gaps_anew(cx, |_| true);
+            for ((_, id), (envelope, spot)) in self.ready(cx, |placed| placed.order != Order::UNKNOWN)? {
+                let came = self.log.came(&id);
+                let origin = Origin { member: came.by, ..Origin::default() };
+                let outcome = self.take(cx, id, &envelope, spot, origin)?;
+                if matches!(outcome, Outcome::Applied(_) | Outcome::Parked(Why::Ahead)) {
+                    self.pass_gossip_on(cx, id, &came);
                 }
-            }
-            for ((_, id), (envelope, spot)) in ready {
-                let origin = Origin { member: self.log.brought_by(&id), ..Origin::default() };
-                self.take(cx, id, &envelope, spot, origin)?;
             }
             if self.facts.head == head || !self.talks() {
                 return Ok(());
@@ -159,25 +164,40 @@ impl Group {
         }
     }
 
-    /// The device may have slept while a message waited for others: it is opened as long as that can be.
-    pub(crate) fn open_before_keys_die(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
-        if self.epochs.deadline().is_none_or(|at| at > cx.now.sweep) {
-            return Ok(());
+    /// The device may have slept while messages waited for others: they are opened as long as that can be. Whether that
+    /// is done; it goes on in the next step.
+    pub(crate) fn open_before_keys_die(&mut self, cx: &mut Cx<'_>) -> Result<bool, Error> {
+        let dying = self.epochs.dying(cx.now.sweep);
+        if dying.is_empty() {
+            return Ok(true);
         }
-        self.begin_gaps_anew(cx);
-        let mut ready = BTreeMap::new();
-        for id in self.log.unknown() {
-            if let Some(envelope) = self.log.read(cx, self.net, &id)? {
-                let Placed { order, spot } = self.placed(&self.seal_of(&envelope), &envelope);
-                if spot.is_some() {
-                    ready.insert((order, id), envelope);
-                }
+        let dies = |spot: &Spot| dying.contains(&spot.sender.0);
+        self.begin_gaps_anew(cx, |epoch| dying.contains(epoch));
+        let mut tried = 0_usize;
+        for ((_, id), (envelope, spot)) in self.ready(cx, |placed| placed.spot.as_ref().is_some_and(dies))? {
+            let skipped = spot.map_or(0, |spot| spot.count.saturating_sub(self.next_count(&spot.sender)));
+            let outcome = self.open_late(cx, (id, &envelope), self.log.came(&id).by, skipped)?;
+            // What is beyond the window costs nothing, and is beyond it in the next step too.
+            tried = tried.saturating_add(usize::from(!matches!(outcome, Outcome::Parked(Why::Gap))));
+            if tried >= TRIED_MAX {
+                return Ok(false);
             }
         }
-        for ((_, id), envelope) in ready {
-            self.open(cx, id, &envelope, Origin::default())?;
+        self.begin_gaps_anew(cx, |epoch| dying.contains(epoch));
+        Ok(true)
+    }
+
+    /// What waits and is such, in its order.
+    fn ready(&self, cx: &Cx<'_>, is: impl Fn(&Placed) -> bool) -> Result<Ready, Error> {
+        let mut ready = Ready::new();
+        for id in self.log.waiting() {
+            let Some(envelope) = self.log.read(cx, self.net, &id)? else { continue };
+            let placed = self.placed(&self.seal_of(&envelope), &envelope);
+            if is(&placed) {
+                ready.insert((placed.order, id), (envelope, placed.spot));
+            }
         }
-        Ok(())
+        Ok(ready)
     }
 
     /// Whether an envelope may come in at all, and where along the chain it stands.
@@ -205,7 +225,7 @@ impl Group {
             return Err(Refusal::WrongLane);
         }
         let placed = self.placed(&seal, envelope);
-        if placed.order == Order::UNKNOWN && !self.log.has_room(from) {
+        if placed.order == Order::UNKNOWN && !self.log.has_room(&Came { by: from, ..Came::default() }) {
             return Err(Refusal::OverBudget);
         }
         // Before MLS is asked: a flood costs no more than reading whose it says to be. Links bring the rest in time.
@@ -273,7 +293,7 @@ impl Group {
         }
         match self.seal_of(envelope) {
             Seal::Unknown => {
-                self.log.keep_unknown(cx, self.net, envelope, from);
+                self.log.keep_waiting(cx, self.net, envelope, origin.came(cx, false));
                 Ok(Outcome::Parked(Why::UnknownEpoch))
             }
             Seal::Control(rank) => self.open_control(cx, envelope, &rank),
@@ -313,7 +333,6 @@ impl Group {
         epoch: &EpochId,
         origin: Origin,
     ) -> Result<Outcome, Error> {
-        let from = origin.member;
         let numbered = match self.numbered(epoch, envelope) {
             Ok(numbered) => numbered,
             Err(refusal) => return Ok(Outcome::Refused(refusal)),
@@ -329,10 +348,11 @@ impl Group {
             Ok(plain) => plain,
             Err(error @ (MlsError::TooFarAhead | MlsError::TooFarBehind | MlsError::Own)) => {
                 if !self.log.has(&envelope.id()) {
-                    if !self.log.has_room(from) {
+                    let came = origin.came(cx, true);
+                    if !self.log.has_room(&came) {
                         return Ok(Outcome::Refused(Refusal::OverBudget));
                     }
-                    self.log.keep_unknown(cx, self.net, envelope, from);
+                    self.log.keep_waiting(cx, self.net, envelope, came);
                 }
                 if error == MlsError::Own {
                     return Ok(Outcome::Parked(Why::Own));

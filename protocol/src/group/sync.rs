@@ -95,11 +95,13 @@ impl Group {
         }
     }
 
-    /// Has a link compared soon, by whoever opened it.
+    /// Has a link compared soon, by whoever opened it. Reasons that come before it begins are one wish.
     pub(crate) fn ask_to_compare(&mut self, cx: &mut Cx<'_>, id: LinkId) {
-        if self.links.get(&id).is_some_and(|link| link.talk.is_opener()) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        if link.talk.is_opener() {
             self.on_compare(cx, id);
-        } else {
+        } else if link.wished.is_none_or(|at| cx.now.wall >= at + COMPARE_AFTER) {
+            link.wished = Some(cx.now.wall);
             self.say(cx, id, &Message::Compare);
         }
     }
@@ -265,7 +267,7 @@ impl Group {
             self.ask_after(cx, id);
             self.follow(cx);
         }
-        if brought > 0 {
+        if unknown.iter().any(|id| self.log.waits(id)) {
             self.say_blind(cx, id);
         }
         // That the peer holds them is news of own words, which are known here.

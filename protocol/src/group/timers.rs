@@ -45,6 +45,7 @@ impl Group {
         }
         self.conduct.clock_went_back(now);
         self.delivery.clock_went_back(now);
+        self.blind_due = self.blind_due.map(|_| now);
         self.gaps.values_mut().for_each(|gap| gap.clock_went_back(now));
         self.epochs.clock_went_back(now);
     }
@@ -63,6 +64,7 @@ impl Group {
             self.rescan(cx)?;
         }
         self.skip_gaps(cx)?;
+        self.say_blind_around(cx);
         self.unmute(cx)?;
         self.flush_receipts(cx)?;
         self.push_lacking(cx)?;
@@ -92,8 +94,9 @@ impl Group {
         self.outbox.sweep(cx, self.net);
         let forgotten = self.log.sweep(cx, self.net);
         self.epochs.keep_heard(cx, self.net, &forgotten);
-        self.open_before_keys_die(cx)?;
-        self.epochs.sweep(cx, self.net, self.id)?;
+        if self.open_before_keys_die(cx)? {
+            self.epochs.sweep(cx, self.net, self.id)?;
+        }
         self.commits.sweep(cx, self.net);
         self.controls.sweep(cx, self.net);
         self.invites.sweep(cx, self.net);
@@ -130,6 +133,7 @@ impl Group {
             self.spread.deadline(),
             self.links_deadline(),
             self.gaps_deadline(now.wall),
+            self.blind_due,
             self.conduct.deadline(),
             self.look_again.then_some(now.wall),
             self.reach.deadline(&self.ties(now.wall), now.wall),

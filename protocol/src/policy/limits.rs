@@ -76,10 +76,10 @@ pub const RATCHET_WINDOW: u32 = 1_000;
 pub const ADDRESSES_MAX: usize = 64;
 /// Links of one network at a time: every member of a large group twice, once for each of two starts.
 pub const LINKS_MAX: usize = 2 * MEMBERS_MAX;
-/// Envelopes with an unknown tag that are kept for one group (PROTOCOL M5, M6).
-pub const UNKNOWN_MAX: usize = 20_000;
-/// How many of them one peer may bring in one run: three that flood leave room for others.
-pub const UNKNOWN_BY_PEER_MAX: usize = UNKNOWN_MAX / 4;
+/// Envelopes that wait in one group: so many of unknown epochs, and as many of known ones (PROTOCOL M5, M6).
+pub const WAITING_MAX: usize = 20_000;
+/// How many of either one peer may bring in one run: three that flood leave room for others.
+pub const WAITING_BY_PEER_MAX: usize = WAITING_MAX / 4;
 
 /// Messages of one author that gossip may bring: a program that says 500 a second loses none, and five seconds of
 /// delay that come at once are no flood.

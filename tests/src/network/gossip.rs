@@ -1,12 +1,15 @@
 //! Gossip: to every peer admitted by both ends that listens to the topic, by way of those who found it good; lost,
 //! doubled and late as the weather will.
 
-use kinfold_protocol::id::{NetId, Topic};
+use kinfold_protocol::error::Why;
+use kinfold_protocol::id::{EnvelopeId, NetId, Topic};
 use kinfold_protocol::step::{Input, Outcome};
 
 use super::{Network, Parcel, Route};
 use crate::levers::{self, Levers};
 
+/// For how long what is not judged can still be passed on.
+const HELD_MS: u64 = 4_500;
 /// How late gossip can be.
 const LATE_MS_MAX: u64 = 30_000;
 
@@ -38,12 +41,31 @@ impl Network {
     ) {
         let Input::Gossip { net, bytes, .. } = input else { return };
         let good = match outcome {
+            Outcome::Parked(Why::Gap | Why::UnknownEpoch | Why::Own) => return,
             Outcome::Applied(_) | Outcome::Parked(_) => true,
             Outcome::Duplicate | Outcome::Refused(_) => false,
         };
         let Some(station) = self.stations.get_mut(&(node, *net)) else { return };
         if good && station.seen.insert(bytes.clone()) && self.spread(node, *net, route, bytes, now, levers) {
             levers.pull(levers::FORWARDED);
+        }
+    }
+
+    /// Something came by gossip: a node can pass it on for some seconds.
+    pub(super) fn hold(&mut self, station: (usize, NetId), bytes: &[u8], route: Route, now: u64) {
+        if let Some(station) = self.stations.get_mut(&station) {
+            station.waits.retain(|_, (until, ..)| *until > now);
+            let id = EnvelopeId::from_bytes(*blake3::hash(bytes).as_bytes());
+            station.waits.entry(id).or_insert((now + HELD_MS, route, bytes.to_vec()));
+        }
+    }
+
+    /// A client found out later that something is good.
+    pub(super) fn pass_on(&mut self, node: usize, net: NetId, id: &EnvelopeId, now: u64, levers: &mut Levers) {
+        let Some(station) = self.stations.get_mut(&(node, net)) else { return };
+        let Some((_, route, bytes)) = station.waits.remove(id).filter(|(until, ..)| *until > now) else { return };
+        if station.seen.insert(bytes.clone()) && self.spread(node, net, route, &bytes, now, levers) {
+            levers.pull(levers::PASSED_ON_LATE);
         }
     }
 

@@ -168,7 +168,7 @@ impl World {
         }
         match output.outcome {
             Outcome::Parked(Why::Rival) => self.levers.pull(levers::PARKED_RIVAL),
-            Outcome::Parked(Why::Gap | Why::Far) => self.levers.pull(levers::PARKED_GAP),
+            Outcome::Parked(Why::Gap) => self.levers.pull(levers::PARKED_GAP),
             Outcome::Parked(Why::UnknownEpoch) => self.levers.pull(levers::PARKED_UNKNOWN),
             _ => {}
         }

@@ -1,7 +1,7 @@
 //! What one peer may cost the others.
 
 use kinfold_protocol::error::{Refusal, Why};
-use kinfold_protocol::limits::{UNKNOWN_BY_PEER_MAX, UNKNOWN_MAX};
+use kinfold_protocol::limits::{WAITING_BY_PEER_MAX, WAITING_MAX};
 use kinfold_protocol::step::{Input, Outcome};
 
 use crate::stage::{ANA, BEN, CHI, Stage};
@@ -26,12 +26,12 @@ fn a_peer_that_floods_unknown_tags_leaves_room_for_the_others() {
         let output = stage.person(ANA).client.handle(Input::Gossip { net, link, bytes }, now).unwrap();
         stage.make_true(ANA, output)
     };
-    for _ in 0..UNKNOWN_BY_PEER_MAX {
+    for _ in 0..WAITING_BY_PEER_MAX {
         assert_eq!(bring(&mut stage, BEN), Outcome::Parked(Why::UnknownEpoch));
     }
     assert_eq!(bring(&mut stage, BEN), Outcome::Refused(Refusal::OverBudget));
     assert_eq!(bring(&mut stage, CHI), Outcome::Parked(Why::UnknownEpoch));
-    const { assert!(2 * UNKNOWN_BY_PEER_MAX < UNKNOWN_MAX) };
+    const { assert!(2 * WAITING_BY_PEER_MAX < WAITING_MAX) };
     // What can be opened has a budget of its own.
     stage.say(BEN, "still here");
     stage.pass(2_000);

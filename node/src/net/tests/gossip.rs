@@ -94,6 +94,14 @@ async fn only_what_the_core_accepts_goes_on() {
         b.judge(ticket, verdict).await;
     }
     assert_eq!(said(&mut c).await.0, b"accepted");
+    // What is judged only later goes on then.
+    a.publish(b"later").await;
+    let (bytes, _unjudged) = said(&mut b).await;
+    assert_eq!(bytes, b"later");
+    timeout(TRY, said(&mut c)).await.expect_err("nobody passed it on");
+    let id = EnvelopeId::from_bytes(*blake3::hash(b"later").as_bytes());
+    b.order(NetCommand::PassOn { id }).await;
+    assert_eq!(said(&mut c).await.0, b"later");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use kinfold_protocol::id::{LinkId, NetId, Topic};
+use kinfold_protocol::id::{EnvelopeId, LinkId, NetId, Topic};
 use kinfold_protocol::step::{Address, Ends, Input};
 use tokio::sync::mpsc;
 use tokio::time::timeout;

@@ -340,6 +340,7 @@ impl Wire {
             // Who may gossip about what: nobody is to be kept out here.
             NetCommand::Admit { .. }
             | NetCommand::Known { .. }
+            | NetCommand::PassOn { .. }
             | NetCommand::Topics(_)
             | NetCommand::Verdict { .. }
             | NetCommand::Withhold { .. } => {}

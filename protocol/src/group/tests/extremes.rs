@@ -104,7 +104,7 @@ fn a_jump_of_two_thousand_million_keys_is_set_aside_at_once() {
         let bytes = afar.pop().unwrap();
         room.hear(ANA, bytes)
     });
-    assert_eq!(outcome, Outcome::Parked(Why::Far));
+    assert_eq!(outcome, Outcome::Parked(Why::Gap));
     assert_eq!(room.disk(ANA).all().len(), before + 5, "one row each");
     room.says(CHI, "as before");
     assert_eq!(room.texts(ANA), ["first", "as before"]);

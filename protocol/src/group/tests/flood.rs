@@ -17,10 +17,11 @@ use crate::limits::{ASKED_BY_MEMBER, LINKS_MAX, MUTED, SAID_BY_AUTHOR, SAID_HERE
 use crate::meet::reconcile::Session;
 use crate::mls::{Provider, Signer, State};
 use crate::step::{Address, Command, Input, Outcome, Transmit};
+use crate::time::Time;
 use crate::wire;
-use crate::wire::content::{Content, Numbered};
+use crate::wire::content::{Class, Content, Kind, Numbered};
 use crate::wire::envelope::Envelope;
-use crate::wire::message::{Message, SessionId, Span, Want};
+use crate::wire::message::{Handed, Message, SessionId, Span, Want};
 
 const OVER: Outcome = Outcome::Refused(Refusal::OverBudget);
 
@@ -160,6 +161,17 @@ type Question = Box<dyn Fn(u64) -> Message>;
 /// The questions that cost the most to answer, as large as they may be.
 fn questions(rows: &Disk) -> Vec<(&'static str, Question)> {
     let epoch = rows.group().facts.head;
+    let me = rows.group().me;
+    let content = Content {
+        version: 1,
+        author: me.key(),
+        pos: Time::ZERO,
+        parents: Vec::new(),
+        deadline: Time::ZERO,
+        class: Class::Talk,
+        kind: Kind::Text("hello".to_owned()),
+    };
+    let signed = me.sign(rows.group().id, &content);
     let ids = || (0..1_024_u32).map(|n| *blake3::hash(&n.to_be_bytes()).as_bytes());
     let round = |n: u64| {
         let mut nonce = [0; 16];
@@ -177,6 +189,13 @@ fn questions(rows: &Disk) -> Vec<(&'static str, Question)> {
             Box::new(move |_| Message::Want(Want { names: ids().map(SessionId).collect(), more: true })),
         ),
         ("what is missing", Box::new(move |_| Message::Missing(Span { epoch, leaf: 0, from: 0, to: u32::MAX }))),
+        (
+            "what is handed over",
+            Box::new(move |_| {
+                let handed = |id| Handed { envelope: EnvelopeId::from_bytes(id), epoch, signed: signed.clone() };
+                Message::Handed(ids().take(256).map(handed).collect())
+            }),
+        ),
         ("what is held", Box::new(move |_| Message::Have(ids().map(EnvelopeId::from_bytes).collect()))),
         ("what was got", Box::new(move |_| Message::Got(ids().map(EnvelopeId::from_bytes).collect()))),
     ]

@@ -312,14 +312,19 @@ fn who_answers_first_neither_silences_the_others_nor_widens_the_audience() {
     let other = room.see(CHI, |group| group.me.sign(group.id, &other));
     let envelope = unopened(&mut room);
     hand(&mut room, CHI, Handed { envelope, epoch: second, signed: other });
+    for n in 0..5 {
+        let more = words(&mut room, chi, &n.to_string());
+        let signed = room.see(CHI, |group| group.me.sign(group.id, &more));
+        hand(&mut room, CHI, Handed { envelope, epoch: second, signed });
+    }
     assert!(room.see(BEN, |group| group.hands[&envelope].asks(&ana.member())));
     hand(&mut room, ANA, Handed { envelope, epoch: first, signed: true_words });
     let mut texts = room.texts(BEN);
     texts.sort();
-    assert_eq!(texts, ["hello", "something else"]);
+    assert_eq!(texts, ["0", "1", "2", "hello", "something else"]);
     let known =
         room.see(BEN, |group| group.said_in(&envelope).into_iter().map(|(_, epoch, _)| epoch).collect::<Vec<_>>());
-    assert_eq!(known, [second, first]);
+    assert_eq!(known, [second, second, second, second, first]);
 }
 
 /// PROTOCOL D2: whoever knows of two words for one envelope hands over both.
@@ -339,4 +344,26 @@ fn one_answer_may_have_several_words_for_one_envelope() {
         group.on_handed(cx, link, handed.to_vec()).unwrap();
     });
     assert_eq!(room.texts(BEN).len(), 2);
+}
+
+/// Chi is asked for what an envelope says, and answers at length with what nobody signed.
+#[test]
+fn whoever_hands_over_what_nobody_signed_is_not_heard_for_a_while() {
+    let mut room = Room::of(3);
+    let (ana, chi) = (room.see(ANA, |group| group.me.key()), room.see(CHI, |group| group.me.member()));
+    let epoch = room.see(BEN, |group| group.facts.head);
+    let content = words(&mut room, ana, "hello");
+    let signed = room.see(ANA, |group| group.me.sign(group.id, &content));
+    let mut forged = signed.clone();
+    *forged.body.last_mut().unwrap() ^= 1;
+    let envelope = unopened(&mut room);
+    let link = room.link(CHI, BEN);
+    room.inside(BEN, |group, cx| {
+        group.links.get_mut(&link).unwrap().blind.insert(envelope);
+        let handed = vec![Handed { envelope, epoch, signed: forged }; 1_000];
+        group.on_handed(cx, link, handed).unwrap();
+    });
+    assert!(room.see(BEN, |group| group.conduct.is_muted(&chi)));
+    hand(&mut room, ANA, Handed { envelope, epoch, signed });
+    assert_eq!(room.texts(BEN), ["hello"]);
 }

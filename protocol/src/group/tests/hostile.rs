@@ -10,7 +10,7 @@ use super::disk::Disk;
 use super::rogue::{Outside, Rogue, flood, junk_commits, removed};
 use super::room::{ANA, BEN, CHI, DAN, Room};
 use crate::error::{Refusal, Why};
-use crate::limits::{UNKNOWN_BY_PEER_MAX, UNKNOWN_MAX};
+use crate::limits::{WAITING_BY_PEER_MAX, WAITING_MAX};
 use crate::step::{Command, Input, Outcome};
 use crate::wire;
 use crate::wire::content::{Content, Numbered};
@@ -26,17 +26,17 @@ fn logged(disk: &Disk) -> usize {
 #[test]
 fn a_removed_member_cannot_fill_what_waits_beyond_its_bound() {
     let (mut room, rows) = removed();
-    let junk = junk_commits(&mut room, &rows, 2, UNKNOWN_MAX + 1);
+    let junk = junk_commits(&mut room, &rows, 2, WAITING_MAX + 1);
     flood(&mut room, &rows, ANA, &junk);
-    let wait = room.see(ANA, |group| group.log.unknown().len());
-    assert!(wait <= UNKNOWN_BY_PEER_MAX, "{wait} wait");
+    let wait = room.see(ANA, |group| group.log.waiting().len());
+    assert!(wait <= WAITING_BY_PEER_MAX, "{wait} wait");
 }
 
 #[test]
 fn unsigned_rival_commits_of_a_removed_member_are_not_kept_for_ever() {
     let (mut room, rows) = removed();
     let before = logged(room.disk(ANA));
-    let junk = junk_commits(&mut room, &rows, 1, UNKNOWN_BY_PEER_MAX + 1_000);
+    let junk = junk_commits(&mut room, &rows, 1, WAITING_BY_PEER_MAX + 1_000);
     let mut rogue = Rogue::link(&mut room, &rows, ANA);
     for part in junk.chunks(100) {
         rogue.push(&mut room, part);
@@ -79,7 +79,7 @@ fn tickets_of_a_removed_member_have_a_bound() {
         rogue.push(&mut room, part);
     }
     let after = logged(room.disk(ANA));
-    assert!(after - before <= UNKNOWN_BY_PEER_MAX, "{before} {after}");
+    assert!(after - before <= WAITING_BY_PEER_MAX, "{before} {after}");
 }
 
 /// A removed member's changed program keeps its link open; no comparison of logs may reach it.
@@ -137,7 +137,7 @@ fn a_gap_that_never_closes_does_not_make_every_message_read_everything() {
     }
     let last = room.published.last().cloned().unwrap();
     room.lose(BEN);
-    assert_eq!(room.hear(ANA, last), Outcome::Parked(Why::Far));
+    assert_eq!(room.hear(ANA, last), Outcome::Parked(Why::Gap));
     let outside = Outside::of(&room.disk(BEN).copy(), room.now.hour(), LifetimeClass::Week);
     for n in 0..2_000_u32 {
         let bytes = outside.seal(&mut room, &EnvelopeKey::new(&[3; 32]), &n.to_be_bytes());
@@ -156,7 +156,7 @@ fn a_gap_that_never_closes_does_not_make_every_message_read_everything() {
 #[test]
 fn a_flood_of_newer_versions_leaves_room_for_the_others() {
     let (mut room, rows) = removed();
-    let junk = junk_commits(&mut room, &rows, 2, UNKNOWN_MAX);
+    let junk = junk_commits(&mut room, &rows, 2, WAITING_MAX);
     flood(&mut room, &rows, ANA, &junk);
     let outside = Outside::of(room.disk(ANA), room.now.hour(), LifetimeClass::Week);
     let bytes = outside.seal(&mut room, &EnvelopeKey::new(&[3; 32]), b"of an epoch to come");
@@ -175,10 +175,10 @@ fn what_a_member_brought_stays_on_its_account_when_the_head_moves() {
         if why == Why::Rival {
             room.change_rules();
         }
-        let junk = junk_commits(&mut room, &of_ben, version, UNKNOWN_BY_PEER_MAX + 2);
-        let (within, beyond) = junk.split_at(UNKNOWN_BY_PEER_MAX);
+        let junk = junk_commits(&mut room, &of_ben, version, WAITING_BY_PEER_MAX + 2);
+        let (within, beyond) = junk.split_at(WAITING_BY_PEER_MAX);
         let mut ben = Rogue::link(&mut room, &of_ben, CHI);
-        for (n, half) in within.chunks(UNKNOWN_BY_PEER_MAX / 2).enumerate() {
+        for (n, half) in within.chunks(WAITING_BY_PEER_MAX / 2).enumerate() {
             for part in half.chunks(100) {
                 assert_eq!(ben.push(&mut room, part), Outcome::Parked(why), "half {n}");
             }

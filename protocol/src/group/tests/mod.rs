@@ -17,3 +17,4 @@ mod replay;
 mod rogue;
 mod room;
 mod spare;
+mod waiting;

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::disk::Disk;
 use crate::Client;
 use crate::group::{Cx, Group};
-use crate::id::{EpochId, GroupId, LinkId, MemberId, NetId};
+use crate::id::{EnvelopeId, EpochId, GroupId, LinkId, MemberId, NetId};
 use crate::persist::{Key, Table, Value};
 use crate::step::{Address, Command, Ends, Event, Input, LineKind, Outcome, Output, Reply, Transmit};
 use crate::time::Time;
@@ -59,6 +59,8 @@ pub(super) struct Room {
     changes: u64,
     /// Every envelope that anybody published, in order.
     pub(super) published: Vec<Vec<u8>>,
+    /// What a device passed on by gossip only later.
+    pub(super) passed_on: Vec<(usize, EnvelopeId)>,
     /// Somebody whom no frame reaches.
     pub(super) deaf: Option<usize>,
     carried: BTreeMap<usize, usize>,
@@ -84,6 +86,7 @@ impl Room {
             links: 0,
             changes: 0,
             published: Vec::new(),
+            passed_on: Vec::new(),
             deaf: None,
             carried: BTreeMap::new(),
         };
@@ -286,6 +289,7 @@ impl Room {
                     self.way.push_back((to, Input::Frame { link, bytes }));
                 }
             }
+            Transmit::PassOn { id, .. } => self.passed_on.push((from, id)),
             Transmit::Publish { bytes, .. } => {
                 let linked = self.cables.values().filter(|ends| ends.contains(&from)).flatten();
                 let others: Vec<usize> = linked.copied().filter(|to| *to != from).collect();

@@ -80,7 +80,10 @@ impl Eve {
                     Transmit::Topics { topics, .. } => NetCommand::Topics(topics),
                     Transmit::Known { link } => NetCommand::Known { link },
                     Transmit::Withhold { link } => NetCommand::Withhold { link },
-                    Transmit::Close { .. } | Transmit::Open { .. } | Transmit::Publish { .. } => continue,
+                    Transmit::Close { .. }
+                    | Transmit::Open { .. }
+                    | Transmit::PassOn { .. }
+                    | Transmit::Publish { .. } => continue,
                 };
                 if self.commands.send(command).await.is_err() {
                     return;
