@@ -30,7 +30,7 @@ const PAGE: u64 = 1;
 /// A ticket or vote has a signature to be checked.
 const CONTROL: u64 = 4;
 /// Handing over what nobody signed.
-const BAD_HAND: u64 = 50;
+pub(crate) const BAD_HAND: u64 = 50;
 /// A commit that MLS had to read before it was refused.
 const BAD_COMMIT: u64 = 50;
 /// Another envelope that gossip should not have brought.
@@ -98,7 +98,8 @@ fn cost(link: &Link, message: &Message, log: usize) -> u64 {
             if known || !round.opener { 0 } else { compared }
         }
         Message::Compare | Message::Enough => compared / WISHES,
-        Message::Cannot(ids) => each(ids.len(), 1),
+        // What is handed over for it is counted then.
+        Message::Cannot(ids) => each(ids.len(), 1) / 16,
         Message::Handed(handed) => each(handed.len(), 1),
         Message::Want(want) => each(want.names.len(), 1) / 8,
         Message::Missing(span) => u64::from(span.to.saturating_sub(span.from).min(crate::limits::RATCHET_WINDOW)) / 16,
@@ -163,10 +164,10 @@ impl Group {
         }
     }
 
-    /// A peer handed over what nobody signed: whether it is still heard.
-    pub(crate) fn may_hand_in_vain(&mut self, cx: &mut Cx<'_>, id: LinkId) -> bool {
+    /// What a peer asked for took more than the question told: whether it is still heard.
+    pub(crate) fn may_use(&mut self, cx: &mut Cx<'_>, id: LinkId, units: u64) -> bool {
         let Some(member) = self.links.get(&id).and_then(|link| link.member) else { return false };
-        let may = self.charge(cx, &member, BAD_HAND);
+        let may = self.charge(cx, &member, units);
         if !may {
             self.refuse_more(cx, id);
         }

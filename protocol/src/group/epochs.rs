@@ -151,6 +151,7 @@ impl Epochs {
             cx.tx.put(mls_key(net, &id, &name), Value { bytes: value, dies: None });
         }
         row::write(cx, net, &id, &epoch);
+        self.make_room(cx, net)?;
         self.all.insert(id, epoch);
         self.loaded.insert(id, state);
         Ok(id)
@@ -270,12 +271,7 @@ impl Epochs {
                 rows.insert(name.clone(), value);
             }
             let state = State::load(group.as_bytes(), rows).map_err(|_| Error::Broken)?;
-            if self.loaded.len() >= LOADED_MAX {
-                self.settle(cx, net)?;
-                // The head is asked for all the time, whatever others seal under states that it left.
-                let all = &self.all;
-                self.loaded.retain(|id, _| all.get(id).is_some_and(|epoch| epoch.left.is_none()));
-            }
+            self.make_room(cx, net)?;
             self.loaded.insert(*id, state);
         }
         self.loaded.get_mut(id).ok_or(Error::Broken)
@@ -285,6 +281,16 @@ impl Epochs {
     pub(crate) fn dying(&self, now: Time) -> BTreeSet<EpochId> {
         let dies = |epoch: &Epoch| epoch.keys.is_some() && epoch.left.is_some_and(|left| now >= left + READER_KEPT);
         self.all.iter().filter(|(_, epoch)| dies(epoch)).map(|(id, _)| *id).collect()
+    }
+
+    fn make_room(&mut self, cx: &mut Cx<'_>, net: NetId) -> Result<(), Error> {
+        if self.loaded.len() >= LOADED_MAX {
+            self.settle(cx, net)?;
+            // The head is asked for all the time, whatever others seal under states that it left.
+            let all = &self.all;
+            self.loaded.retain(|id, _| all.get(id).is_some_and(|epoch| epoch.left.is_none()));
+        }
+        Ok(())
     }
 
     /// Destroys the replay half of states that the head left, then the states 72 h after, and at last what is known
@@ -331,6 +337,12 @@ impl Epochs {
             keep
         });
         Ok(())
+    }
+
+    /// How many states are in memory.
+    #[cfg(test)]
+    pub(crate) fn in_memory(&self) -> usize {
+        self.loaded.len()
     }
 
     /// When [`Self::sweep`] has something to do.

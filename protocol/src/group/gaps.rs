@@ -9,7 +9,7 @@ use super::heard::Heard;
 use super::log::{Came, Order};
 use super::receive::Origin;
 use crate::error::{Error, Refusal, Why};
-use crate::id::{EnvelopeId, EpochId, LinkId, MemberId};
+use crate::id::{EnvelopeId, EpochId, LinkId};
 use crate::limits::RATCHET_WINDOW;
 use crate::step::{Outcome, Transmit};
 use crate::time::Time;
@@ -28,8 +28,9 @@ const COMPARED_MAX: Duration = Duration::from_secs(30);
 const AT_A_PRICE_MAX: Duration = Duration::from_secs(600);
 /// So few are asked for in any case, for what delivers may be somebody who holds others up.
 const ASKED_MAX: u32 = 16;
-/// What gossip brought goes on by gossip if it is opened within this; else it is told of. Gossip forgets it a second later.
-const PASSED_ON: Duration = Duration::from_secs(4);
+/// What gossip brought surely goes on by gossip if it is opened within this; else it is told of too. Gossip forgets it after
+/// four seconds, and it may have come late.
+const PASSED_ON: Duration = Duration::from_secs(1);
 /// So many are tried in one step: a quarter of a second, if all are nobody's and far.
 pub(crate) const TRIED_MAX: usize = 128;
 
@@ -55,8 +56,8 @@ impl Spot {
 /// The messages of one sender that wait.
 #[derive(Default)]
 pub(crate) struct Gap {
-    /// By count and envelope, for anybody can seal one that claims a place.
-    waiting: BTreeMap<Place, Waits>,
+    /// How many before it will never come, by count and envelope: anybody can seal one that claims a place.
+    waiting: BTreeMap<Place, u32>,
     /// Since when; unknown if they are beyond the window of the ratchet, and wait for ever.
     since: Option<Time>,
     /// The count that was expected then.
@@ -66,14 +67,6 @@ pub(crate) struct Gap {
 }
 
 type Place = (u32, EnvelopeId);
-
-/// One that waits.
-struct Waits {
-    /// How many before it will never come.
-    burnt: u32,
-    /// Who answers for it.
-    from: Option<MemberId>,
-}
 
 impl Gap {
     /// What will be opened in time without anybody's help.
@@ -107,8 +100,12 @@ impl Group {
         if peer.is_none() && spot.count <= safe {
             return None;
         }
-        if !self.log.has(&envelope.id()) {
-            let came = origin.came(cx, true);
+        if self.log.has(&envelope.id()) {
+            self.log.place(envelope.id());
+        } else {
+            // What is beyond the window here may be so for whoever brings it by hand.
+            let beyond = spot.count.saturating_sub(next) >= RATCHET_WINDOW;
+            let came = Came { in_good_faith: beyond && !origin.gossiped, ..origin.came(cx, true) };
             if !self.log.has_room(&came) {
                 // Keys that are kept cost less than a message that is lost.
                 return (spot.count > safe).then_some(Outcome::Refused(Refusal::OverBudget));
@@ -124,12 +121,13 @@ impl Group {
         }
         let lost = gap.since.is_none();
         // What another brought may be nobody's: it answers for nothing that is missing here.
-        let of_it = |(_, waits): &(&(u32, EnvelopeId), &Waits)| waits.from == origin.member;
-        let last = gap.waiting.iter().rev().find(of_it).map(|((count, _), _)| *count);
+        let of_it = |(_, id): &&Place| self.log.came(id).by == origin.member;
+        let last = gap.waiting.keys().rev().find(of_it).map(|(count, _)| *count);
         let (first, first_far) = (last.is_none(), spot.count > safe && last.is_none_or(|last| last <= safe));
         let place = (spot.count, EnvelopeId::from_bytes([0; 32]));
-        let before = gap.waiting.range(..place).rev().find(of_it).map(|((count, _), _)| count.saturating_add(1));
-        gap.waiting.insert((spot.count, envelope.id()), Waits { burnt: spot.burnt, from: origin.member });
+        let before = gap.waiting.range(..place).map(|(place, _)| place).rev().find(of_it);
+        let before = before.map(|(count, _)| count.saturating_add(1));
+        gap.waiting.insert((spot.count, envelope.id()), spot.burnt);
         let (epoch, leaf) = spot.sender;
         let span = Span { epoch, leaf, from: before.unwrap_or(next).max(next), to: spot.first() };
         let missing = span.to.saturating_sub(span.from);
@@ -146,6 +144,9 @@ impl Group {
         }
         if lost {
             self.say_blind_soon(cx);
+            if origin.gossiped {
+                self.ask_around(cx);
+            }
         }
         Some(Outcome::Parked(Why::Gap))
     }
@@ -176,16 +177,16 @@ impl Group {
             self.ask_around(cx);
         }
         // Nobody can know whose it is, and whoever brought it may have passed it on.
-        let waits = Waits { burnt: spot.burnt, from: None };
-        self.gaps.entry(spot.sender).or_default().waiting.insert((spot.count, id), waits);
+        self.log.absolve(&id);
+        self.gaps.entry(spot.sender).or_default().waiting.insert((spot.count, id), spot.burnt);
     }
 
     /// Something of a sender was opened: so is what follows it.
     pub(crate) fn close_gap(&mut self, cx: &mut Cx<'_>, sender: Sender) -> Result<(), Error> {
         let mut tried = 0_usize;
         while let Some(gap) = self.gaps.get(&sender) {
-            let Some((place, waits)) = gap.waiting.first_key_value() else { break };
-            let first = place.0.saturating_sub(waits.burnt);
+            let Some((place, burnt)) = gap.waiting.first_key_value() else { break };
+            let first = place.0.saturating_sub(*burnt);
             let follows = first <= self.next_count(&sender) && place.0 <= self.safe(&sender, cx.now.wall);
             tried = tried.saturating_add(usize::from(!follows));
             let opens = follows || (gap.since.is_none() && tried <= TRIED_MAX);
@@ -199,12 +200,13 @@ impl Group {
 
     /// Opens one that waits. Whether it needs to wait no longer.
     fn open_waiting(&mut self, cx: &mut Cx<'_>, sender: Sender, place: Place) -> Result<bool, Error> {
-        let gap = self.gaps.get_mut(&sender);
-        let (waits, withheld) = gap.map_or((None, false), |gap| (gap.waiting.remove(&place), gap.withheld));
+        let withheld = self.gaps.get_mut(&sender).is_some_and(|gap| {
+            gap.waiting.remove(&place);
+            gap.withheld
+        });
         let Some(envelope) = self.log.read(cx, self.net, &place.1)? else { return Ok(true) };
         let skipped = place.0.saturating_sub(self.next_count(&sender));
-        let from = waits.and_then(|waits| waits.from);
-        let outcome = self.open_late(cx, (place.1, &envelope), from, skipped)?;
+        let outcome = self.open_late(cx, (place.1, &envelope), skipped)?;
         if withheld && matches!(outcome, Outcome::Applied(_)) {
             // Whoever is linked to nobody else has not heard of it, and does not know that it is missing.
             self.ask_around(cx);
@@ -218,16 +220,16 @@ impl Group {
         &mut self,
         cx: &mut Cx<'_>,
         (id, envelope): (EnvelopeId, &Envelope),
-        from: Option<MemberId>,
         skipped: u32,
     ) -> Result<Outcome, Error> {
+        let came = self.log.came(&id);
+        let from = came.answers();
         if from.is_some_and(|from| self.conduct.is_muted(&from)) {
             // Whoever else has it brings it again.
             self.log.forget(cx, self.net, &id);
             self.ask_around(cx);
             return Ok(Outcome::Refused(Refusal::OverBudget));
         }
-        let came = self.log.came(&id);
         let outcome = self.open(cx, id, envelope, Origin::default())?;
         match (&outcome, from) {
             (Outcome::Refused(Refusal::BadSeal), Some(from)) => self.charge_waiting(cx, from, skipped),
@@ -249,8 +251,8 @@ impl Group {
     /// Opens what waits for messages below a count, without them, and itself stands no later than `last`. Whether that is
     /// done; it goes on in the next step.
     fn skip_gap(&mut self, cx: &mut Cx<'_>, sender: Sender, to: u32, last: u32) -> Result<bool, Error> {
-        let skips = |(place, waits): (&(u32, EnvelopeId), &Waits)| {
-            (place.0.saturating_sub(waits.burnt) <= to && place.0 <= last).then_some(*place)
+        let skips = |(place, burnt): (&Place, &u32)| {
+            (place.0.saturating_sub(*burnt) <= to && place.0 <= last).then_some(*place)
         };
         let mut tried = 0_usize;
         while let Some(place) = self.gaps.get(&sender).and_then(|gap| gap.waiting.first_key_value()).and_then(skips) {
@@ -288,11 +290,14 @@ impl Group {
         Ok(())
     }
 
-    /// What waits in a gap waits for others of its sender, and no time brings it: somebody may tell what it says.
-    fn wait_for_others(&mut self, cx: &Cx<'_>, sender: &Sender) {
-        if self.gaps.get_mut(sender).and_then(|gap| gap.since.take()).is_some() {
-            self.say_blind_soon(cx);
-        }
+    /// What waits in a gap waits for others of its sender, and no time brings it: somebody may tell what it says, and
+    /// others may open it.
+    fn wait_for_others(&mut self, cx: &mut Cx<'_>, sender: &Sender) {
+        let Some(gap) = self.gaps.get_mut(sender).filter(|gap| gap.since.is_some()) else { return };
+        gap.since = None;
+        gap.waiting.keys().for_each(|(_, id)| self.log.absolve(id));
+        self.say_blind_soon(cx);
+        self.ask_around(cx);
     }
 
     /// When [`Self::skip_gaps`] has something to do.

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Group;
+use super::conduct::BAD_HAND;
 use super::cx::Cx;
 use super::gaps::Gap;
 use super::history::History;
@@ -51,6 +52,9 @@ impl Hand {
 impl Group {
     /// All peers are told before long what waits here and cannot be opened: each time all that waits is looked through.
     pub(crate) fn say_blind_soon(&mut self, cx: &Cx<'_>) {
+        if self.log.is_all_opened() {
+            return;
+        }
         self.blind_due.get_or_insert(cx.now.wall + COMPARE_AFTER);
     }
 
@@ -106,7 +110,7 @@ impl Group {
             }
             handed.push(Handed { envelope, epoch, signed });
         }
-        if !handed.is_empty() {
+        if !handed.is_empty() && self.may_use(cx, id, u64::try_from(handed.len()).unwrap_or(u64::MAX)) {
             self.say(cx, id, &Message::Handed(handed));
         }
         Ok(())
@@ -133,7 +137,7 @@ impl Group {
             }
             if let Ok(content) = handed.signed.open::<Content>(self.id) {
                 taken |= self.take_handed(cx, peer, handed, content)?;
-            } else if !self.may_hand_in_vain(cx, id) {
+            } else if !self.may_use(cx, id, BAD_HAND) {
                 return Ok(());
             }
         }

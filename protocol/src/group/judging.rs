@@ -63,7 +63,7 @@ impl Group {
             // What is looked at again stays where it is, and on the account that it is on.
             if !self.log.has(&envelope.id()) {
                 let outsider = from.is_some_and(|from| self.roster().is_ok_and(|roster| !roster.has(&from)));
-                let came = Came { by: from, gossiped: None, placed: true };
+                let came = Came { by: from, placed: true, ..Came::default() };
                 if outsider || !self.log.has_room(&came) {
                     return Ok(Outcome::Refused(Refusal::OverBudget));
                 }

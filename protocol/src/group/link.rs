@@ -51,6 +51,8 @@ pub(crate) struct Link {
     pub(crate) session_ends: Option<Time>,
     /// Whether it has not ended; only the end that opened it knows.
     pub(crate) comparing: bool,
+    /// Whether another was wished for meanwhile.
+    pub(crate) again: bool,
     /// When the peer, which opens them, was last asked for one.
     pub(crate) wished: Option<Time>,
     /// How long the log was when it ended with a part of what is missing, if it did.
@@ -100,6 +102,7 @@ impl Link {
             session: None,
             session_ends: None,
             comparing: false,
+            again: false,
             wished: None,
             part: None,
             sync_due: None,
@@ -124,7 +127,7 @@ impl Link {
         self.sync_due = None;
         self.end_session();
         self.comparing = false;
-        self.wished = None;
+        (self.again, self.wished) = (false, None);
         self.queue = Queue::default();
         self.wants = VecDeque::new();
         self.wanted = Vec::new();

@@ -78,8 +78,17 @@ pub(crate) struct Came {
     pub(crate) by: Option<MemberId>,
     /// When gossip brought it, if it did: it goes on once it is known to be somebody's.
     pub(crate) gossiped: Option<Time>,
+    /// Whether whoever brought it may have been unable to judge it either.
+    pub(crate) in_good_faith: bool,
     /// Whether its epoch was known. What nobody can read must not take the room of what somebody will.
     pub(crate) placed: bool,
+}
+
+impl Came {
+    /// Who answers for it, if it is nobody's.
+    pub(crate) fn answers(&self) -> Option<MemberId> {
+        self.by.filter(|_| !self.in_good_faith)
+    }
 }
 
 /// Begins the names of rows of what came without its envelope; an envelope's has the length of its id.
@@ -224,9 +233,26 @@ impl Log {
         self.waiting.get(id).copied().unwrap_or_default()
     }
 
+    /// Nobody answers for one that waits.
+    pub(crate) fn absolve(&mut self, id: &EnvelopeId) {
+        self.waiting.get_mut(id).into_iter().for_each(|came| came.in_good_faith = true);
+    }
+
+    /// One that waits turns out to be of a known epoch.
+    pub(crate) fn place(&mut self, id: EnvelopeId) {
+        if let Some(came) = self.waiting.get(&id).copied().filter(|came| !came.placed) {
+            self.wait(id, Came { placed: true, ..came });
+        }
+    }
+
     /// Envelopes that wait for an epoch to become known, or for others of their sender.
     pub(crate) fn waiting(&self) -> Vec<EnvelopeId> {
         self.waiting.keys().copied().collect()
+    }
+
+    /// Whether nothing waits.
+    pub(crate) fn is_all_opened(&self) -> bool {
+        self.waiting.is_empty()
     }
 
     /// Whether one more that waits is within the budget of all, and of the peer that brings it (PROTOCOL M6).

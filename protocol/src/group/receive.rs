@@ -49,7 +49,7 @@ pub(crate) struct Origin {
 impl Origin {
     /// How an envelope came that waits from now on; whether its epoch is known.
     pub(crate) fn came(&self, cx: &Cx<'_>, placed: bool) -> Came {
-        Came { by: self.member, gossiped: self.gossiped.then_some(cx.now.wall), placed }
+        Came { by: self.member, gossiped: self.gossiped.then_some(cx.now.wall), placed, in_good_faith: false }
     }
 }
 
@@ -140,7 +140,11 @@ impl Group {
         if let Some(outcome) = self.wait_for_gap(cx, spot, envelope, origin) {
             return Ok(outcome);
         }
+        let skipped = spot.count.saturating_sub(self.next_count(&spot.sender));
         let outcome = self.open(cx, id, envelope, origin)?;
+        if let (Outcome::Refused(Refusal::BadSeal), Some(from)) = (&outcome, origin.member) {
+            self.charge_waiting(cx, from, skipped);
+        }
         self.close_gap(cx, spot.sender)?;
         Ok(outcome)
     }
@@ -168,7 +172,7 @@ impl Group {
     /// is done; it goes on in the next step.
     pub(crate) fn open_before_keys_die(&mut self, cx: &mut Cx<'_>) -> Result<bool, Error> {
         let dying = self.epochs.dying(cx.now.sweep);
-        if dying.is_empty() {
+        if dying.is_empty() || !self.talks() {
             return Ok(true);
         }
         let dies = |spot: &Spot| dying.contains(&spot.sender.0);
@@ -176,9 +180,9 @@ impl Group {
         let mut tried = 0_usize;
         for ((_, id), (envelope, spot)) in self.ready(cx, |placed| placed.spot.as_ref().is_some_and(dies))? {
             let skipped = spot.map_or(0, |spot| spot.count.saturating_sub(self.next_count(&spot.sender)));
-            let outcome = self.open_late(cx, (id, &envelope), self.log.came(&id).by, skipped)?;
-            // What is beyond the window costs nothing, and is beyond it in the next step too.
-            tried = tried.saturating_add(usize::from(!matches!(outcome, Outcome::Parked(Why::Gap))));
+            self.open_late(cx, (id, &envelope), skipped)?;
+            // What still waits cost little, and would wait in the next step too.
+            tried = tried.saturating_add(usize::from(!self.log.waits(&id)));
             if tried >= TRIED_MAX {
                 return Ok(false);
             }
@@ -353,6 +357,10 @@ impl Group {
                         return Ok(Outcome::Refused(Refusal::OverBudget));
                     }
                     self.log.keep_waiting(cx, self.net, envelope, came);
+                }
+                if origin.gossiped {
+                    // It does not go on from here by gossip, and others may open it.
+                    self.ask_around(cx);
                 }
                 if error == MlsError::Own {
                     return Ok(Outcome::Parked(Why::Own));

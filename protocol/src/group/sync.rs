@@ -75,8 +75,11 @@ impl Group {
     /// The peer would like to compare soon: it sees a gap. Only the opener of a link begins, so that two do not begin
     /// across each other.
     pub(crate) fn on_compare(&mut self, cx: &Cx<'_>, id: LinkId) {
-        if let Some(link) = self.links.get_mut(&id).filter(|link| link.full && link.talk.is_opener() && !link.comparing)
-        {
+        let Some(link) = self.links.get_mut(&id).filter(|link| link.full && link.talk.is_opener()) else { return };
+        if link.comparing {
+            // It may have begun before what the wish is for.
+            link.again = true;
+        } else {
             link.sync_due = link.sync_due.map(|due| due.min(cx.now.wall + COMPARE_AFTER));
         }
     }
@@ -125,11 +128,14 @@ impl Group {
                 Ok(session) => {
                     link.session = Some(session);
                     link.blind.clear();
+                    link.wished = None;
                     link.queue.compare();
+                    self.say_blind_soon(cx);
                 }
                 Err(_) => return self.refuse_link(cx, id, Refusal::Malformed),
             }
         }
+        let link = self.links.get_mut(&id).ok_or(Error::Broken)?;
         link.use_session(cx.now.wall);
         let Some(session) = link.session.as_mut() else { return Err(Error::Broken) };
         match session.receive(round) {
@@ -139,12 +145,16 @@ impl Group {
                 link.comparing = false;
                 link.end_session();
                 link.blind.clear();
+                let comes = !difference.wants.is_empty();
                 link.wants.extend(difference.wants);
                 link.part = (!difference.all).then_some(self.log.len());
                 let lacks = difference.lacks.into_iter().filter(|id| !link.queue.has_pushed(id)).collect();
                 self.enqueue(cx, id, lacks)?;
                 self.ask_in_turn(cx, id);
                 self.say_blind(cx, id);
+                if !comes {
+                    self.compare_rest(cx, id);
+                }
             }
         }
         Ok(Outcome::Applied(Reply::Done))
@@ -274,12 +284,13 @@ impl Group {
         Ok(if own && outcome == Outcome::Duplicate { Outcome::Applied(Reply::Done) } else { outcome })
     }
 
-    /// What one comparison could not name is named by the next, if what it named was of use.
+    /// What one comparison could not name is named by the next, if what it named was of use; and so is what was wished for
+    /// meanwhile.
     fn compare_rest(&mut self, cx: &Cx<'_>, id: LinkId) {
         let len = self.log.len();
         let grown = |part: Option<usize>| part.is_some_and(|before| len > before);
-        if let Some(link) = self.links.get_mut(&id).filter(|link| link.wants.is_empty())
-            && grown(link.part.take())
+        if let Some(link) = self.links.get_mut(&id).filter(|link| link.wants.is_empty() && !link.comparing)
+            && (grown(link.part.take()) || std::mem::take(&mut link.again))
         {
             self.on_compare(cx, id);
         }

@@ -17,6 +17,8 @@ use crate::talk::loopback;
 
 /// Messages that were missed, or that are kept.
 const MANY: usize = 10_000;
+/// Members of a large group who are awake at a time.
+const AWAKE: usize = 20;
 /// How long a resting node is watched.
 const REST: Duration = Duration::from_secs(60);
 /// How long before that it has nothing to do: receipts and comparisons of what was said are over.
@@ -86,7 +88,7 @@ fn come_back(place: &Path, size: usize) -> (Table, Node, Vec<Node>) {
     nodes::group(&members);
     let away = members.pop().expect("the last one").down();
     let (away, fresh) = started(away);
-    say(&members);
+    let members = say(members);
     let (back, ready) = Node::process(away, "Away");
     let begin = Instant::now();
     back.face().until("status", &json!({}), |status| status["groups"][0]["unread"] == MANY);
@@ -134,22 +136,39 @@ fn started(mut dir: PathBuf) -> (PathBuf, Duration) {
     (dir, percentile(&spans, 50))
 }
 
-/// Everybody says as much as the others, until it is all said.
-fn say(members: &[Node]) {
-    thread::scope(|scope| {
-        for (n, member) in members.iter().enumerate() {
-            let share = MANY / members.len() + usize::from(n < MANY % members.len());
-            scope.spawn(move || {
-                let mut face = member.face();
-                (0..share).for_each(|_| drop(face.send(GROUP, TEXT)));
-            });
+/// Everybody says as much as the others. Of a large group so many are awake at a time, as many as two cores carry, and go
+/// when the next have heard all; those who said the last things stay.
+fn say(mut members: Vec<Node>) -> Vec<Node> {
+    let all = members.len();
+    let share = |n: usize| MANY / all + usize::from(n < MANY % all);
+    let mut asleep: Vec<PathBuf> = members.split_off(all.min(AWAKE)).into_iter().map(Node::down).collect();
+    let (mut first, mut said) = (0, 0);
+    loop {
+        thread::scope(|scope| {
+            for (n, member) in members.iter().enumerate() {
+                scope.spawn(move || {
+                    let mut face = member.face();
+                    (0..share(first + n)).for_each(|_| drop(face.send(GROUP, TEXT)));
+                });
+            }
+        });
+        said += (first..first + members.len()).map(share).sum::<usize>();
+        members.iter().enumerate().for_each(|(n, member)| hears(member, said - share(first + n)));
+        if asleep.is_empty() {
+            return members;
         }
-    });
-    for member in members {
-        let others = MANY - MANY / members.len() - 1;
-        let heard = |status: &serde_json::Value| status["groups"][0]["unread"].as_u64() >= Some(others as u64);
-        member.face().until("status", &json!({}), heard);
+        first += members.len();
+        let next = asleep.drain(..asleep.len().min(AWAKE)).enumerate();
+        let next: Vec<Node> = next.map(|(n, dir)| Node::inside(dir, &nodes::name(first + n))).collect();
+        next.iter().for_each(|member| hears(member, said));
+        std::mem::replace(&mut members, next).into_iter().for_each(|node| drop(node.down()));
     }
+}
+
+/// Waits until a member has so many messages of others.
+fn hears(member: &Node, count: usize) {
+    let heard = |status: &serde_json::Value| status["groups"][0]["unread"].as_u64() >= Some(count as u64);
+    member.face().until("status", &json!({}), heard);
 }
 
 /// What a node costs that has nothing to do.

@@ -10,6 +10,7 @@ use super::disk::Disk;
 use super::rogue::{Outside, Rogue};
 use super::room::{ANA, BEN, CHI, Room};
 use crate::error::Refusal;
+use crate::group::sync::Bundle;
 use crate::group::{Cx, Group};
 use crate::id::{EnvelopeId, LinkId};
 use crate::identity::Identity;
@@ -182,6 +183,7 @@ fn questions(rows: &Disk) -> Vec<(&'static str, Question)> {
     vec![
         ("a new comparison", Box::new(round)),
         ("a wish to compare", Box::new(|_| Message::Compare)),
+        ("an empty push", Box::new(|_| Bundle::default().into_push(true))),
         ("enough", Box::new(|_| Message::Enough)),
         ("what cannot be opened", Box::new(move |_| Message::Cannot(ids().map(EnvelopeId::from_bytes).collect()))),
         (

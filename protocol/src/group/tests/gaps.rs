@@ -27,8 +27,17 @@ pub(super) fn said(room: &mut Room, text: &str, burnt: u32) -> Vec<u8> {
     said_after(room, text, burnt, burnt)
 }
 
+/// The same, and a bit of it is turned over: only who derives its key learns that it is nobody's.
+pub(super) fn spoilt(room: &mut Room, keys: u32) -> Vec<u8> {
+    sealed(room, "spoilt", (keys, 0), |mls| *mls.last_mut().unwrap() ^= 1)
+}
+
 /// The same, after so many keys, with a word of how many were burnt.
 pub(super) fn said_after(room: &mut Room, text: &str, keys: u32, burnt: u32) -> Vec<u8> {
+    sealed(room, text, (keys, burnt), |_| {})
+}
+
+fn sealed(room: &mut Room, text: &str, (keys, burnt): (u32, u32), spoil: impl Fn(&mut Vec<u8>)) -> Vec<u8> {
     room.pass(1);
     let ana = room.see(ANA, |group| group.me.key());
     let content = words(room, ana, text);
@@ -43,7 +52,8 @@ pub(super) fn said_after(room: &mut Room, text: &str, keys: u32, burnt: u32) -> 
         group.epochs.count_sent(cx, group.net, &head, keys);
         let generation = group.newest().unwrap().clone();
         let cover = group.cover(cx, &generation).unwrap();
-        let (key, numbered) = body(group, cx, &cover, &signed, (None, burnt));
+        let (key, mut numbered) = body(group, cx, &cover, &signed, (None, burnt));
+        spoil(&mut numbered.mls);
         Envelope::seal(&key, &cover, &wire::encode(&numbered)).unwrap().into_bytes()
     });
     sealed.0

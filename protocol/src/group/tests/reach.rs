@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::group::Cx;
 use crate::group::reach::{Reach, Ties};
 use crate::id::MemberId;
+use crate::limits::ADDRESSES_MAX;
 use crate::step::{Address, Input, Transmit};
 use crate::wire::message::{self, Message};
 
@@ -106,5 +107,29 @@ fn some_are_dialled_at_a_time_until_there_are_enough() {
             });
         }
         assert_eq!(tried.iter().collect::<BTreeSet<_>>().len(), 9);
+    });
+}
+
+/// Nobody else has room for the address of a member who says it: one that led to somebody is kept as long as others did not.
+#[test]
+fn what_leads_nowhere_makes_room_for_what_a_member_says() {
+    let mut room = Room::of(1);
+    room.inside(ANA, |group, cx| {
+        let mut reach = Reach::default();
+        let member = |n: usize| MemberId::from_bytes([u8::try_from(n).unwrap(); 32]);
+        let address = |n: usize| Address(n.to_string());
+        for n in 0..ADDRESSES_MAX {
+            assert!(reach.announce(cx, group.net, member(n), vec![address(n)]));
+        }
+        let ties = Ties { members: BTreeSet::new(), dialled: 0, own: BTreeSet::new() };
+        for _ in 0..200 {
+            reach.dial(cx, group.net, &ties);
+            cx.now.wall = cx.now.wall + Duration::from_secs(2);
+        }
+        (0..ADDRESSES_MAX).filter(|n| *n != 7).for_each(|n| reach.worked(&address(n)));
+        assert!(reach.announce(cx, group.net, member(200), vec![address(200)]));
+        let kept: BTreeSet<MemberId> = reach.all().map(|(_, member)| member).collect();
+        assert!(kept.contains(&member(200)) && !kept.contains(&member(7)));
+        assert_eq!(kept.len(), ADDRESSES_MAX);
     });
 }

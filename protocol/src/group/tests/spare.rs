@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use crate::id::LinkId;
-use crate::step::{Address, Command, Input};
+use crate::group::link::Link;
+use crate::id::{InviteId, LinkId};
+use crate::meet::hello::Admission;
+use crate::meet::talk::Talk;
+use crate::step::{Address, Command, Ends, Input};
 
 use super::room::{ANA, BEN, CHI, EVE, Room};
 
@@ -124,4 +127,23 @@ fn what_one_link_did_not_bring_comes_on_the_other() {
     room.hang_up(first);
     room.pass(6_000);
     assert_eq!(room.texts(BEN), ["good night"]);
+}
+
+/// Invites are many, and whoever holds one may give it on: together they leave room for members.
+#[test]
+fn all_who_are_invited_have_so_many_links_and_the_newest_stay() {
+    let mut room = Room::of(1);
+    let mut rng = room.rng.clone();
+    room.inside(ANA, |group, cx| {
+        for n in 0..80_u8 {
+            let (talk, _) = Talk::begin(Ends { local: vec![0], remote: vec![1, n] }, &mut rng);
+            let mut link = Link::new(talk, None, cx.now.wall);
+            link.admission = Some(Admission::Invite(InviteId::from_bytes([n; 8])));
+            let id = LinkId(1_000 + u64::from(n));
+            group.links.insert(id, link);
+            group.make_room(cx, id);
+        }
+        let left: Vec<u64> = group.links.keys().map(|id| id.0).collect();
+        assert_eq!(left, (1_016..1_080).collect::<Vec<_>>());
+    });
 }

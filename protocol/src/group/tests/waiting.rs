@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::error::{Refusal, Why};
+use crate::group::Group;
 use crate::group::log::Came;
 use crate::id::EnvelopeId;
 use crate::limits::{RATCHET_WINDOW, WAITING_BY_PEER_MAX, WAITING_MAX};
@@ -11,7 +12,7 @@ use crate::step::{Input, Outcome, Transmit};
 use crate::wire::envelope::Envelope;
 
 use super::commits::TAKEN;
-use super::gaps::{PARKED, forged, said, said_after};
+use super::gaps::{PARKED, forged, said, said_after, spoilt};
 use super::room::{ANA, BEN, CHI, DAN, Room};
 
 fn id_of(bytes: &[u8]) -> EnvelopeId {
@@ -59,12 +60,12 @@ fn a_peer_is_asked_to_compare_once_in_a_while_for_however_many_reasons() {
 }
 
 /// Fills the room of what waits with what nobody ever opens.
-fn fill(room: &mut Room, placed: bool) {
-    let junk: Vec<_> = (0..WAITING_MAX).map(|_| forged(room, CHI, 5_000, 0)).collect();
-    let names = [ANA, BEN, CHI, DAN].map(|who| room.see(who, |group| group.me.member()));
+fn fill(room: &mut Room, placed: bool, by: &[usize]) {
+    let junk: Vec<_> = (0..by.len() * WAITING_BY_PEER_MAX).map(|_| forged(room, CHI, 5_000, 0)).collect();
+    let names: Vec<_> = by.iter().map(|who| room.see(*who, |group| group.me.member())).collect();
     room.inside(BEN, |group, cx| {
-        for (bytes, by) in junk.into_iter().zip(names.into_iter().cycle()) {
-            let came = Came { by: Some(by), gossiped: None, placed };
+        for (bytes, by) in junk.into_iter().zip(names.iter().copied().cycle()) {
+            let came = Came { by: Some(by), placed, ..Came::default() };
             let net = group.net;
             group.log.keep_waiting(cx, net, &Envelope::parse(bytes).unwrap(), came);
         }
@@ -77,7 +78,7 @@ fn without_room_to_wait_nothing_is_lost_that_can_be_opened() {
     let mut room = Room::of(4);
     let (_, second) = (said(&mut room, "first", 0), said(&mut room, "second", 0));
     let far = said_after(&mut room, "far", RATCHET_WINDOW, 0);
-    fill(&mut room, true);
+    fill(&mut room, true, &[ANA, BEN, CHI, DAN]);
     room.deaf = Some(ANA);
     let (net, link) = (room.net(BEN), room.link(BEN, CHI));
     let hear = |room: &mut Room, bytes| room.give(BEN, Input::Gossip { net, link: Some(link), bytes });
@@ -91,13 +92,13 @@ fn without_room_to_wait_nothing_is_lost_that_can_be_opened() {
 fn what_nobody_can_read_takes_no_room_from_what_waits_for_its_turn() {
     let mut room = Room::of(4);
     let (first, second) = (said(&mut room, "first", 0), said(&mut room, "second", 0));
-    fill(&mut room, false);
+    fill(&mut room, false, &[ANA, BEN, CHI, DAN]);
     room.deaf = Some(ANA);
     let (net, link) = (room.net(BEN), room.link(BEN, CHI));
     assert_eq!(room.give(BEN, Input::Gossip { net, link: Some(link), bytes: second }), PARKED);
     assert_eq!(room.hear(BEN, first), TAKEN);
     assert_eq!(room.texts(BEN), ["first", "second"]);
-    const { assert!(4 * WAITING_BY_PEER_MAX <= WAITING_MAX) };
+    const { assert!(4 * WAITING_BY_PEER_MAX == WAITING_MAX) };
 }
 
 /// Ana has said more than a ratchet goes, and nobody has it any more.
@@ -166,4 +167,211 @@ fn the_end_of_a_replay_half_hurries_nothing_that_waits() {
         assert_eq!(room.texts(BEN), ["far"], "{before}");
         assert_eq!(room.hear(BEN, first), TAKEN, "{before}");
     }
+}
+
+/// Five hundred wait for a message that never comes: they are opened some at a time, and the device answers in between.
+#[test]
+fn what_has_waited_long_enough_is_tried_some_at_a_time() {
+    let mut room = Room::of(3);
+    room.deaf = Some(CHI);
+    let (net, link) = (room.net(BEN), room.link(BEN, CHI));
+    for _ in 0..500 {
+        let bytes = forged(&mut room, CHI, 3, 0);
+        assert_eq!(room.give(BEN, Input::Gossip { net, link: Some(link), bytes }), PARKED);
+    }
+    room.now = room.now + Duration::from_millis(2_100);
+    for left in [500 - 128, 500 - 2 * 128] {
+        let (waiting, _) = room.inside(BEN, |group, cx| {
+            group.skip_gaps(cx).unwrap();
+            assert!(group.gaps_deadline(cx.now.wall).unwrap() <= cx.now.wall);
+            group.log.waiting().len()
+        });
+        assert_eq!(waiting, left);
+    }
+}
+
+/// Late words of states that the group has left come between those of today.
+#[test]
+fn the_state_of_today_is_not_read_again_for_words_of_yesterday() {
+    let mut room = Room::of(2);
+    let late: Vec<_> = (0..6)
+        .map(|n| {
+            let bytes = said(&mut room, &n.to_string(), 0);
+            room.change_rules();
+            bytes
+        })
+        .collect();
+    assert!(room.see(BEN, |group| group.epochs.in_memory() <= 4));
+    room.restart(BEN);
+    room.pass(5_000);
+    let cost = |room: &mut Room, text: &str| {
+        let bytes = said(room, text, 0);
+        let before = room.disk(BEN).reads();
+        assert_eq!(room.hear(BEN, bytes), TAKEN);
+        room.disk(BEN).reads() - before
+    };
+    cost(&mut room, "first");
+    let before = cost(&mut room, "second");
+    for bytes in late {
+        assert_eq!(room.hear(BEN, bytes), TAKEN);
+        assert_eq!(cost(&mut room, "between"), before);
+    }
+}
+
+/// What is opened only for want of room costs its bringer as much as what waited.
+#[test]
+fn whoever_has_filled_its_room_pays_for_what_is_tried_at_once() {
+    let mut room = Room::of(3);
+    let (net, link, chi) = (room.net(BEN), room.link(BEN, CHI), room.see(CHI, |group| group.me.member()));
+    let spoilt: Vec<_> = (0..400).map(|n| spoilt(&mut room, if n == 0 { 590 } else { 0 })).collect();
+    fill(&mut room, true, &[CHI]);
+    let muted = |room: &mut Room| room.see(BEN, |group| group.conduct.is_muted(&chi));
+    let tried = spoilt.into_iter().take_while(|bytes| {
+        let outcome = room.give(BEN, Input::Gossip { net, link: Some(link), bytes: bytes.clone() });
+        assert_eq!(outcome, Outcome::Refused(Refusal::BadSeal));
+        !muted(&mut room)
+    });
+    assert!((200..360).contains(&tried.count()));
+    assert!(muted(&mut room));
+}
+
+/// Chi could not know that it is not Ana's, and gave it on by hand. Then Ben comes so far that he can.
+#[test]
+fn nobody_pays_for_what_it_gave_on_and_could_not_judge() {
+    let mut room = Room::of(3);
+    let chi = room.see(CHI, |group| group.me.member());
+    let real: Vec<_> = (0..1_000).map(|n| said(&mut room, &n.to_string(), 0)).collect();
+    let spoilt: Vec<_> = (0..400).map(|n| spoilt(&mut room, if n == 0 { 500 } else { 0 })).collect();
+    room.lose(ANA);
+    for bytes in &spoilt {
+        assert_eq!(room.hear(CHI, bytes.clone()), PARKED);
+    }
+    room.pass(90_000);
+    assert_eq!(room.see(BEN, |group| group.log.waiting().len()), 400);
+    for bytes in real {
+        assert_eq!(room.hear(BEN, bytes), TAKEN);
+    }
+    room.pass(60_000);
+    assert_eq!(room.see(BEN, |group| group.log.waiting().len()), 0);
+    assert!(!room.see(BEN, |group| group.conduct.is_muted(&chi)));
+}
+
+/// PROTOCOL E: what waits beyond the window does not keep a state whose time is over, not even where nobody talks any more.
+#[test]
+fn what_never_opens_keeps_no_keys_alive() {
+    for removed in [false, true] {
+        let mut room = Room::of(2);
+        says_much_that_is_gone(&mut room);
+        let old = room.stands(BEN).head;
+        for n in 0..130 {
+            let bytes = said(&mut room, &n.to_string(), 0);
+            assert_eq!(room.hear(BEN, bytes), PARKED);
+        }
+        room.change_rules();
+        if removed {
+            room.remove(BEN);
+        }
+        room.skip_hours(80);
+        room.pass(1_000);
+        let now = room.now;
+        let (dead, due) = room
+            .inside(BEN, |group, cx| {
+                let dead = group.epochs.get(&old).is_none_or(|epoch| epoch.keys.is_none());
+                (dead, group.deadline(cx.now))
+            })
+            .0;
+        assert!(dead && due.is_none_or(|due| due > now), "{removed} {due:?}");
+    }
+}
+
+/// A comparison may have begun before what another is wished for.
+#[test]
+fn a_wish_that_comes_during_a_comparison_is_not_forgotten() {
+    let mut room = Room::of(2);
+    let link = room.link(ANA, BEN);
+    let opens = |room: &mut Room, who| room.see(who, |group| group.links[&link].talk.is_opener());
+    let (opener, other) = if opens(&mut room, ANA) { (ANA, BEN) } else { (BEN, ANA) };
+    let wishes = |room: &mut Room| {
+        let ((), sent) = room.inside(other, |group, cx| group.ask_to_compare(cx, link));
+        let frame = |sent| if let Transmit::Frame { bytes, .. } = sent { Some(bytes) } else { None };
+        let frames: Vec<Vec<u8>> = sent.into_iter().filter_map(frame).collect();
+        frames.into_iter().map(|bytes| room.give(opener, Input::Frame { link, bytes })).count()
+    };
+    assert_eq!((wishes(&mut room), wishes(&mut room)), (1, 0));
+    let ((), frames) = room.inside(opener, |group, cx| {
+        group.open_session(cx, link).unwrap();
+        group.on_compare(cx, link);
+    });
+    let [Transmit::Frame { bytes, .. }] = &frames[..] else { panic!("no round") };
+    room.give(other, Input::Frame { link, bytes: bytes.clone() });
+    room.settle();
+    let (due, soon) = (room.see(opener, |group| group.links[&link].sync_due), room.now + Duration::from_secs(5));
+    assert!(due.unwrap() <= soon);
+    assert_eq!(wishes(&mut room), 1, "what comes after a comparison began is another wish");
+}
+
+/// Whoever does not begin comparisons asks again too for what cannot be opened: the peer may have heard what it says.
+#[test]
+fn each_comparison_asks_again_for_what_cannot_be_opened() {
+    let mut room = Room::of(2);
+    let link = room.link(ANA, BEN);
+    let opens = |room: &mut Room, who| room.see(who, |group| group.links[&link].talk.is_opener());
+    let (opener, other) = if opens(&mut room, ANA) { (ANA, BEN) } else { (BEN, ANA) };
+    for waits in [false, true] {
+        if waits {
+            let bytes = forged(&mut room, opener, 5_000, 0);
+            room.inside(other, |group, cx| {
+                let net = group.net;
+                group.log.keep_waiting(cx, net, &Envelope::parse(bytes).unwrap(), Came::default());
+                group.blind_due = None;
+            });
+        }
+        let ((), frames) = room.inside(opener, |group, cx| group.open_session(cx, link).unwrap());
+        let [Transmit::Frame { bytes, .. }] = &frames[..] else { panic!("no round") };
+        room.give(other, Input::Frame { link, bytes: bytes.clone() });
+        assert_eq!(room.see(other, |group| group.blind_due.is_some()), waits);
+        room.settle();
+    }
+}
+
+/// Fifteen hundred long texts come by hand as fast as they are asked for.
+#[test]
+fn whoever_asks_for_much_by_hand_is_not_muted_for_it() {
+    let mut room = Room::of(2);
+    says_much_that_is_gone(&mut room);
+    for n in 0..1_500 {
+        room.says(ANA, &format!("{n} {}", "x".repeat(2_000)));
+    }
+    for _ in 0..45 {
+        room.pass(1_000);
+        for who in [ANA, BEN] {
+            assert_eq!(room.see(who, |group| group.conduct.muted().count()), 0);
+        }
+    }
+    assert_eq!(room.texts(BEN).len(), 1_500);
+}
+
+/// Ben has lost Ana's ratchet, and Chi hears of her through him alone.
+#[test]
+fn others_are_told_of_what_cannot_be_opened_here() {
+    let mut room = Room::of(3);
+    says_much_that_is_gone(&mut room);
+    room.deaf = Some(ANA);
+    let link = room.link(BEN, CHI);
+    let asks = |room: &mut Room| {
+        let now = room.now;
+        let due = |group: &Group| {
+            let link = &group.links[&link];
+            link.wished == Some(now)
+                || (link.talk.is_opener() && link.sync_due.unwrap() <= now + Duration::from_secs(5))
+        };
+        room.see(BEN, due)
+    };
+    let bytes = said(&mut room, "first", 0);
+    assert_eq!(room.hear(BEN, bytes), PARKED);
+    room.pass(60_000);
+    assert!(!asks(&mut room));
+    let bytes = said(&mut room, "second", 0);
+    assert_eq!(room.hear(BEN, bytes), PARKED);
+    assert!(asks(&mut room));
 }
