@@ -174,9 +174,10 @@ impl Group {
         may
     }
 
-    /// What a member brought, and what waited for so many others, was nobody's: all keys up to it were tried.
-    pub(crate) fn charge_waiting(&mut self, cx: &mut Cx<'_>, from: MemberId, skipped: u32) {
-        if !self.charge(cx, &from, KEPT + u64::from(skipped / SKIPPED_FOR_A_UNIT)) {
+    /// What a member brought was nobody's: by hand in good faith, or all so many keys before it are on its account.
+    pub(crate) fn charge_vain(&mut self, cx: &mut Cx<'_>, from: MemberId, skipped: Option<u32>) {
+        let units = skipped.map_or(BAD_PUSH, |skipped| KEPT + u64::from(skipped / SKIPPED_FOR_A_UNIT));
+        if !self.charge(cx, &from, units) {
             self.mute(cx, from);
         }
     }

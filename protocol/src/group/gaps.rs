@@ -9,7 +9,7 @@ use super::heard::Heard;
 use super::log::{Came, Order};
 use super::receive::Origin;
 use crate::error::{Error, Refusal, Why};
-use crate::id::{EnvelopeId, EpochId, LinkId};
+use crate::id::{EnvelopeId, EpochId, LinkId, MemberId};
 use crate::limits::RATCHET_WINDOW;
 use crate::step::{Outcome, Transmit};
 use crate::time::Time;
@@ -56,8 +56,8 @@ impl Spot {
 /// The messages of one sender that wait.
 #[derive(Default)]
 pub(crate) struct Gap {
-    /// How many before it will never come, by count and envelope: anybody can seal one that claims a place.
-    waiting: BTreeMap<Place, u32>,
+    /// By count and envelope, for anybody can seal one that claims a place.
+    waiting: BTreeMap<Place, Waits>,
     /// Since when; unknown if they are beyond the window of the ratchet, and wait for ever.
     since: Option<Time>,
     /// The count that was expected then.
@@ -67,6 +67,14 @@ pub(crate) struct Gap {
 }
 
 type Place = (u32, EnvelopeId);
+
+/// One that waits.
+struct Waits {
+    /// How many before it will never come.
+    burnt: u32,
+    /// Who brought it.
+    from: Option<MemberId>,
+}
 
 impl Gap {
     /// What will be opened in time without anybody's help.
@@ -103,9 +111,7 @@ impl Group {
         if self.log.has(&envelope.id()) {
             self.log.place(envelope.id());
         } else {
-            // What is beyond the window here may be so for whoever brings it by hand.
-            let beyond = spot.count.saturating_sub(next) >= RATCHET_WINDOW;
-            let came = Came { in_good_faith: beyond && !origin.gossiped, ..origin.came(cx, true) };
+            let came = origin.came(cx, true);
             if !self.log.has_room(&came) {
                 // Keys that are kept cost less than a message that is lost.
                 return (spot.count > safe).then_some(Outcome::Refused(Refusal::OverBudget));
@@ -121,13 +127,12 @@ impl Group {
         }
         let lost = gap.since.is_none();
         // What another brought may be nobody's: it answers for nothing that is missing here.
-        let of_it = |(_, id): &&Place| self.log.came(id).by == origin.member;
-        let last = gap.waiting.keys().rev().find(of_it).map(|(count, _)| *count);
+        let of_it = |(_, waits): &(&Place, &Waits)| waits.from == origin.member;
+        let last = gap.waiting.iter().rev().find(of_it).map(|((count, _), _)| *count);
         let (first, first_far) = (last.is_none(), spot.count > safe && last.is_none_or(|last| last <= safe));
         let place = (spot.count, EnvelopeId::from_bytes([0; 32]));
-        let before = gap.waiting.range(..place).map(|(place, _)| place).rev().find(of_it);
-        let before = before.map(|(count, _)| count.saturating_add(1));
-        gap.waiting.insert((spot.count, envelope.id()), spot.burnt);
+        let before = gap.waiting.range(..place).rev().find(of_it).map(|((count, _), _)| count.saturating_add(1));
+        gap.waiting.insert((spot.count, envelope.id()), Waits { burnt: spot.burnt, from: origin.member });
         let (epoch, leaf) = spot.sender;
         let span = Span { epoch, leaf, from: before.unwrap_or(next).max(next), to: spot.first() };
         let missing = span.to.saturating_sub(span.from);
@@ -176,21 +181,27 @@ impl Group {
         if !self.gaps.contains_key(&spot.sender) {
             self.ask_around(cx);
         }
-        // Nobody can know whose it is, and whoever brought it may have passed it on.
-        self.log.absolve(&id);
-        self.gaps.entry(spot.sender).or_default().waiting.insert((spot.count, id), spot.burnt);
+        let waits = Waits { burnt: spot.burnt, from: self.log.came(&id).by };
+        self.gaps.entry(spot.sender).or_default().waiting.insert((spot.count, id), waits);
     }
 
     /// Something of a sender was opened: so is what follows it.
     pub(crate) fn close_gap(&mut self, cx: &mut Cx<'_>, sender: Sender) -> Result<(), Error> {
         let mut tried = 0_usize;
         while let Some(gap) = self.gaps.get(&sender) {
-            let Some((place, burnt)) = gap.waiting.first_key_value() else { break };
-            let first = place.0.saturating_sub(*burnt);
-            let follows = first <= self.next_count(&sender) && place.0 <= self.safe(&sender, cx.now.wall);
+            let Some((place, waits)) = gap.waiting.first_key_value() else { break };
+            let first = place.0.saturating_sub(waits.burnt);
+            let (next, lost) = (self.next_count(&sender), gap.since.is_none());
+            let (free, follows) = (place.0 <= self.safe(&sender, cx.now.wall), first <= next);
             tried = tried.saturating_add(usize::from(!follows));
-            let opens = follows || (gap.since.is_none() && tried <= TRIED_MAX);
-            if !opens || !self.open_waiting(cx, sender, *place)? {
+            if !free || !(follows || (lost && tried <= TRIED_MAX)) {
+                // What was given up as lost and is within reach waits as all else from now on.
+                let within = place.0.saturating_sub(next) < RATCHET_WINDOW;
+                let gap = self.gaps.get_mut(&sender).filter(|_| lost && within);
+                gap.into_iter().for_each(|gap| (gap.since, gap.from) = (Some(cx.now.wall), next));
+                return Ok(());
+            }
+            if !self.open_waiting(cx, sender, *place)? {
                 return Ok(());
             }
         }
@@ -223,16 +234,19 @@ impl Group {
         skipped: u32,
     ) -> Result<Outcome, Error> {
         let came = self.log.came(&id);
-        let from = came.answers();
-        if from.is_some_and(|from| self.conduct.is_muted(&from)) {
+        if came.by.is_some_and(|from| self.conduct.is_muted(&from)) {
             // Whoever else has it brings it again.
             self.log.forget(cx, self.net, &id);
             self.ask_around(cx);
             return Ok(Outcome::Refused(Refusal::OverBudget));
         }
         let outcome = self.open(cx, id, envelope, Origin::default())?;
-        match (&outcome, from) {
-            (Outcome::Refused(Refusal::BadSeal), Some(from)) => self.charge_waiting(cx, from, skipped),
+        match (&outcome, came.by) {
+            // Whoever gave it on by hand may not have known, and gives it on once.
+            (Outcome::Refused(Refusal::BadSeal), Some(from)) => {
+                let in_good_faith = came.gossiped.is_none() && self.log.has(&id);
+                self.charge_vain(cx, from, (!in_good_faith).then_some(skipped));
+            }
             (Outcome::Applied(_) | Outcome::Parked(Why::Ahead), _) => self.pass_gossip_on(cx, id, &came),
             _ => {}
         }
@@ -251,8 +265,8 @@ impl Group {
     /// Opens what waits for messages below a count, without them, and itself stands no later than `last`. Whether that is
     /// done; it goes on in the next step.
     fn skip_gap(&mut self, cx: &mut Cx<'_>, sender: Sender, to: u32, last: u32) -> Result<bool, Error> {
-        let skips = |(place, burnt): (&Place, &u32)| {
-            (place.0.saturating_sub(*burnt) <= to && place.0 <= last).then_some(*place)
+        let skips = |(place, waits): (&Place, &Waits)| {
+            (place.0.saturating_sub(waits.burnt) <= to && place.0 <= last).then_some(*place)
         };
         let mut tried = 0_usize;
         while let Some(place) = self.gaps.get(&sender).and_then(|gap| gap.waiting.first_key_value()).and_then(skips) {
@@ -295,7 +309,6 @@ impl Group {
     fn wait_for_others(&mut self, cx: &mut Cx<'_>, sender: &Sender) {
         let Some(gap) = self.gaps.get_mut(sender).filter(|gap| gap.since.is_some()) else { return };
         gap.since = None;
-        gap.waiting.keys().for_each(|(_, id)| self.log.absolve(id));
         self.say_blind_soon(cx);
         self.ask_around(cx);
     }

@@ -78,16 +78,22 @@ pub(crate) struct Came {
     pub(crate) by: Option<MemberId>,
     /// When gossip brought it, if it did: it goes on once it is known to be somebody's.
     pub(crate) gossiped: Option<Time>,
-    /// Whether whoever brought it may have been unable to judge it either.
-    pub(crate) in_good_faith: bool,
     /// Whether its epoch was known. What nobody can read must not take the room of what somebody will.
     pub(crate) placed: bool,
 }
 
+/// Whose room an envelope takes: of those that wait for their epoch, or for others of their sender; or of those that were
+/// nobody's, and are not taken again.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Shelf {
+    Unknown,
+    Placed,
+    Vain,
+}
+
 impl Came {
-    /// Who answers for it, if it is nobody's.
-    pub(crate) fn answers(&self) -> Option<MemberId> {
-        self.by.filter(|_| !self.in_good_faith)
+    const fn shelf(&self) -> Shelf {
+        if self.placed { Shelf::Placed } else { Shelf::Unknown }
     }
 }
 
@@ -102,8 +108,10 @@ pub(crate) struct Log {
     ends: BTreeSet<(Time, EnvelopeId)>,
     /// What waits, and how it came in this run.
     waiting: BTreeMap<EnvelopeId, Came>,
-    /// How many of them each has brought, of epochs that were known then and of others.
-    brought: BTreeMap<(bool, Option<MemberId>), usize>,
+    /// What was nobody's, and who brought it.
+    vain: BTreeMap<EnvelopeId, Option<MemberId>>,
+    /// How many of each each has brought.
+    brought: BTreeMap<(Shelf, Option<MemberId>), usize>,
     messages: BTreeMap<MsgId, Time>,
 }
 
@@ -142,14 +150,22 @@ impl Log {
     fn wait(&mut self, id: EnvelopeId, came: Came) {
         self.settle(&id);
         self.waiting.insert(id, came);
-        let count = self.brought.entry((came.placed, came.by)).or_default();
+        self.count((came.shelf(), came.by));
+    }
+
+    fn count(&mut self, of: (Shelf, Option<MemberId>)) {
+        let count = self.brought.entry(of).or_default();
         *count = count.saturating_add(1);
     }
 
     /// An envelope waits no longer.
     fn settle(&mut self, id: &EnvelopeId) {
-        let Some(came) = self.waiting.remove(id) else { return };
-        let of = (came.placed, came.by);
+        if let Some(came) = self.waiting.remove(id) {
+            self.discount((came.shelf(), came.by));
+        }
+    }
+
+    fn discount(&mut self, of: (Shelf, Option<MemberId>)) {
         if let Some(count) = self.brought.get_mut(&of) {
             *count = count.saturating_sub(1);
             if *count == 0 {
@@ -233,11 +249,6 @@ impl Log {
         self.waiting.get(id).copied().unwrap_or_default()
     }
 
-    /// Nobody answers for one that waits.
-    pub(crate) fn absolve(&mut self, id: &EnvelopeId) {
-        self.waiting.get_mut(id).into_iter().for_each(|came| came.in_good_faith = true);
-    }
-
     /// One that waits turns out to be of a known epoch.
     pub(crate) fn place(&mut self, id: EnvelopeId) {
         if let Some(came) = self.waiting.get(&id).copied().filter(|came| !came.placed) {
@@ -257,10 +268,13 @@ impl Log {
 
     /// Whether one more that waits is within the budget of all, and of the peer that brings it (PROTOCOL M6).
     pub(crate) fn has_room(&self, came: &Came) -> bool {
-        let all: usize =
-            self.brought.iter().filter(|((placed, _), _)| *placed == came.placed).map(|(_, count)| count).sum();
-        let brought = self.brought.get(&(came.placed, came.by)).copied().unwrap_or(0);
-        all < WAITING_MAX && (came.by.is_none() || brought < WAITING_BY_PEER_MAX)
+        self.has_room_on(came.shelf(), came.by)
+    }
+
+    fn has_room_on(&self, shelf: Shelf, by: Option<MemberId>) -> bool {
+        let all: usize = self.brought.iter().filter(|((on, _), _)| *on == shelf).map(|(_, count)| count).sum();
+        let brought = self.brought.get(&(shelf, by)).copied().unwrap_or(0);
+        all < WAITING_MAX && (by.is_none() || brought < WAITING_BY_PEER_MAX)
     }
 
     /// How many envelopes the reconciled set has.
@@ -312,7 +326,21 @@ impl Log {
         self.write_seen(cx, net, *id, gone, said);
     }
 
-    /// Forgets an envelope that turned out to be nobody's, as if it had never come.
+    /// An envelope turned out to be nobody's: it is not taken again in this run. Whether there is room to remember that.
+    pub(crate) fn note_vain(&mut self, cx: &mut Cx<'_>, net: NetId, envelope: &Envelope, by: Option<MemberId>) -> bool {
+        let id = envelope.id();
+        self.forget(cx, net, &id);
+        let noted = self.has_room_on(Shelf::Vain, by);
+        if noted {
+            let (hour, end) = (envelope.hour(), end_of(envelope));
+            self.insert(id, Item { hour, end, held: false, order: Order::UNKNOWN, msg: None });
+            self.vain.insert(id, by);
+            self.count((Shelf::Vain, by));
+        }
+        noted
+    }
+
+    /// Forgets an envelope, as if it had never come.
     pub(crate) fn forget(&mut self, cx: &mut Cx<'_>, net: NetId, id: &EnvelopeId) {
         if let Some(item) = self.items.remove(id) {
             self.orders.remove(&(item.order, *id));
@@ -356,6 +384,9 @@ impl Log {
                 self.items.remove(&id);
                 self.orders.remove(&(order, id));
                 self.settle(&id);
+                if let Some(by) = self.vain.remove(&id) {
+                    self.discount((Shelf::Vain, by));
+                }
                 cx.tx.delete(envelope_key(net, &id));
                 cx.tx.delete(seen_key(net, &id));
                 opened.insert(order.number);

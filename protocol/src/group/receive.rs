@@ -49,7 +49,7 @@ pub(crate) struct Origin {
 impl Origin {
     /// How an envelope came that waits from now on; whether its epoch is known.
     pub(crate) fn came(&self, cx: &Cx<'_>, placed: bool) -> Came {
-        Came { by: self.member, gossiped: self.gossiped.then_some(cx.now.wall), placed, in_good_faith: false }
+        Came { by: self.member, gossiped: self.gossiped.then_some(cx.now.wall), placed }
     }
 }
 
@@ -142,8 +142,8 @@ impl Group {
         }
         let skipped = spot.count.saturating_sub(self.next_count(&spot.sender));
         let outcome = self.open(cx, id, envelope, origin)?;
-        if let (Outcome::Refused(Refusal::BadSeal), Some(from)) = (&outcome, origin.member) {
-            self.charge_waiting(cx, from, skipped);
+        if let (Outcome::Refused(Refusal::BadSeal), Some(from)) = (&outcome, origin.member.filter(|_| skipped > BURN)) {
+            self.charge_vain(cx, from, Some(skipped));
         }
         self.close_gap(cx, spot.sender)?;
         Ok(outcome)
@@ -306,7 +306,8 @@ impl Group {
                 let outcome = self.open_content(cx, envelope, &epoch, origin)?;
                 // What waited and is nobody's is not kept, nor passed on.
                 if outcome == Outcome::Refused(Refusal::BadSeal) && self.log.waits(&id) {
-                    self.log.forget(cx, self.net, &id);
+                    let by = self.log.came(&id).by;
+                    self.log.note_vain(cx, self.net, envelope, by);
                 }
                 // What only waits here is not yet held for its author: it may never open.
                 if matches!(outcome, Outcome::Applied(_) | Outcome::Parked(Why::Ahead))

@@ -189,8 +189,14 @@ impl Group {
             return Ok(());
         }
         link.end_session();
-        let wanted = std::mem::take(&mut link.wanted);
-        self.enqueue(cx, id, wanted)
+        let (wanted, before) = (std::mem::take(&mut link.wanted), link.under_way);
+        self.enqueue(cx, id, wanted)?;
+        if let Some(link) = self.links.get_mut(&id).filter(|link| link.queue.is_empty() && link.under_way == before) {
+            // Nothing of it is for the peer, who waits for the end.
+            link.under_way = link.under_way.saturating_add(1);
+            self.say(cx, id, &Bundle::default().into_push(false));
+        }
+        Ok(())
     }
 
     /// Puts envelopes in the queue of a link, oldest first.

@@ -237,7 +237,7 @@ fn whoever_has_filled_its_room_pays_for_what_is_tried_at_once() {
 
 /// Chi could not know that it is not Ana's, and gave it on by hand. Then Ben comes so far that he can.
 #[test]
-fn nobody_pays_for_what_it_gave_on_and_could_not_judge() {
+fn nobody_is_muted_for_what_it_gave_on_by_hand_and_could_not_judge() {
     let mut room = Room::of(3);
     let chi = room.see(CHI, |group| group.me.member());
     let real: Vec<_> = (0..1_000).map(|n| said(&mut room, &n.to_string(), 0)).collect();
@@ -374,4 +374,88 @@ fn others_are_told_of_what_cannot_be_opened_here() {
     let bytes = said(&mut room, "second", 0);
     assert_eq!(room.hear(BEN, bytes), PARKED);
     assert!(asks(&mut room));
+}
+
+/// By gossip it answers for it: nobody passes on what it has not opened.
+#[test]
+fn whoever_gossips_what_is_nobodys_pays_for_it_however_long_it_waited() {
+    let mut room = Room::of(3);
+    let (net, link, chi) = (room.net(BEN), room.link(BEN, CHI), room.see(CHI, |group| group.me.member()));
+    let real: Vec<_> = (0..1_000).map(|n| said(&mut room, &n.to_string(), 0)).collect();
+    room.deaf = Some(CHI);
+    for n in 0..500 {
+        let bytes = spoilt(&mut room, if n == 0 { 500 } else { 0 });
+        assert_eq!(room.give(BEN, Input::Gossip { net, link: Some(link), bytes }), PARKED);
+    }
+    room.lose(ANA);
+    room.pass(40_000);
+    for bytes in real {
+        assert_eq!(room.hear(BEN, bytes), TAKEN);
+    }
+    room.pass(5_000);
+    assert!(room.see(BEN, |group| group.conduct.is_muted(&chi)));
+}
+
+/// Dan came in after the epoch that it is said to be of, and gives on in each comparison what he can never judge.
+#[test]
+fn what_was_nobodys_is_not_taken_again() {
+    let mut room = Room::open(4, 3);
+    let junk: Vec<_> = (0..400).map(|_| forged(&mut room, CHI, 990, 0)).collect();
+    room.join(DAN);
+    let dan = room.see(DAN, |group| group.me.member());
+    for bytes in junk {
+        assert_eq!(room.hear(DAN, bytes), Outcome::Parked(Why::UnknownEpoch));
+    }
+    room.lose(CHI);
+    for _ in 0..1_300 {
+        room.pass(1_000);
+        assert!(!room.see(BEN, |group| group.conduct.is_muted(&dan)));
+    }
+    assert!(room.see(BEN, |group| group.log.waiting().is_empty()));
+    let before = room.carried_to(BEN);
+    room.pass(60_000);
+    assert!(room.carried_to(BEN) - before < 4_096, "{} bytes came again", room.carried_to(BEN) - before);
+}
+
+/// Ben asks for what waits at Chi for its turn, and does not get it now.
+#[test]
+fn a_wish_is_not_forgotten_where_nothing_comes_of_a_comparison() {
+    let mut room = Room::of(3);
+    let (_, second) = (said(&mut room, "first", 0), said(&mut room, "second", 0));
+    room.deaf = Some(ANA);
+    let (net, from) = (room.net(CHI), room.link(CHI, ANA));
+    assert_eq!(room.give(CHI, Input::Gossip { net, link: Some(from), bytes: second }), PARKED);
+    let link = room.link(BEN, CHI);
+    assert!(room.see(BEN, |group| group.links[&link].talk.is_opener()));
+    let ((), frames) = room.inside(BEN, |group, cx| {
+        group.open_session(cx, link).unwrap();
+        group.on_compare(cx, link);
+    });
+    let [Transmit::Frame { bytes, .. }] = &frames[..] else { panic!("no round") };
+    room.give(CHI, Input::Frame { link, bytes: bytes.clone() });
+    room.settle();
+    assert!(room.texts(BEN).is_empty());
+    let (due, soon) = (room.see(BEN, |group| group.links[&link].sync_due), room.now + Duration::from_secs(5));
+    assert!(due.unwrap() <= soon);
+    assert_eq!(room.see(CHI, |group| group.links[&link].under_way), 0);
+}
+
+/// Three hundred words with a hole before each wait beyond the window, and nobody says anything more.
+#[test]
+fn what_comes_within_the_window_is_opened_however_much_it_is() {
+    let mut room = Room::of(2);
+    let first: Vec<_> = (0..250).map(|n| said(&mut room, &n.to_string(), 0)).collect();
+    let late: Vec<_> =
+        (0..300).map(|n| said_after(&mut room, &n.to_string(), if n == 0 { 900 } else { 1 }, 0)).collect();
+    room.deaf = Some(ANA);
+    for bytes in late {
+        assert_eq!(room.hear(BEN, bytes), PARKED);
+    }
+    room.pass(40_000);
+    assert!(room.texts(BEN).is_empty());
+    for bytes in first {
+        assert_eq!(room.hear(BEN, bytes), TAKEN);
+    }
+    room.pass(60_000);
+    assert_eq!(room.texts(BEN).len(), 550);
 }
