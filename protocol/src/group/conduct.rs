@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use super::Group;
 use super::cx::Cx;
 use super::link::Link;
+use super::log::Came;
 use super::receive::Flow;
 use crate::allowance::Used;
 use crate::error::{Error, Refusal};
-use crate::id::{LinkId, MemberId};
+use crate::id::{EnvelopeId, LinkId, MemberId};
 use crate::limits::{ASKED_BY_MEMBER, MEMBERS_MAX, MUTED, SAID_BY_AUTHOR, SAID_HERE};
 use crate::step::Outcome;
 use crate::time::Time;
@@ -174,9 +175,12 @@ impl Group {
         may
     }
 
-    /// What a member brought was nobody's: by hand in good faith, or all so many keys before it are on its account.
-    pub(crate) fn charge_vain(&mut self, cx: &mut Cx<'_>, from: MemberId, skipped: Option<u32>) {
-        let units = skipped.map_or(BAD_PUSH, |skipped| KEPT + u64::from(skipped / SKIPPED_FOR_A_UNIT));
+    /// What a member brought was nobody's, and so many keys were derived to learn that. Whoever gave it on by hand may not
+    /// have known, and gives it on once.
+    pub(crate) fn charge_vain(&mut self, cx: &mut Cx<'_>, id: &EnvelopeId, came: &Came, keys: u32) {
+        let Some(from) = came.by else { return };
+        let in_good_faith = came.gossiped.is_none() && self.log.has(id);
+        let units = if in_good_faith { BAD_PUSH } else { KEPT + u64::from(keys / SKIPPED_FOR_A_UNIT) };
         if !self.charge(cx, &from, units) {
             self.mute(cx, from);
         }

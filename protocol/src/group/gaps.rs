@@ -216,8 +216,14 @@ impl Group {
             gap.withheld
         });
         let Some(envelope) = self.log.read(cx, self.net, &place.1)? else { return Ok(true) };
-        let skipped = place.0.saturating_sub(self.next_count(&sender));
-        let outcome = self.open_late(cx, (place.1, &envelope), skipped)?;
+        if self.log.came(&place.1).by.is_some_and(|from| self.conduct.is_muted(&from)) {
+            // Whoever else has it brings it again.
+            self.log.forget(cx, self.net, &place.1);
+            self.ask_around(cx);
+            return Ok(true);
+        }
+        let keys = place.0.saturating_sub(self.next_count(&sender)).min(RATCHET_WINDOW);
+        let outcome = self.open_late(cx, (place.1, &envelope), keys)?;
         if withheld && matches!(outcome, Outcome::Applied(_)) {
             // Whoever is linked to nobody else has not heard of it, and does not know that it is missing.
             self.ask_around(cx);
@@ -226,28 +232,18 @@ impl Group {
         Ok(outcome != Outcome::Parked(Why::Gap))
     }
 
-    /// Opens what waited, on the account of whoever answers for it, although so many before it are missing.
+    /// Opens what waited, on the account of whoever brought it; so many keys are derived for that.
     pub(crate) fn open_late(
         &mut self,
         cx: &mut Cx<'_>,
         (id, envelope): (EnvelopeId, &Envelope),
-        skipped: u32,
+        keys: u32,
     ) -> Result<Outcome, Error> {
         let came = self.log.came(&id);
-        if came.by.is_some_and(|from| self.conduct.is_muted(&from)) {
-            // Whoever else has it brings it again.
-            self.log.forget(cx, self.net, &id);
-            self.ask_around(cx);
-            return Ok(Outcome::Refused(Refusal::OverBudget));
-        }
         let outcome = self.open(cx, id, envelope, Origin::default())?;
-        match (&outcome, came.by) {
-            // Whoever gave it on by hand may not have known, and gives it on once.
-            (Outcome::Refused(Refusal::BadSeal), Some(from)) => {
-                let in_good_faith = came.gossiped.is_none() && self.log.has(&id);
-                self.charge_vain(cx, from, (!in_good_faith).then_some(skipped));
-            }
-            (Outcome::Applied(_) | Outcome::Parked(Why::Ahead), _) => self.pass_gossip_on(cx, id, &came),
+        match &outcome {
+            Outcome::Refused(Refusal::BadSeal) => self.charge_vain(cx, &id, &came, keys),
+            Outcome::Applied(_) | Outcome::Parked(Why::Ahead) => self.pass_gossip_on(cx, id, &came),
             _ => {}
         }
         Ok(outcome)

@@ -329,7 +329,9 @@ impl Log {
     /// An envelope turned out to be nobody's: it is not taken again in this run. Whether there is room to remember that.
     pub(crate) fn note_vain(&mut self, cx: &mut Cx<'_>, net: NetId, envelope: &Envelope, by: Option<MemberId>) -> bool {
         let id = envelope.id();
-        self.forget(cx, net, &id);
+        if self.has(&id) {
+            self.forget(cx, net, &id);
+        }
         let noted = self.has_room_on(Shelf::Vain, by);
         if noted {
             let (hour, end) = (envelope.hour(), end_of(envelope));

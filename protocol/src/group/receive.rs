@@ -9,7 +9,7 @@ use super::history::{LineRow, RowKind, to_line};
 use super::log::{Came, Order};
 use crate::error::{Error, Refusal, Why};
 use crate::id::{EnvelopeId, EpochId, LinkId, MemberId, MsgId};
-use crate::limits::{AHEAD_MAX, BURN, ENVELOPE_BYTES_MAX, RETENTION_MAX, TOMBSTONE_KEPT};
+use crate::limits::{AHEAD_MAX, BURN, ENVELOPE_BYTES_MAX, RATCHET_WINDOW, RETENTION_MAX, TOMBSTONE_KEPT};
 use crate::meet::generation::Rank;
 use crate::mls::{MlsError, Under};
 use crate::step::{Event, MessageState, Outcome, Reply};
@@ -141,9 +141,11 @@ impl Group {
             return Ok(outcome);
         }
         let skipped = spot.count.saturating_sub(self.next_count(&spot.sender));
+        let (waits, came) = (self.log.waits(&id), self.log.came(&id));
         let outcome = self.open(cx, id, envelope, origin)?;
-        if let (Outcome::Refused(Refusal::BadSeal), Some(from)) = (&outcome, origin.member.filter(|_| skipped > BURN)) {
-            self.charge_vain(cx, from, Some(skipped));
+        if outcome == Outcome::Refused(Refusal::BadSeal) && (waits || skipped > BURN) {
+            let came = if waits { came } else { origin.came(cx, true) };
+            self.charge_vain(cx, &id, &came, self.keys_before(&spot, skipped));
         }
         self.close_gap(cx, spot.sender)?;
         Ok(outcome)
@@ -179,8 +181,9 @@ impl Group {
         self.begin_gaps_anew(cx, |epoch| dying.contains(epoch));
         let mut tried = 0_usize;
         for ((_, id), (envelope, spot)) in self.ready(cx, |placed| placed.spot.as_ref().is_some_and(dies))? {
-            let skipped = spot.map_or(0, |spot| spot.count.saturating_sub(self.next_count(&spot.sender)));
-            self.open_late(cx, (id, &envelope), skipped)?;
+            let keys = spot
+                .map_or(0, |spot| self.keys_before(&spot, spot.count.saturating_sub(self.next_count(&spot.sender))));
+            self.open_late(cx, (id, &envelope), keys)?;
             // What still waits cost little, and would wait in the next step too.
             tried = tried.saturating_add(usize::from(!self.log.waits(&id)));
             if tried >= TRIED_MAX {
@@ -304,9 +307,10 @@ impl Group {
             Seal::Commit(parent) => self.open_commit(cx, envelope, &parent, from),
             Seal::Content(epoch) => {
                 let outcome = self.open_content(cx, envelope, &epoch, origin)?;
-                // What waited and is nobody's is not kept, nor passed on.
-                if outcome == Outcome::Refused(Refusal::BadSeal) && self.log.waits(&id) {
-                    let by = self.log.came(&id).by;
+                // What waited, or was given on by hand, and is nobody's is not kept, nor taken again.
+                let (waits, by_hand) = (self.log.waits(&id), origin.link.is_some() && !origin.gossiped);
+                if outcome == Outcome::Refused(Refusal::BadSeal) && (waits || by_hand) {
+                    let by = if waits { self.log.came(&id).by } else { origin.member };
                     self.log.note_vain(cx, self.net, envelope, by);
                 }
                 // What only waits here is not yet held for its author: it may never open.
@@ -325,6 +329,12 @@ impl Group {
         if let Some(link) = self.author(sender).and_then(|author| self.link_to(&author)) {
             self.have_soon(cx, link, id);
         }
+    }
+
+    /// How many keys are derived to open what is so far ahead: none if it is under nobody's leaf, or the own.
+    fn keys_before(&self, spot: &Spot, skipped: u32) -> u32 {
+        let author = self.author(&spot.sender).filter(|author| *author != self.me.member());
+        author.map_or(0, |_| skipped.min(RATCHET_WINDOW))
     }
 
     fn author(&self, (epoch, leaf): &Sender) -> Option<MemberId> {

@@ -163,9 +163,13 @@ pub(super) fn absent(room: &mut Room, leaf: u32) {
 
 /// An envelope by anybody's hand that says to be Ana's.
 pub(super) fn forged(room: &mut Room, by: usize, count: u32, burnt: u32) -> Vec<u8> {
-    let ana = room.see(ANA, |group| group.me.member());
+    let ana = room.see(ANA, |group| group.roster().unwrap().seat(&group.me.member()).unwrap().leaf);
+    forged_as(room, by, ana, (count, burnt))
+}
+
+/// The same, under any leaf.
+pub(super) fn forged_as(room: &mut Room, by: usize, leaf: u32, (count, burnt): (u32, u32)) -> Vec<u8> {
     let (bytes, _) = room.inside(by, |group, cx| {
-        let leaf = group.roster().unwrap().seat(&ana).unwrap().leaf;
         let key = group.head().unwrap().keys.as_ref().unwrap().content.clone();
         let bytes = wire::encode(&Numbered { leaf, count, burnt, mls: vec![7; 200] });
         let generation = group.newest().unwrap().clone();

@@ -12,7 +12,7 @@ use crate::step::{Input, Outcome, Transmit};
 use crate::wire::envelope::Envelope;
 
 use super::commits::TAKEN;
-use super::gaps::{PARKED, forged, said, said_after, spoilt};
+use super::gaps::{PARKED, forged, forged_as, said, said_after, spoilt};
 use super::room::{ANA, BEN, CHI, DAN, Room};
 
 fn id_of(bytes: &[u8]) -> EnvelopeId {
@@ -400,7 +400,10 @@ fn whoever_gossips_what_is_nobodys_pays_for_it_however_long_it_waited() {
 #[test]
 fn what_was_nobodys_is_not_taken_again() {
     let mut room = Room::open(4, 3);
-    let junk: Vec<_> = (0..400).map(|_| forged(&mut room, CHI, 990, 0)).collect();
+    let mut junk: Vec<_> = (0..400).map(|_| forged(&mut room, CHI, 990, 0)).collect();
+    // Nobody's leaf, and Ben's own.
+    let ben = room.see(BEN, |group| group.roster().unwrap().seat(&group.me.member()).unwrap().leaf);
+    junk.extend([4_000_000, ben].map(|leaf| forged_as(&mut room, CHI, leaf, (u32::MAX, 0))));
     room.join(DAN);
     let dan = room.see(DAN, |group| group.me.member());
     for bytes in junk {
@@ -458,4 +461,47 @@ fn what_comes_within_the_window_is_opened_however_much_it_is() {
     }
     room.pass(60_000);
     assert_eq!(room.texts(BEN).len(), 550);
+}
+
+/// Chi gave on four hundred that she could not judge; they are looked at when Ben comes to their epoch and has nobody to ask.
+#[test]
+fn what_waited_for_its_epoch_is_on_nobodys_account_in_full() {
+    let mut room = Room::of(4);
+    let chi = room.see(CHI, |group| group.me.member());
+    let day = Duration::from_secs(86_400);
+    let ((), sent) = room.inside(ANA, |group, cx| group.set_retention(cx, day).unwrap());
+    let published = |sent| if let Transmit::Publish { bytes, .. } = sent { Some(bytes) } else { None };
+    let commit = sent.into_iter().find_map(published).unwrap();
+    room.deaf = Some(BEN);
+    assert_eq!(room.hear(DAN, commit.clone()), TAKEN);
+    let junk: Vec<_> = (0..400).map(|_| forged(&mut room, DAN, 990, 0)).collect();
+    for who in [ANA, CHI, DAN] {
+        room.lose(who);
+    }
+    room.inside(BEN, |group, cx| {
+        for bytes in junk {
+            let came = Came { by: Some(chi), ..Came::default() };
+            let net = group.net;
+            group.log.keep_waiting(cx, net, &Envelope::parse(bytes).unwrap(), came);
+        }
+    });
+    assert_eq!(room.hear(BEN, commit), TAKEN);
+    assert!(room.see(BEN, |group| group.log.waiting().is_empty() && !group.conduct.is_muted(&chi)));
+}
+
+/// PROTOCOL M4, E: Ben does not hear Chi for a minute, and his device falls asleep before that is over.
+#[test]
+fn what_a_muted_member_brought_is_opened_before_its_keys_die() {
+    let mut room = Room::of(3);
+    let (_, second) = (said(&mut room, "first", 0), said(&mut room, "second", 0));
+    room.change_rules();
+    room.deaf = Some(ANA);
+    let (net, link) = (room.net(BEN), room.link(BEN, CHI));
+    assert_eq!(room.give(BEN, Input::Gossip { net, link: Some(link), bytes: second }), PARKED);
+    room.inside(BEN, |group, cx| drop(group.refuse_more(cx, link)));
+    room.drop_frames_to(BEN);
+    [ANA, CHI].into_iter().for_each(|who| room.lose(who));
+    room.skip_hours(80);
+    room.pass(10);
+    assert_eq!(room.texts(BEN), ["second"]);
 }
