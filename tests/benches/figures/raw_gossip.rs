@@ -1,6 +1,7 @@
 //! Gossipsub alone: nodes that speak as much of the local API as a measurement needs, send what an envelope of the same
 //! text weighs, and keep each message in a file with one write barrier, as Kinfold does.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener};
@@ -139,14 +140,29 @@ fn address(port: u16) -> Multiaddr {
     format!("/ip4/127.0.0.1/tcp/{port}").parse().expect("an address")
 }
 
-/// So many of them in this process, each linked to all, on threads of their own as Kinfold's are; their directories.
+/// Whom the n-th dials, of those before it: four, as a device of Kinfold's does.
+fn dialled(n: usize) -> BTreeSet<usize> {
+    [n.checked_sub(1), n.checked_sub(2), Some(n / 2), Some(n / 3)]
+        .into_iter()
+        .flatten()
+        .filter(|peer| *peer < n)
+        .collect()
+}
+
+/// How many links each of so many then has.
+pub(crate) fn links(count: usize) -> Vec<usize> {
+    let dials = |n: usize| (0..count).filter(move |other| dialled(*other).contains(&n));
+    (0..count).map(|n| dialled(n).len() + dials(n).count()).collect()
+}
+
+/// So many of them in this process, each linked to some, on threads of their own as Kinfold's are; their directories.
 pub(crate) fn inside(place: &Path, count: usize) -> Vec<PathBuf> {
     let ports = free_ports(count);
     let mut dirs = Vec::new();
     for (n, port) in ports.iter().enumerate() {
         let dir = place.join(format!("bare {n}"));
         std::fs::create_dir(&dir).expect("a folder");
-        let peers = ports.iter().take(n).copied().collect();
+        let peers = dialled(n).iter().filter_map(|peer| ports.get(*peer)).copied().collect();
         let (tell, told) = sync_channel(1);
         let (at, port) = (dir.clone(), *port);
         thread::spawn(move || {

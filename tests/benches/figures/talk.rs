@@ -92,7 +92,7 @@ fn circle(members: &[nodes::Node]) -> Circle {
 /// What gossipsub alone does with so many in this process.
 fn bare_inside(place: &Path, count: usize, per_second: &[u32]) -> Vec<Heard> {
     let bare = Circle { dirs: raw_gossip::inside(place, count), pids: vec![std::process::id()] };
-    linked(&bare);
+    linked(&bare, &raw_gossip::links(count));
     let floors = per_second.iter().map(|rate| bare.talk(*rate)).collect();
     bare.down();
     floors
@@ -232,15 +232,14 @@ fn bare_processes(place: &Path, count: usize) -> (Circle, Vec<Child>) {
         dirs.push(dir);
     }
     let circle = Circle { dirs, pids: children.iter().map(Child::id).collect() };
-    linked(&circle);
+    linked(&circle, &vec![count - 1; count]);
     (circle, children)
 }
 
-/// Waits until everybody knows of everybody's subscription.
-fn linked(circle: &Circle) {
-    for dir in &circle.dirs {
-        let others = circle.dirs.len() - 1;
-        Face::to(dir).until("group.show", &json!({}), |group| group["connected"] == others);
+/// Waits until each knows of the subscriptions of so many.
+fn linked(circle: &Circle, links: &[usize]) {
+    for (dir, links) in circle.dirs.iter().zip(links) {
+        Face::to(dir).until("group.show", &json!({}), |group| group["connected"] == *links);
     }
 }
 
