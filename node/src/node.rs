@@ -238,10 +238,7 @@ impl Core {
     fn wake(&self) -> Instant {
         let now = Instant::now();
         let due = match &self.state {
-            State::Open(open) => {
-                let full = open.full.then(|| now + REOPEN_AFTER);
-                open.due().map(|due| now + due.since(clock::wall())).into_iter().chain(full).min()
-            }
+            State::Open(open) => open.wake(now),
             State::Failed { again, .. } => Some(*again),
             State::Locked => None,
         };

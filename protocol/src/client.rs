@@ -308,6 +308,13 @@ impl Client {
         rooms.chain(self.clock.deadline()).chain(reading).min()
     }
 
+    /// When [`Client::swept_to`] comes up to a moment if it is given [`Input::Deadline`] then, by the wall clock; `None`
+    /// while it stands still.
+    #[must_use]
+    pub fn comes(&self, at: Time) -> Option<Time> {
+        self.now.comes(at)
+    }
+
     /// Every batch handed out so far is durable: reads go to the rows again.
     pub fn durable(&mut self) {
         self.stack.durable();

@@ -53,6 +53,11 @@ impl Now {
         self.stamp.max(self.sweep)
     }
 
+    /// When the mark comes up to a moment, by the wall clock: when what it follows does.
+    pub(crate) fn comes(&self, at: Time) -> Option<Time> {
+        if at <= self.sweep { Some(self.wall) } else { Some(self.wall + at.since(self.follows?)) }
+    }
+
     /// What a greeting says of this device's clock: enough for [`CLOCK_OFF`], too little to know a device again by.
     pub(crate) fn shown_to_peers(&self) -> Time {
         let nearest = self.wall.ms().saturating_add(SHOWN / 2);

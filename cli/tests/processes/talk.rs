@@ -1,6 +1,9 @@
 //! Three people talk.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::thread::sleep;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -27,6 +30,34 @@ fn told(window: &Window, count: usize) -> Vec<String> {
         }
     }
     texts
+}
+
+/// Processor time that a process has used so far, in the ticks of 10 ms that the kernel counts it in.
+fn ticks(pid: u32) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("runs");
+    let after_name = stat.rsplit(") ").next().expect("a line");
+    after_name.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number")).sum()
+}
+
+/// What a message leaves to be done later waits for its time, in everybody who has it.
+#[test]
+fn nobody_is_busy_when_all_is_said() {
+    const LATER: Duration = Duration::from_secs(4);
+    let place = place();
+    let devices = three(place.path());
+    for device in &devices {
+        device.until_people(GROUP, &["Ana", "Ben", "Chi"]);
+    }
+    for text in ["hello", "and welcome"] {
+        devices[0].done(&["send", GROUP, text]);
+    }
+    devices.iter().for_each(|device| drop(device.texts_of(GROUP, 2)));
+    let before = devices.each_ref().map(|device| ticks(device.pid()));
+    sleep(LATER);
+    for (device, before) in devices.iter().zip(before) {
+        let (used, span) = (ticks(device.pid()) - before, LATER.as_millis() / 10);
+        assert!(u128::from(used) < span / 10, "{} used {used} of {span} ticks", device.name);
+    }
 }
 
 #[test]

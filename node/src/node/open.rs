@@ -4,8 +4,10 @@ use kinfold_protocol::Client;
 use kinfold_protocol::limits::AHEAD_MAX;
 use kinfold_protocol::step::{Input, Outcome};
 use kinfold_protocol::time::Time;
+use tokio::time::Instant;
 use zeroize::Zeroizing;
 
+use super::REOPEN_AFTER;
 use crate::clock;
 use crate::control::NodeError;
 use crate::execute::Round;
@@ -66,14 +68,23 @@ impl Open {
     pub(super) fn on_time(&mut self, round: &mut Round) {
         let now = clock::wall();
         let back = now < std::mem::replace(&mut self.last, now);
-        if back || self.client.deadline().is_some_and(|due| due <= now) {
+        if back || self.due().is_some_and(|due| due <= now) {
             self.step(round, Input::Deadline);
         }
     }
 
-    /// When the time brings something, on the wall clock.
-    pub(super) fn due(&self) -> Option<Time> {
-        [self.client.deadline(), self.store.due()].into_iter().flatten().min()
+    /// When the time brings something, on the wall clock: with a step the protocol's mark moves, and the store's clock
+    /// with it.
+    fn due(&self) -> Option<Time> {
+        let dies = self.store.due().and_then(|at| self.client.comes(at));
+        [self.client.deadline(), dies].into_iter().flatten().min()
+    }
+
+    /// When there is something to do although nothing comes in.
+    pub(super) fn wake(&self, now: Instant) -> Option<Instant> {
+        let due = self.due().map(|due| now + due.since(clock::wall()));
+        let full = self.full.then(|| now + REOPEN_AFTER);
+        [due, full, self.store.chores().map(Instant::from_std)].into_iter().flatten().min()
     }
 
     /// Lets the store destroy what is past the protocol's mark.
@@ -83,8 +94,10 @@ impl Open {
             self.store.restart_clock(mark);
         }
         self.store.set_now(mark);
-        if self.store.due().is_some_and(|due| due <= self.store.now()) {
-            tokio::task::block_in_place(|| self.store.tick())?;
+        let now = Instant::now().into_std();
+        let died = self.store.due().is_some_and(|due| due <= self.store.now());
+        if died || self.store.chores().is_some_and(|due| due <= now) {
+            tokio::task::block_in_place(|| self.store.tick(now))?;
         }
         Ok(())
     }

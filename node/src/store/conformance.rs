@@ -1,7 +1,7 @@
 //! What every store must do, run against a plain map.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kinfold_protocol::persist::{Key, Rows, Table, Value, WriteBatch};
 use kinfold_protocol::time::Time;
@@ -102,7 +102,7 @@ pub(super) fn conform(steps: Vec<Step>, mut open: impl FnMut() -> Box<dyn Store>
                 store = open();
                 assert_eq!(store.now(), now, "the clock was lost");
             }
-            Step::Tick => store.tick().unwrap(),
+            Step::Tick => store.tick(Instant::now()).unwrap(),
         }
         assert!(store.commit_seq() >= seq);
         let alive = |dies: Option<Time>| dies.is_none_or(|dies| now.secs() < dies.ms().div_ceil(1_000));
@@ -136,7 +136,7 @@ pub(super) fn deaths_are_final(mut open: impl FnMut() -> Box<dyn Store>) {
     store.set_now(Time::from_ms(13_000));
     assert!(reader.get(&key(1)).unwrap().is_none(), "before any tick");
     assert!(store.due().unwrap() <= store.now());
-    store.tick().unwrap();
+    store.tick(Instant::now()).unwrap();
     // Dropped, not closed: what the tick destroyed stays so.
     drop((store, reader));
     let mut store = open();
@@ -157,7 +157,7 @@ pub(super) fn a_clock_set_back_revives_nothing(mut open: impl FnMut() -> Box<dyn
     let reader = store.reader();
     let alive = || contents(&*reader).into_values().map(|bytes| bytes[0]).collect::<BTreeSet<_>>();
     store.set_now(Time::from_ms(16_000));
-    store.tick().unwrap();
+    store.tick(Instant::now()).unwrap();
     // Dead, but not swept.
     store.set_now(Time::from_ms(20_000));
     put(&mut *store, &key(4), Value::dying(vec![4], Time::from_ms(21_000))).unwrap();
@@ -167,12 +167,12 @@ pub(super) fn a_clock_set_back_revives_nothing(mut open: impl FnMut() -> Box<dyn
     assert!((1..=2).all(|row| reader.get(&key(row)).unwrap().is_none()));
     // Long dead by the wrong clock.
     put(&mut *store, &key(5), Value::dying(vec![5], Time::from_ms(14_000))).unwrap();
-    store.tick().unwrap();
+    store.tick(Instant::now()).unwrap();
     assert_eq!(alive(), BTreeSet::from([3, 4, 5]));
     assert!(store.due().unwrap() <= Time::from_ms(14_000));
     for (ms, left) in [(13_999, vec![3, 4, 5]), (14_000, vec![3, 4]), (20_999, vec![3, 4]), (21_000, vec![3])] {
         store.set_now(Time::from_ms(ms));
-        store.tick().unwrap();
+        store.tick(Instant::now()).unwrap();
         assert_eq!(alive(), left.into_iter().collect(), "at {ms}");
     }
     store.restart_clock(Time::from_ms(18_000));

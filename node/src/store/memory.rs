@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use kinfold_protocol::persist::{Key, ReadError, Rows, Value, WriteBatch};
 use kinfold_protocol::time::Time;
@@ -228,7 +229,7 @@ impl Store for MemoryStore {
 
     fn restart_clock(&mut self, at: Time) {
         // Only a store that is closed cannot, and it shows nothing.
-        drop(self.tick());
+        drop(self.tick(Instant::now()));
         self.now = at;
     }
 
@@ -242,11 +243,15 @@ impl Store for MemoryStore {
         deaths.map(|dies| Time::from_ms(death_second(dies).saturating_mul(1_000))).min()
     }
 
+    fn chores(&self) -> Option<Instant> {
+        None
+    }
+
     fn has_room(&mut self) -> bool {
         !self.disk.lock().full
     }
 
-    fn tick(&mut self) -> Result<(), StoreError> {
+    fn tick(&mut self, _: Instant) -> Result<(), StoreError> {
         self.change(|inner| {
             if inner.cached.sweep() {
                 inner.durable = inner.cached.clone();

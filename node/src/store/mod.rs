@@ -16,6 +16,8 @@ mod named;
 mod sealed;
 mod sled;
 
+use std::time::Instant;
+
 use kinfold_protocol::persist::{Rows, WriteBatch};
 use kinfold_protocol::time::Time;
 
@@ -55,18 +57,22 @@ pub trait Store: Send {
     /// The store's clock, which starts at the latest moment that the last run kept.
     fn now(&self) -> Time;
 
-    /// When [`tick`](Self::tick) next has something to do, if it has.
+    /// When the next row dies, by the store's clock.
     fn due(&self) -> Option<Time>;
+
+    /// When the store next has something to do whatever its clock says, for that may stand still: a keyring that a
+    /// commit left for later, a look at the folder.
+    fn chores(&self) -> Option<Instant>;
 
     /// Whether there is room for more than what is here. Without it everything can still be shown, swept and opened
     /// again: what is left of the disk is kept for that.
     fn has_room(&mut self) -> bool;
 
-    /// Removes rows whose death has come, and stores the keyring if a commit left that for later.
+    /// Removes rows whose death has come, and does the [`chores`](Self::chores) that are due.
     ///
     /// # Errors
     /// As for [`commit`](Self::commit).
-    fn tick(&mut self) -> Result<(), StoreError>;
+    fn tick(&mut self, now: Instant) -> Result<(), StoreError>;
 
     /// Does now what a later [`tick`](Self::tick) would do, whether or not it is due.
     ///

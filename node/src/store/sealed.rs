@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs::{self, File, TryLockError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use kinfold_protocol::persist::{Key, ReadError, Rows, Table, WriteBatch};
 use kinfold_protocol::time::Time;
@@ -167,12 +168,16 @@ impl Store for SealedStore {
         lock_core(&self.core).as_ref().and_then(Core::due)
     }
 
+    fn chores(&self) -> Option<Instant> {
+        lock_core(&self.core).as_ref().map(Core::chores)
+    }
+
     fn has_room(&mut self) -> bool {
         self.ballast.has_room()
     }
 
-    fn tick(&mut self) -> Result<(), StoreError> {
-        self.change(Core::tick)
+    fn tick(&mut self, now: Instant) -> Result<(), StoreError> {
+        self.change(|core| core.tick(now))
     }
 
     fn flush(&mut self) -> Result<(), StoreError> {

@@ -100,17 +100,21 @@ impl Store for Looking {
     }
 
     fn due(&self) -> Option<Time> {
+        self.store.due()
+    }
+
+    fn chores(&self) -> Option<std::time::Instant> {
         let gone = self.shared.lock().unwrap().gone;
-        if gone { Some(Time::ZERO) } else { self.store.due() }
+        if gone { Some(Instant::now().into_std()) } else { self.store.chores() }
     }
 
     fn has_room(&mut self) -> bool {
         self.store.has_room()
     }
 
-    fn tick(&mut self) -> Result<(), StoreError> {
+    fn tick(&mut self, now: std::time::Instant) -> Result<(), StoreError> {
         let gone = std::mem::take(&mut self.shared.lock().unwrap().gone);
-        if gone { Err(StoreError::Misplaced) } else { self.store.tick() }
+        if gone { Err(StoreError::Misplaced) } else { self.store.tick(now) }
     }
 
     fn flush(&mut self) -> Result<(), StoreError> {

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kinfold_protocol::persist::{Key, Value, WriteBatch};
 use kinfold_protocol::time::Time;
@@ -35,8 +35,8 @@ pub(super) struct Core {
     meta: Meta,
     now: Time,
     /// By when the keyring must be stored.
-    ring_due: Option<Time>,
-    check_due: Time,
+    ring_due: Option<Instant>,
+    check_due: Instant,
     /// The files that everything is written to, which must still be found after a restart.
     pub(super) files: [Named; 2],
     /// How long the database was when it was last written anew.
@@ -65,7 +65,7 @@ impl Core {
         };
         let meta = read_meta(&engine, &keyring)?;
         let now = keyring.last_seen;
-        let check_due = now + CHECK_EVERY;
+        let check_due = Instant::now() + CHECK_EVERY;
         let (index, found) = index_rows(&engine, &keyring)?;
         let note_keyring = Named::note(dir.keyring()).map_err(|err| StoreError::io(KEYRING, err));
         let files = [note_keyring?, note_database(&place)?];
@@ -131,8 +131,6 @@ impl Core {
     pub(super) fn restart_clock(&mut self, at: Time) {
         self.index.bury(self.now.secs());
         self.now = at;
-        self.ring_due = self.ring_due.map(|due| due.min(at + RING_WAIT_MAX));
-        self.check_due = self.check_due.min(at + CHECK_EVERY);
     }
 
     pub(super) fn commit(&mut self, batch: &WriteBatch) -> Result<(), StoreError> {
@@ -208,26 +206,29 @@ impl Core {
                 None => self.index.remove(&name),
             }
         }
-        self.ring_due.get_or_insert(self.now + RING_WAIT_MAX);
+        self.ring_due.get_or_insert_with(|| Instant::now() + RING_WAIT_MAX);
         Ok(())
     }
 
     pub(super) fn due(&self) -> Option<Time> {
-        let death = self.index.next_death().map(|second| Time::from_ms(second.saturating_mul(1_000)));
-        [self.ring_due, death, Some(self.check_due)].into_iter().flatten().min()
+        self.index.next_death().map(|second| Time::from_ms(second.saturating_mul(1_000)))
     }
 
-    pub(super) fn tick(&mut self) -> Result<(), StoreError> {
+    pub(super) fn chores(&self) -> Instant {
+        self.ring_due.map_or(self.check_due, |due| due.min(self.check_due))
+    }
+
+    pub(super) fn tick(&mut self, now: Instant) -> Result<(), StoreError> {
         let swept = self.sweep()?;
-        if self.check_due <= self.now {
+        if self.check_due <= now {
             self.engine.check()?;
-            self.check_due = self.now + CHECK_EVERY;
+            self.check_due = now + CHECK_EVERY;
             if self.is_worn()? {
                 self.rewrite()?;
             }
         }
         // What died is destroyed at once, and the moment of death is kept, for a clock set back must not undo it.
-        if swept || self.ring_due.is_some_and(|due| due <= self.now) { self.store_ring() } else { Ok(()) }
+        if swept || self.ring_due.is_some_and(|due| due <= now) { self.store_ring() } else { Ok(()) }
     }
 
     pub(super) fn flush(&mut self) -> Result<(), StoreError> {
@@ -354,9 +355,9 @@ fn count(rows: usize) -> u64 {
 }
 
 /// Old versions of ratchet steps are destroyed within this.
-const RING_WAIT_MAX: Duration = Duration::from_secs(1);
+pub(super) const RING_WAIT_MAX: Duration = Duration::from_secs(1);
 /// How often the database's folder is looked at.
-const CHECK_EVERY: Duration = Duration::from_secs(3_600);
+pub(super) const CHECK_EVERY: Duration = Duration::from_secs(3_600);
 /// How many rows one sweep removes, so that a commit never waits long behind it.
 const SWEEP_ROWS_MAX: usize = 4_096;
 /// More than one batch can use, and few enough for 16 million opens.
