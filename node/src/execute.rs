@@ -252,7 +252,7 @@ const fn verdict(outcome: &Outcome) -> Option<Verdict> {
         Outcome::Parked(Why::Gap | Why::UnknownEpoch | Why::Own) => None,
         Outcome::Applied(_) | Outcome::Parked(_) => Some(Verdict::Accept),
         // That there is no room here is not the relay's fault.
-        Outcome::Duplicate | Outcome::Refused(Refusal::OverBudget) => Some(Verdict::Ignore),
+        Outcome::Duplicate | Outcome::Refused(Refusal::OverBudget | Refusal::NoRoom) => Some(Verdict::Ignore),
         Outcome::Refused(_) => Some(Verdict::Reject),
     }
 }
@@ -269,6 +269,7 @@ mod tests {
             (Outcome::Parked(Why::Own), None),
             (Outcome::Parked(Why::Ahead), Some(Verdict::Accept)),
             (Outcome::Refused(Refusal::OverBudget), Some(Verdict::Ignore)),
+            (Outcome::Refused(Refusal::NoRoom), Some(Verdict::Ignore)),
             (Outcome::Refused(Refusal::BadSeal), Some(Verdict::Reject)),
             (Outcome::Duplicate, Some(Verdict::Ignore)),
         ] {

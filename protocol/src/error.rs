@@ -106,6 +106,9 @@ pub enum Refusal {
     /// More than this peer may ask for now.
     #[error("over_budget")]
     OverBudget,
+    /// It would have to wait, and there is no room for more that waits.
+    #[error("no_room")]
+    NoRoom,
     /// The author is not, or no longer, in the roster.
     #[error("not_a_member")]
     NotAMember,
@@ -133,6 +136,13 @@ pub enum Refusal {
     /// What came is not the group that the invite names.
     #[error("wrong_group")]
     WrongGroup,
+}
+
+impl Refusal {
+    /// Whether the same bytes are refused whenever they come.
+    pub(crate) const fn is_final(&self) -> bool {
+        matches!(self, Self::BadSeal | Self::Malformed | Self::InvalidCommit)
+    }
 }
 
 /// What a kept input waits for.

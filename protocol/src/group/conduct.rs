@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use super::Group;
 use super::cx::Cx;
 use super::link::Link;
-use super::log::Came;
-use super::receive::Flow;
+use super::receive::Origin;
+use super::waiting::{Came, Placed};
 use crate::allowance::Used;
 use crate::error::{Error, Refusal};
-use crate::id::{EnvelopeId, LinkId, MemberId};
-use crate::limits::{ASKED_BY_MEMBER, MEMBERS_MAX, MUTED, SAID_BY_AUTHOR, SAID_HERE};
+use crate::id::{LinkId, MemberId};
+use crate::limits::{ASKED_BY_MEMBER, BROUGHT_BY_HAND, BURN, MEMBERS_MAX, MUTED, SAID_BY_AUTHOR, SAID_HERE};
 use crate::step::Outcome;
 use crate::time::Time;
 use crate::wire::message::Message;
@@ -40,8 +40,10 @@ const BAD_GOSSIP: u64 = 10;
 const KEPT: u64 = 2;
 /// Keys of a sender's ratchet that are derived in the time of a unit.
 const SKIPPED_FOR_A_UNIT: u32 = 16;
-/// A peer may push, in good faith, what it cannot judge itself.
-const BAD_PUSH: u64 = 4;
+/// Opening one in vain whose key is at hand.
+const OPENED: u64 = 1;
+/// What costs more than the keys that [`BURN`] lets be skipped takes much to open.
+const SMALL: u64 = OPENED + (BURN / SKIPPED_FOR_A_UNIT) as u64;
 
 /// What each member has used, in this run.
 #[derive(Default)]
@@ -51,13 +53,18 @@ pub(crate) struct Conduct {
     members: BTreeMap<MemberId, Record>,
     /// Whoever is no member: there can be any number of them, and none is known from another.
     outsiders: Used,
+    brought_by_outsiders: Used,
 }
 
 #[derive(Default)]
 struct Record {
     said: Used,
     asked: Used,
+    /// What it gave on by hand and was nobody's.
+    brought: Used,
     muted: Option<Time>,
+    /// Until when nothing of it is taken from gossip.
+    hushed: Option<Time>,
 }
 
 impl Conduct {
@@ -71,6 +78,12 @@ impl Conduct {
         self.members.get(member).is_some_and(|record| record.muted.is_some())
     }
 
+    /// Whether what gossip brings of an author is not even opened.
+    pub(crate) fn is_hushed(&self, author: &MemberId, now: Time) -> bool {
+        let hushed = |record: &Record| record.muted.is_some() || record.hushed.is_some_and(|until| until > now);
+        self.members.get(author).is_some_and(hushed)
+    }
+
     /// Who is muted.
     pub(crate) fn muted(&self) -> impl Iterator<Item = MemberId> + '_ {
         self.members.iter().filter(|(_, record)| record.muted.is_some()).map(|(member, _)| *member)
@@ -80,6 +93,7 @@ impl Conduct {
     pub(crate) fn clock_went_back(&mut self, now: Time) {
         for record in self.members.values_mut() {
             record.muted = record.muted.map(|until| until.min(now + MUTED));
+            record.hushed = record.hushed.map(|until| until.min(now + MUTED));
         }
     }
 
@@ -150,13 +164,11 @@ impl Group {
         Outcome::Refused(Refusal::OverBudget)
     }
 
-    /// What became of an envelope is on the account of whoever brought it.
-    pub(crate) fn account(&mut self, cx: &mut Cx<'_>, id: LinkId, flow: Flow, outcome: &Outcome) {
-        let units = match (flow, outcome) {
-            (Flow::Gossip, Outcome::Refused(Refusal::InvalidCommit)) => BAD_COMMIT,
-            (Flow::Gossip, Outcome::Refused(Refusal::BadSeal | Refusal::Malformed | Refusal::NotAMember)) => BAD_GOSSIP,
-            (Flow::Gossip, Outcome::Duplicate | Outcome::Parked(_)) => KEPT,
-            (Flow::All | Flow::ControlOnly, Outcome::Refused(Refusal::InvalidCommit | Refusal::BadSeal)) => BAD_PUSH,
+    /// What became of an envelope that gossip brought is on the account of whoever passed it on.
+    pub(crate) fn account(&mut self, cx: &mut Cx<'_>, id: LinkId, outcome: &Outcome) {
+        let units = match outcome {
+            Outcome::Refused(Refusal::BadSeal | Refusal::Malformed | Refusal::NotAMember) => BAD_GOSSIP,
+            Outcome::Duplicate | Outcome::Parked(_) => KEPT,
             _ => return,
         };
         let Some(member) = self.links.get(&id).and_then(|link| link.member) else { return };
@@ -175,21 +187,56 @@ impl Group {
         may
     }
 
-    /// What a member brought was nobody's, and so many keys were derived to learn that. Whoever gave it on by hand may not
-    /// have known, and gives it on once.
-    pub(crate) fn charge_vain(&mut self, cx: &mut Cx<'_>, id: &EnvelopeId, came: &Came, keys: u32) {
+    /// Whether a member may have us open one more that it gives on by hand. It may not know what it brings, and is not
+    /// muted: what is not opened now is brought again. What takes much to open leaves half for the rest.
+    pub(crate) fn may_open(&mut self, cx: &Cx<'_>, origin: &Origin, placed: &Placed) -> bool {
+        let Some(member) = origin.member.filter(|_| !origin.gossiped) else { return true };
+        let price = self.price(placed);
+        let kept = if price > SMALL { BROUGHT_BY_HAND.burst / 2 } else { 0 };
+        let mut used = *self.by_hand(&member);
+        used.take(BROUGHT_BY_HAND, price.saturating_add(kept), cx.now.wall)
+    }
+
+    /// What it took to see that an envelope is nobody's.
+    fn price(&self, placed: &Placed) -> u64 {
+        match &placed.spot {
+            _ if placed.order.is_commit() => BAD_COMMIT,
+            Some(spot) => OPENED + u64::from(self.keys_before(spot) / SKIPPED_FOR_A_UNIT),
+            None => OPENED,
+        }
+    }
+
+    fn by_hand(&mut self, member: &MemberId) -> &mut Used {
+        if self.roster().is_ok_and(|roster| roster.has(member)) {
+            &mut self.record(*member).brought
+        } else {
+            &mut self.conduct.brought_by_outsiders
+        }
+    }
+
+    /// What a member brought was nobody's. Gossip brings only what was opened before.
+    pub(crate) fn charge_vain(&mut self, cx: &mut Cx<'_>, came: &Came, placed: &Placed) {
         let Some(from) = came.by else { return };
-        let in_good_faith = came.gossiped.is_none() && self.log.has(id);
-        let units = if in_good_faith { BAD_PUSH } else { KEPT + u64::from(keys / SKIPPED_FOR_A_UNIT) };
-        if !self.charge(cx, &from, units) {
+        let price = self.price(placed);
+        if came.gossiped.is_none() {
+            // What waited may have become more than there is.
+            let now = cx.now.wall;
+            self.by_hand(&from).take(BROUGHT_BY_HAND, price, now);
+        } else if !self.charge(cx, &from, price) {
             self.mute(cx, from);
         }
     }
 
-    /// Gossip brought a message that an author has indeed written.
-    pub(crate) fn note_said(&mut self, cx: &mut Cx<'_>, author: MemberId) {
-        if author != self.me.member() && !self.record(author).said.take(SAID_BY_AUTHOR, 1, cx.now.wall) {
+    /// Gossip brought a message that an author has indeed written. Too many of them are not taken from there for a while;
+    /// whose they are knows it only if it brings them itself, for others may repeat at once what was said in an hour.
+    pub(crate) fn note_said(&mut self, cx: &mut Cx<'_>, author: MemberId, by: Option<MemberId>) {
+        if author == self.me.member() || self.record(author).said.take(SAID_BY_AUTHOR, 1, cx.now.wall) {
+            return;
+        }
+        if by == Some(author) {
             self.mute(cx, author);
+        } else {
+            self.record(author).hushed = Some(cx.now.wall + MUTED);
         }
     }
 

@@ -53,6 +53,13 @@ pub(crate) struct Epoch {
     heard: BTreeMap<u32, Heard>,
 }
 
+impl Epoch {
+    /// Whether its keys have had their time.
+    fn dies(&self, now: Time) -> bool {
+        self.keys.is_some() && self.left.is_some_and(|left| now >= left + READER_KEPT)
+    }
+}
+
 /// The keys of an epoch's envelopes.
 #[derive(Clone)]
 pub(crate) struct EpochKeys {
@@ -277,10 +284,19 @@ impl Epochs {
         self.loaded.get_mut(id).ok_or(Error::Broken)
     }
 
-    /// The epochs whose keys [`Self::sweep`] is about to destroy.
+    /// The epochs whose keys [`Self::destroy_keys`] is about to destroy.
     pub(crate) fn dying(&self, now: Time) -> BTreeSet<EpochId> {
-        let dies = |epoch: &Epoch| epoch.keys.is_some() && epoch.left.is_some_and(|left| now >= left + READER_KEPT);
-        self.all.iter().filter(|(_, epoch)| dies(epoch)).map(|(id, _)| *id).collect()
+        self.all.iter().filter(|(_, epoch)| epoch.dies(now)).map(|(id, _)| *id).collect()
+    }
+
+    /// Whether an epoch is one of them: nothing new of it is taken.
+    pub(crate) fn is_dying(&self, id: &EpochId, now: Time) -> bool {
+        self.all.get(id).is_some_and(|epoch| epoch.dies(now))
+    }
+
+    /// Whether messages of an epoch can still be opened.
+    pub(crate) fn has_keys(&self, id: &EpochId) -> bool {
+        self.all.get(id).is_some_and(|epoch| epoch.keys.is_some())
     }
 
     fn make_room(&mut self, cx: &mut Cx<'_>, net: NetId) -> Result<(), Error> {
@@ -293,8 +309,7 @@ impl Epochs {
         Ok(())
     }
 
-    /// Destroys the replay half of states that the head left, then the states 72 h after, and at last what is known
-    /// of them (PROTOCOL E).
+    /// Destroys the replay half of states that the head left, and at last what is known of them (PROTOCOL E).
     pub(crate) fn sweep(&mut self, cx: &mut Cx<'_>, net: NetId, group: GroupId) -> Result<(), Error> {
         let now = cx.now.sweep;
         // The mark may have restarted from an earlier time.
@@ -317,7 +332,20 @@ impl Epochs {
             }
             cx.tx.urgent();
         }
-        for (id, epoch) in self.all.iter_mut().filter(|(_, epoch)| epoch.keys.is_some() && passed(epoch, READER_KEPT)) {
+        self.all.retain(|id, epoch| {
+            let keep = epoch.keys.is_some() || !passed(epoch, CONTROL_KEPT);
+            if !keep {
+                cx.tx.delete(Key::new(Table::Epoch, net, &[id.as_bytes()]));
+            }
+            keep
+        });
+        Ok(())
+    }
+
+    /// Destroys the states 72 h after the head left them (PROTOCOL E).
+    pub(crate) fn destroy_keys(&mut self, cx: &mut Cx<'_>, net: NetId) {
+        let now = cx.now.sweep;
+        for (id, epoch) in self.all.iter_mut().filter(|(_, epoch)| epoch.dies(now)) {
             epoch.keys = None;
             self.loaded.remove(id);
             for name in self.names.remove(id).into_iter().flatten() {
@@ -329,14 +357,6 @@ impl Epochs {
             cx.tx.write(Key::new(Table::Used, net, &[id.as_bytes()]), &epoch.number, until);
             cx.tx.urgent();
         }
-        self.all.retain(|id, epoch| {
-            let keep = !passed(epoch, CONTROL_KEPT);
-            if !keep {
-                cx.tx.delete(Key::new(Table::Epoch, net, &[id.as_bytes()]));
-            }
-            keep
-        });
-        Ok(())
     }
 
     /// How many states are in memory.

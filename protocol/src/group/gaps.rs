@@ -6,12 +6,13 @@ use std::time::Duration;
 use super::Group;
 use super::cx::Cx;
 use super::heard::Heard;
-use super::log::{Came, Order};
+use super::log::Order;
 use super::receive::Origin;
+use super::waiting::Placed;
 use crate::error::{Error, Refusal, Why};
 use crate::id::{EnvelopeId, EpochId, LinkId, MemberId};
 use crate::limits::RATCHET_WINDOW;
-use crate::step::{Outcome, Transmit};
+use crate::step::Outcome;
 use crate::time::Time;
 use crate::wire::envelope::Envelope;
 use crate::wire::message::{Message, Span};
@@ -28,9 +29,6 @@ const COMPARED_MAX: Duration = Duration::from_secs(30);
 const AT_A_PRICE_MAX: Duration = Duration::from_secs(600);
 /// So few are asked for in any case, for what delivers may be somebody who holds others up.
 const ASKED_MAX: u32 = 16;
-/// What gossip brought surely goes on by gossip if it is opened within this; else it is told of too. Gossip forgets it after
-/// four seconds, and it may have come late.
-const PASSED_ON: Duration = Duration::from_secs(1);
 /// So many are tried in one step: a quarter of a second, if all are nobody's and far.
 pub(crate) const TRIED_MAX: usize = 128;
 
@@ -72,7 +70,7 @@ type Place = (u32, EnvelopeId);
 struct Waits {
     /// How many before it will never come.
     burnt: u32,
-    /// Who brought it.
+    /// Who brought it, as the log knows too: it is looked for among many.
     from: Option<MemberId>,
 }
 
@@ -93,10 +91,11 @@ impl Group {
     pub(crate) fn wait_for_gap(
         &mut self,
         cx: &mut Cx<'_>,
-        spot: Spot,
+        placed: Placed,
         envelope: &Envelope,
         origin: Origin,
     ) -> Option<Outcome> {
+        let spot = placed.spot?;
         let (next, safe) = (self.next_count(&spot.sender), self.safe(&spot.sender, cx.now.wall));
         let author = self.epochs.get(&spot.sender.0).and_then(|epoch| epoch.roster.at(spot.sender.1));
         let follows = spot.first() <= next && spot.count <= safe;
@@ -108,15 +107,9 @@ impl Group {
         if peer.is_none() && spot.count <= safe {
             return None;
         }
-        if self.log.has(&envelope.id()) {
-            self.log.place(envelope.id());
-        } else {
-            let came = origin.came(cx, true);
-            if !self.log.has_room(&came) {
-                // Keys that are kept cost less than a message that is lost.
-                return (spot.count > safe).then_some(Outcome::Refused(Refusal::OverBudget));
-            }
-            self.log.keep_waiting(cx, self.net, envelope, came);
+        if !self.log.has(&envelope.id()) && !self.keep_waiting(cx, envelope, &origin, placed) {
+            // Keys that are kept cost less than a message that is lost.
+            return (spot.count > safe).then_some(Outcome::Refused(Refusal::NoRoom));
         }
         let gap = self.gaps.entry(spot.sender).or_insert_with(|| Gap { since: Some(cx.now.wall), ..Gap::default() });
         // Time helps what is within the window; what is beyond it had its time.
@@ -181,7 +174,7 @@ impl Group {
         if !self.gaps.contains_key(&spot.sender) {
             self.ask_around(cx);
         }
-        let waits = Waits { burnt: spot.burnt, from: self.log.came(&id).by };
+        let waits = Waits { burnt: spot.burnt, from: self.log.waiting.came(&id).by };
         self.gaps.entry(spot.sender).or_default().waiting.insert((spot.count, id), waits);
     }
 
@@ -216,46 +209,19 @@ impl Group {
             gap.withheld
         });
         let Some(envelope) = self.log.read(cx, self.net, &place.1)? else { return Ok(true) };
-        if self.log.came(&place.1).by.is_some_and(|from| self.conduct.is_muted(&from)) {
+        if self.log.waiting.came(&place.1).by.is_some_and(|from| self.conduct.is_muted(&from)) {
             // Whoever else has it brings it again.
             self.log.forget(cx, self.net, &place.1);
             self.ask_around(cx);
             return Ok(true);
         }
-        let keys = place.0.saturating_sub(self.next_count(&sender)).min(RATCHET_WINDOW);
-        let outcome = self.open_late(cx, (place.1, &envelope), keys)?;
+        let outcome = self.open_late(cx, &envelope)?;
         if withheld && matches!(outcome, Outcome::Applied(_)) {
             // Whoever is linked to nobody else has not heard of it, and does not know that it is missing.
             self.ask_around(cx);
             self.gaps.get_mut(&sender).into_iter().for_each(|gap| gap.withheld = false);
         }
         Ok(outcome != Outcome::Parked(Why::Gap))
-    }
-
-    /// Opens what waited, on the account of whoever brought it; so many keys are derived for that.
-    pub(crate) fn open_late(
-        &mut self,
-        cx: &mut Cx<'_>,
-        (id, envelope): (EnvelopeId, &Envelope),
-        keys: u32,
-    ) -> Result<Outcome, Error> {
-        let came = self.log.came(&id);
-        let outcome = self.open(cx, id, envelope, Origin::default())?;
-        match &outcome {
-            Outcome::Refused(Refusal::BadSeal) => self.charge_vain(cx, &id, &came, keys),
-            Outcome::Applied(_) | Outcome::Parked(Why::Ahead) => self.pass_gossip_on(cx, id, &came),
-            _ => {}
-        }
-        Ok(outcome)
-    }
-
-    /// What gossip brought is somebody's: others may have it.
-    pub(crate) fn pass_gossip_on(&mut self, cx: &mut Cx<'_>, id: EnvelopeId, came: &Came) {
-        let Some(at) = came.gossiped else { return };
-        cx.transmit(Transmit::PassOn { net: self.net, id });
-        if cx.now.wall > at + PASSED_ON {
-            self.ask_around(cx);
-        }
     }
 
     /// Opens what waits for messages below a count, without them, and itself stands no later than `last`. Whether that is

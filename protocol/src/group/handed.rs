@@ -8,6 +8,7 @@ use super::conduct::BAD_HAND;
 use super::cx::Cx;
 use super::gaps::Gap;
 use super::history::History;
+use super::link::Link;
 use super::sync::COMPARE_AFTER;
 use crate::error::Error;
 use crate::id::{EnvelopeId, EpochId, LinkId, MemberId, MsgId};
@@ -52,10 +53,16 @@ impl Hand {
 impl Group {
     /// All peers are told before long what waits here and cannot be opened: each time all that waits is looked through.
     pub(crate) fn say_blind_soon(&mut self, cx: &Cx<'_>) {
-        if self.log.is_all_opened() {
+        if self.log.waiting.is_empty() {
             return;
         }
         self.blind_due.get_or_insert(cx.now.wall + COMPARE_AFTER);
+    }
+
+    /// What was told of an envelope is of use as long as that waits, or somebody was told that there is no room for it.
+    fn forget_hands(&mut self) {
+        let (waiting, links) = (&self.log.waiting, &self.links);
+        self.hands.retain(|id, _| waiting.has(id) || links.values().any(|link| link.no_room.contains(id)));
     }
 
     /// Tells them, when it is time.
@@ -68,17 +75,17 @@ impl Group {
     /// Says what waits here and cannot be opened, to a peer who stands where we stand: it may show it.
     pub(crate) fn say_blind(&mut self, cx: &mut Cx<'_>, id: LinkId) {
         let head = self.facts.head;
+        self.forget_hands();
         let Some(link) = self.links.get_mut(&id).filter(|link| link.full) else { return };
         let Some(member) = link.member.filter(|_| link.head.is_some_and(|theirs| theirs.epoch == head)) else { return };
-        let log = &self.log;
-        self.hands.retain(|id, _| log.waits(id));
-        link.blind.retain(|id| log.waits(id));
+        let waiting = &self.log.waiting;
+        link.blind.retain(|id| waiting.has(id));
         let room = IDS_MAX.saturating_sub(link.blind.len());
         if room == 0 {
             return;
         }
         let soon: BTreeSet<EnvelopeId> = self.gaps.values().flat_map(Gap::soon).collect();
-        let mut waits = log.waiting();
+        let mut waits: Vec<EnvelopeId> = waiting.ids().collect();
         waits.retain(|id| !link.blind.contains(id) && !soon.contains(id));
         waits.retain(|id| self.hands.get(id).is_none_or(|hand| hand.asks(&member)));
         // Each time from another one on: neither what nobody can show nor what fills an answer keeps the rest from coming.
@@ -89,6 +96,21 @@ impl Group {
         link.blind.extend(waits.iter().copied());
         if !waits.is_empty() {
             self.say(cx, id, &Message::Cannot(waits));
+        }
+    }
+
+    /// There is no room here for these that would wait: a peer that shows them may tell what they say.
+    pub(crate) fn say_no_room(&mut self, cx: &mut Cx<'_>, id: LinkId, mut ids: Vec<EnvelopeId>) {
+        let head = self.facts.head;
+        let Some(link) = self.links.get_mut(&id).filter(|link| link.full) else { return };
+        if ids.is_empty() || link.head.is_none_or(|theirs| theirs.epoch != head) {
+            return;
+        }
+        ids.retain(|id| !link.no_room.contains(id));
+        ids.truncate(IDS_MAX.saturating_sub(link.no_room.len()));
+        link.no_room.extend(ids.iter().copied());
+        if !ids.is_empty() {
+            self.say(cx, id, &Message::Cannot(ids));
         }
     }
 
@@ -130,9 +152,12 @@ impl Group {
     pub(crate) fn on_handed(&mut self, cx: &mut Cx<'_>, id: LinkId, handed: Vec<Handed>) -> Result<(), Error> {
         let Some(peer) = self.links.get(&id).and_then(|link| link.member) else { return Ok(()) };
         let mut taken = false;
-        let asked = self.links.get(&id).map(|link| link.blind.clone()).unwrap_or_default();
-        for handed in handed.into_iter().filter(|handed| asked.contains(&handed.envelope)) {
-            if !self.log.waits(&handed.envelope) {
+        for handed in handed {
+            let asked = |link: &Link| match self.log.has(&handed.envelope) {
+                true => link.blind.contains(&handed.envelope) && self.log.waiting.has(&handed.envelope),
+                false => link.no_room.contains(&handed.envelope),
+            };
+            if !self.links.get(&id).is_some_and(asked) {
                 continue;
             }
             if let Ok(content) = handed.signed.open::<Content>(self.id) {

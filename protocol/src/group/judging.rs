@@ -5,9 +5,11 @@ use std::time::Duration;
 use super::Group;
 use super::advance::Advance;
 use super::cx::Cx;
-use super::log::{Came, Order, end_of};
+use super::log::{Order, end_of};
+use super::receive::Origin;
+use super::waiting::Placed;
 use crate::error::{Error, Refusal, Why};
-use crate::id::{EpochId, MemberId};
+use crate::id::EpochId;
 use crate::limits::{CONTROL_KEPT, PROTOCOL_VERSION};
 use crate::meet::generation::Rank;
 use crate::policy::judge::{self, Parent};
@@ -43,7 +45,7 @@ impl Group {
         cx: &mut Cx<'_>,
         envelope: &Envelope,
         parent: &EpochId,
-        from: Option<MemberId>,
+        origin: &Origin,
     ) -> Result<Outcome, Error> {
         let keys = self.epochs.get(parent).and_then(|epoch| epoch.keys.clone()).ok_or(Error::Broken)?;
         let Ok(body) = envelope.open(&keys.commit) else { return Ok(Outcome::Refused(Refusal::BadSeal)) };
@@ -62,12 +64,12 @@ impl Group {
         if newer || *parent != self.facts.head {
             // What is looked at again stays where it is, and on the account that it is on.
             if !self.log.has(&envelope.id()) {
-                let outsider = from.is_some_and(|from| self.roster().is_ok_and(|roster| !roster.has(&from)));
-                let came = Came { by: from, placed: true, ..Came::default() };
-                if outsider || !self.log.has_room(&came) {
-                    return Ok(Outcome::Refused(Refusal::OverBudget));
+                let outsider = origin.member.is_some_and(|from| self.roster().is_ok_and(|roster| !roster.has(&from)));
+                let number = self.epochs.get(parent).ok_or(Error::Broken)?.number;
+                let placed = Placed { order: Order::commit(number), spot: None };
+                if outsider || !self.keep_waiting(cx, envelope, origin, placed) {
+                    return Ok(Outcome::Refused(Refusal::NoRoom));
                 }
-                self.log.keep_waiting(cx, self.net, envelope, came);
             }
             return Ok(Outcome::Parked(if newer { Why::NewerProtocol } else { Why::Rival }));
         }

@@ -69,6 +69,8 @@ pub(crate) struct Link {
     pub(crate) wanted: Vec<EnvelopeId>,
     /// What the peer was told that we cannot open.
     pub(crate) blind: BTreeSet<EnvelopeId>,
+    /// What the peer was told that there is no room for.
+    pub(crate) no_room: BTreeSet<EnvelopeId>,
     /// What to say that we hold, and when.
     pub(crate) haves: BTreeSet<EnvelopeId>,
     pub(crate) have_due: Option<Time>,
@@ -111,6 +113,7 @@ impl Link {
             wants: VecDeque::new(),
             wanted: Vec::new(),
             blind: BTreeSet::new(),
+            no_room: BTreeSet::new(),
             haves: BTreeSet::new(),
             have_due: None,
             address,
@@ -136,6 +139,12 @@ impl Link {
     /// The reconciliation under way goes on.
     pub(crate) fn use_session(&mut self, now: Time) {
         self.session_ends = Some(now + SESSION_MAX);
+    }
+
+    /// A comparison begins anew: what cannot be opened is told again.
+    pub(crate) fn forget_blind(&mut self) {
+        self.blind = BTreeSet::new();
+        self.no_room = BTreeSet::new();
     }
 
     /// Nothing is asked of the reconciliation any more.

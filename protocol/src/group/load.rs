@@ -109,7 +109,7 @@ impl Group {
         let receipted: Option<Mark> = find(b"receipted").and_then(|bytes| journal::parse(bytes).ok());
         group.receipts.owe(group.history.beyond(&receipted.unwrap_or_default()));
         group.epochs.heard_at(group.log.orders(), now);
-        group.look_again = !group.log.waiting().is_empty();
+        group.look_again = !group.log.waiting.is_empty();
         group.head()?;
         group.newest()?;
         Ok(Some(group))

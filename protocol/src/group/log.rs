@@ -6,10 +6,10 @@ use std::time::Duration;
 use minicbor::{Decode, Encode};
 
 use super::cx::Cx;
+use super::waiting::{Came, Placed, Waiting};
 use crate::error::Error;
-use crate::id::{EnvelopeId, MemberId, MsgId, NetId};
+use crate::id::{EnvelopeId, MsgId, NetId};
 use crate::journal;
-use crate::limits::{WAITING_BY_PEER_MAX, WAITING_MAX};
 use crate::persist::{Key, Table, Value};
 use crate::time::Time;
 use crate::wire::envelope::Envelope;
@@ -42,6 +42,11 @@ impl Order {
     pub(crate) const fn commit(number: u64) -> Self {
         Self { number, leaf: u32::MAX, count: 0 }
     }
+
+    /// Whether it is a commit's.
+    pub(crate) const fn is_commit(&self) -> bool {
+        self.leaf == u32::MAX && self.count == 0
+    }
 }
 
 struct Item {
@@ -71,32 +76,6 @@ struct SeenRow {
     msg_until: Time,
 }
 
-/// How an envelope that waits came.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Came {
-    /// Who brought it.
-    pub(crate) by: Option<MemberId>,
-    /// When gossip brought it, if it did: it goes on once it is known to be somebody's.
-    pub(crate) gossiped: Option<Time>,
-    /// Whether its epoch was known. What nobody can read must not take the room of what somebody will.
-    pub(crate) placed: bool,
-}
-
-/// Whose room an envelope takes: of those that wait for their epoch, or for others of their sender; or of those that were
-/// nobody's, and are not taken again.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Shelf {
-    Unknown,
-    Placed,
-    Vain,
-}
-
-impl Came {
-    const fn shelf(&self) -> Shelf {
-        if self.placed { Shelf::Placed } else { Shelf::Unknown }
-    }
-}
-
 /// Begins the names of rows of what came without its envelope; an envelope's has the length of its id.
 const SAID: &[u8] = b"said";
 
@@ -106,12 +85,8 @@ pub(crate) struct Log {
     items: BTreeMap<EnvelopeId, Item>,
     orders: BTreeSet<(Order, EnvelopeId)>,
     ends: BTreeSet<(Time, EnvelopeId)>,
-    /// What waits, and how it came in this run.
-    waiting: BTreeMap<EnvelopeId, Came>,
-    /// What was nobody's, and who brought it.
-    vain: BTreeMap<EnvelopeId, Option<MemberId>>,
-    /// How many of each each has brought.
-    brought: BTreeMap<(Shelf, Option<MemberId>), usize>,
+    /// Those of them that are not opened.
+    pub(crate) waiting: Waiting,
     messages: BTreeMap<MsgId, Time>,
 }
 
@@ -125,7 +100,7 @@ impl Log {
             item.held = true;
         } else {
             self.insert(id, Item { hour: envelope.hour(), end, held: true, order: Order::UNKNOWN, msg: None });
-            self.wait(id, Came::default());
+            self.waiting.put(id, Came::default(), Placed::NOWHERE);
         }
         Ok(())
     }
@@ -139,39 +114,12 @@ impl Log {
         let id = envelope_id(key)?;
         let row: SeenRow = journal::parse(bytes)?;
         let held = self.items.get(&id).is_some_and(|item| item.held);
-        self.settle(&id);
+        self.waiting.remove(&id);
         self.insert(id, Item { hour: row.hour, end: row.end, held, order: row.order, msg: row.msg });
         if let Some(msg) = row.msg {
             self.messages.insert(msg, row.msg_until);
         }
         Ok(())
-    }
-
-    fn wait(&mut self, id: EnvelopeId, came: Came) {
-        self.settle(&id);
-        self.waiting.insert(id, came);
-        self.count((came.shelf(), came.by));
-    }
-
-    fn count(&mut self, of: (Shelf, Option<MemberId>)) {
-        let count = self.brought.entry(of).or_default();
-        *count = count.saturating_add(1);
-    }
-
-    /// An envelope waits no longer.
-    fn settle(&mut self, id: &EnvelopeId) {
-        if let Some(came) = self.waiting.remove(id) {
-            self.discount((came.shelf(), came.by));
-        }
-    }
-
-    fn discount(&mut self, of: (Shelf, Option<MemberId>)) {
-        if let Some(count) = self.brought.get_mut(&of) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                self.brought.remove(&of);
-            }
-        }
     }
 
     fn insert(&mut self, id: EnvelopeId, item: Item) {
@@ -207,11 +155,6 @@ impl Log {
         self.items.get(id)?.msg
     }
 
-    /// Whether an envelope waits to be opened.
-    pub(crate) fn waits(&self, id: &EnvelopeId) -> bool {
-        self.waiting.contains_key(id)
-    }
-
     /// Whether an envelope was here, whatever became of it.
     pub(crate) fn has(&self, id: &EnvelopeId) -> bool {
         self.items.contains_key(id)
@@ -244,39 +187,6 @@ impl Log {
         self.messages.insert(msg, until);
     }
 
-    /// How one that waits came.
-    pub(crate) fn came(&self, id: &EnvelopeId) -> Came {
-        self.waiting.get(id).copied().unwrap_or_default()
-    }
-
-    /// One that waits turns out to be of a known epoch.
-    pub(crate) fn place(&mut self, id: EnvelopeId) {
-        if let Some(came) = self.waiting.get(&id).copied().filter(|came| !came.placed) {
-            self.wait(id, Came { placed: true, ..came });
-        }
-    }
-
-    /// Envelopes that wait for an epoch to become known, or for others of their sender.
-    pub(crate) fn waiting(&self) -> Vec<EnvelopeId> {
-        self.waiting.keys().copied().collect()
-    }
-
-    /// Whether nothing waits.
-    pub(crate) fn is_all_opened(&self) -> bool {
-        self.waiting.is_empty()
-    }
-
-    /// Whether one more that waits is within the budget of all, and of the peer that brings it (PROTOCOL M6).
-    pub(crate) fn has_room(&self, came: &Came) -> bool {
-        self.has_room_on(came.shelf(), came.by)
-    }
-
-    fn has_room_on(&self, shelf: Shelf, by: Option<MemberId>) -> bool {
-        let all: usize = self.brought.iter().filter(|((on, _), _)| *on == shelf).map(|(_, count)| count).sum();
-        let brought = self.brought.get(&(shelf, by)).copied().unwrap_or(0);
-        all < WAITING_MAX && (by.is_none() || brought < WAITING_BY_PEER_MAX)
-    }
-
     /// How many envelopes the reconciled set has.
     pub(crate) fn len(&self) -> usize {
         self.items.len()
@@ -288,11 +198,17 @@ impl Log {
     }
 
     /// Keeps an envelope that cannot be opened yet, on the account of the peer that brought it.
-    pub(crate) fn keep_waiting(&mut self, cx: &mut Cx<'_>, net: NetId, envelope: &Envelope, came: Came) {
+    pub(crate) fn keep_waiting(
+        &mut self,
+        cx: &mut Cx<'_>,
+        net: NetId,
+        envelope: &Envelope,
+        (came, placed): (Came, Placed),
+    ) {
         let (id, end) = (envelope.id(), end_of(envelope));
         cx.tx.put(envelope_key(net, &id), Value::dying(envelope.as_bytes().to_vec(), end));
         self.insert(id, Item { hour: envelope.hour(), end, held: true, order: Order::UNKNOWN, msg: None });
-        self.wait(id, came);
+        self.waiting.put(id, came, placed);
     }
 
     /// Keeps an envelope whose content is settled: its bytes until `dies`, its id until the class ends.
@@ -306,7 +222,7 @@ impl Log {
         msg: Option<(MsgId, Time)>,
     ) {
         let (id, end) = (envelope.id(), end_of(envelope));
-        self.settle(&id);
+        self.waiting.remove(&id);
         match dies {
             Some(dies) => {
                 cx.tx.put(envelope_key(net, &id), Value::dying(envelope.as_bytes().to_vec(), dies.min(end)));
@@ -322,24 +238,20 @@ impl Log {
         let gone = Item { hour: item.hour, end: item.end, held: false, order: item.order, msg: None };
         let said = item.msg.and_then(|msg| Some((msg, *self.messages.get(&msg)?)));
         cx.tx.delete(envelope_key(net, id));
-        self.settle(id);
+        self.waiting.remove(id);
         self.write_seen(cx, net, *id, gone, said);
     }
 
-    /// An envelope turned out to be nobody's: it is not taken again in this run. Whether there is room to remember that.
-    pub(crate) fn note_vain(&mut self, cx: &mut Cx<'_>, net: NetId, envelope: &Envelope, by: Option<MemberId>) -> bool {
+    /// An envelope turned out to be nobody's: it is not taken again in this run, if there is room to remember it.
+    pub(crate) fn note_vain(&mut self, cx: &mut Cx<'_>, net: NetId, envelope: &Envelope) {
         let id = envelope.id();
         if self.has(&id) {
             self.forget(cx, net, &id);
         }
-        let noted = self.has_room_on(Shelf::Vain, by);
-        if noted {
+        if self.waiting.note_vain(id) {
             let (hour, end) = (envelope.hour(), end_of(envelope));
             self.insert(id, Item { hour, end, held: false, order: Order::UNKNOWN, msg: None });
-            self.vain.insert(id, by);
-            self.count((Shelf::Vain, by));
         }
-        noted
     }
 
     /// Forgets an envelope, as if it had never come.
@@ -348,7 +260,7 @@ impl Log {
             self.orders.remove(&(item.order, *id));
             self.ends.remove(&(item.end, *id));
         }
-        self.settle(id);
+        self.waiting.remove(id);
         cx.tx.delete(envelope_key(net, id));
         cx.tx.delete(seen_key(net, id));
     }
@@ -385,10 +297,8 @@ impl Log {
             if let Some(order) = self.items.get(&id).filter(|item| item.end <= cx.now.sweep).map(|item| item.order) {
                 self.items.remove(&id);
                 self.orders.remove(&(order, id));
-                self.settle(&id);
-                if let Some(by) = self.vain.remove(&id) {
-                    self.discount((Shelf::Vain, by));
-                }
+                self.waiting.remove(&id);
+                self.waiting.forget_vain(&id);
                 cx.tx.delete(envelope_key(net, &id));
                 cx.tx.delete(seen_key(net, &id));
                 opened.insert(order.number);

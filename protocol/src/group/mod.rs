@@ -38,12 +38,14 @@ mod log;
 mod outbox;
 mod reach;
 mod receive;
+mod rescan;
 mod send;
 mod spare;
 mod spread;
 mod sync;
 mod timers;
 mod views;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

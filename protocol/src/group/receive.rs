@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use super::Group;
 use super::cx::Cx;
-use super::gaps::{Sender, Spot, TRIED_MAX};
+use super::gaps::{Sender, Spot};
 use super::history::{LineRow, RowKind, to_line};
-use super::log::{Came, Order};
+use super::log::Order;
+use super::waiting::{Came, Placed};
 use crate::error::{Error, Refusal, Why};
 use crate::id::{EnvelopeId, EpochId, LinkId, MemberId, MsgId};
 use crate::limits::{AHEAD_MAX, BURN, ENVELOPE_BYTES_MAX, RATCHET_WINDOW, RETENTION_MAX, TOMBSTONE_KEPT};
@@ -47,21 +48,11 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    /// How an envelope came that waits from now on; whether its epoch is known.
-    pub(crate) fn came(&self, cx: &Cx<'_>, placed: bool) -> Came {
-        Came { by: self.member, gossiped: self.gossiped.then_some(cx.now.wall), placed }
+    /// How an envelope came that waits from now on.
+    pub(crate) fn came(&self, cx: &Cx<'_>) -> Came {
+        Came { by: self.member, gossiped: self.gossiped.then_some(cx.now.wall) }
     }
 }
-
-/// What is known of an envelope before it is opened.
-struct Placed {
-    order: Order,
-    /// Of a message: where it stands among its sender's.
-    spot: Option<Spot>,
-}
-
-/// Envelopes that waited, in their order along the chain.
-type Ready = BTreeMap<(Order, EnvelopeId), (Envelope, Option<Spot>)>;
 
 /// Hours by which a sender's clock may be ahead where nothing but the lane vouches for the sender.
 const HOURS_AHEAD: u32 = 25;
@@ -70,7 +61,8 @@ const HOURS_AHEAD: u32 = 25;
 const HOURS_AHEAD_VOUCHED: u32 = 90 * 24;
 
 /// Under which key an envelope is sealed.
-enum Seal {
+#[derive(Clone, Copy)]
+pub(crate) enum Seal {
     Content(EpochId),
     Commit(EpochId),
     Control(Rank),
@@ -89,7 +81,7 @@ impl Group {
             Ok(envelope) => self.ingest(cx, Batch { envelopes: vec![envelope], from, flow: Flow::Gossip }),
             Err(_) => {
                 let outcome = Outcome::Refused(Refusal::Malformed);
-                from.into_iter().for_each(|from| self.account(cx, from, Flow::Gossip, &outcome));
+                from.into_iter().for_each(|from| self.account(cx, from, &outcome));
                 Ok(outcome)
             }
         }
@@ -101,7 +93,7 @@ impl Group {
         let mut outcome = None;
         let member = batch.from.and_then(|link| self.links.get(&link)).and_then(|link| link.member);
         let origin = Origin { link: batch.from, member, gossiped: batch.flow == Flow::Gossip };
-        let mut placed = BTreeMap::new();
+        let (mut placed, mut no_room) = (BTreeMap::new(), Vec::new());
         for envelope in batch.envelopes {
             let id = envelope.id();
             if self.log.has(&id) {
@@ -109,17 +101,29 @@ impl Group {
                 continue;
             }
             match self.place(cx, &envelope, batch.flow, member) {
-                Ok(Placed { order, spot }) => {
-                    placed.insert((order, id), (envelope, spot));
+                Ok(of_it) => drop(placed.insert((of_it.order, id), (envelope, of_it))),
+                Err(refusal) => {
+                    no_room.extend((refusal == Refusal::NoRoom).then_some(id));
+                    outcome = Some(joint(outcome, Outcome::Refused(refusal)));
                 }
-                Err(refusal) => outcome = Some(joint(outcome, Outcome::Refused(refusal))),
             }
         }
         let head = self.facts.head;
-        for ((_, id), (envelope, spot)) in placed {
-            let taken = self.take(cx, id, &envelope, spot, origin)?;
-            batch.from.into_iter().for_each(|from| self.account(cx, from, batch.flow, &taken));
+        for ((_, id), (envelope, placed)) in placed {
+            let taken = if self.may_open(cx, &origin, &placed) {
+                self.take(cx, &envelope, placed, origin)?
+            } else {
+                batch.from.into_iter().for_each(|from| self.ask_to_compare(cx, from));
+                Outcome::Refused(Refusal::OverBudget)
+            };
+            no_room.extend((taken == Outcome::Refused(Refusal::NoRoom)).then_some(id));
+            if origin.gossiped {
+                batch.from.into_iter().for_each(|from| self.account(cx, from, &taken));
+            }
             outcome = Some(joint(outcome, taken));
+        }
+        if let Some(from) = batch.from.filter(|_| batch.flow == Flow::All) {
+            self.say_no_room(cx, from, no_room);
         }
         if self.facts.head != head {
             self.rescan(cx)?;
@@ -128,83 +132,36 @@ impl Group {
     }
 
     /// Opens an envelope in its turn, and what waited for it.
-    fn take(
+    pub(crate) fn take(
         &mut self,
         cx: &mut Cx<'_>,
-        id: EnvelopeId,
         envelope: &Envelope,
-        spot: Option<Spot>,
+        placed: Placed,
         origin: Origin,
     ) -> Result<Outcome, Error> {
-        let Some(spot) = spot else { return self.open(cx, id, envelope, origin) };
-        if let Some(outcome) = self.wait_for_gap(cx, spot, envelope, origin) {
+        if let Some(outcome) = self.wait_for_gap(cx, placed, envelope, origin) {
             return Ok(outcome);
         }
-        let skipped = spot.count.saturating_sub(self.next_count(&spot.sender));
-        let (waits, came) = (self.log.waits(&id), self.log.came(&id));
-        let outcome = self.open(cx, id, envelope, origin)?;
-        if outcome == Outcome::Refused(Refusal::BadSeal) && (waits || skipped > BURN) {
-            let came = if waits { came } else { origin.came(cx, true) };
-            self.charge_vain(cx, &id, &came, self.keys_before(&spot, skipped));
+        let outcome = self.open(cx, envelope, placed, origin)?;
+        if let Some(spot) = placed.spot {
+            self.close_gap(cx, spot.sender)?;
         }
-        self.close_gap(cx, spot.sender)?;
         Ok(outcome)
     }
 
-    /// Opens what waited for an epoch that is known now (PROTOCOL M5), as long as that moves the head.
-    pub(crate) fn rescan(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
-        loop {
-            let head = self.facts.head;
-            self.begin_gaps_anew(cx, |_| true);
-            for ((_, id), (envelope, spot)) in self.ready(cx, |placed| placed.order != Order::UNKNOWN)? {
-                let came = self.log.came(&id);
-                let origin = Origin { member: came.by, ..Origin::default() };
-                let outcome = self.take(cx, id, &envelope, spot, origin)?;
-                if matches!(outcome, Outcome::Applied(_) | Outcome::Parked(Why::Ahead)) {
-                    self.pass_gossip_on(cx, id, &came);
-                }
-            }
-            if self.facts.head == head || !self.talks() {
-                return Ok(());
-            }
+    /// Keeps an envelope that cannot be opened yet, if there is room.
+    pub(crate) fn keep_waiting(
+        &mut self,
+        cx: &mut Cx<'_>,
+        envelope: &Envelope,
+        origin: &Origin,
+        placed: Placed,
+    ) -> bool {
+        let room = self.log.waiting.has_room(&placed, origin.member);
+        if room {
+            self.log.keep_waiting(cx, self.net, envelope, (origin.came(cx), placed));
         }
-    }
-
-    /// The device may have slept while messages waited for others: they are opened as long as that can be. Whether that
-    /// is done; it goes on in the next step.
-    pub(crate) fn open_before_keys_die(&mut self, cx: &mut Cx<'_>) -> Result<bool, Error> {
-        let dying = self.epochs.dying(cx.now.sweep);
-        if dying.is_empty() || !self.talks() {
-            return Ok(true);
-        }
-        let dies = |spot: &Spot| dying.contains(&spot.sender.0);
-        self.begin_gaps_anew(cx, |epoch| dying.contains(epoch));
-        let mut tried = 0_usize;
-        for ((_, id), (envelope, spot)) in self.ready(cx, |placed| placed.spot.as_ref().is_some_and(dies))? {
-            let keys = spot
-                .map_or(0, |spot| self.keys_before(&spot, spot.count.saturating_sub(self.next_count(&spot.sender))));
-            self.open_late(cx, (id, &envelope), keys)?;
-            // What still waits cost little, and would wait in the next step too.
-            tried = tried.saturating_add(usize::from(!self.log.waits(&id)));
-            if tried >= TRIED_MAX {
-                return Ok(false);
-            }
-        }
-        self.begin_gaps_anew(cx, |epoch| dying.contains(epoch));
-        Ok(true)
-    }
-
-    /// What waits and is such, in its order.
-    fn ready(&self, cx: &Cx<'_>, is: impl Fn(&Placed) -> bool) -> Result<Ready, Error> {
-        let mut ready = Ready::new();
-        for id in self.log.waiting() {
-            let Some(envelope) = self.log.read(cx, self.net, &id)? else { continue };
-            let placed = self.placed(&self.seal_of(&envelope), &envelope);
-            if is(&placed) {
-                ready.insert((placed.order, id), (envelope, placed.spot));
-            }
-        }
-        Ok(ready)
+        room
     }
 
     /// Whether an envelope may come in at all, and where along the chain it stands.
@@ -232,22 +189,26 @@ impl Group {
             return Err(Refusal::WrongLane);
         }
         let placed = self.placed(&seal, envelope);
-        if placed.order == Order::UNKNOWN && !self.log.has_room(&Came { by: from, ..Came::default() }) {
-            return Err(Refusal::OverBudget);
+        if !placed.is_known() && !self.log.waiting.has_room(&placed, from) {
+            return Err(Refusal::NoRoom);
+        }
+        // What comes now keeps no keys from being destroyed; soon it is of an unknown epoch.
+        if matches!(seal, Seal::Content(epoch) if self.epochs.is_dying(&epoch, cx.now.sweep)) {
+            return Err(Refusal::NoRoom);
         }
         // Before MLS is asked: a flood costs no more than reading whose it says to be. Links bring the rest in time.
         if flow == Flow::Gossip
             && placed
                 .spot
                 .and_then(|spot| self.author(&spot.sender))
-                .is_some_and(|author| self.conduct.is_muted(&author))
+                .is_some_and(|author| self.conduct.is_hushed(&author, cx.now.wall))
         {
             return Err(Refusal::OverBudget);
         }
         Ok(placed)
     }
 
-    fn seal_of(&self, envelope: &Envelope) -> Seal {
+    pub(crate) fn seal_of(&self, envelope: &Envelope) -> Seal {
         for (id, epoch) in self.epochs.iter() {
             let Some(keys) = &epoch.keys else { continue };
             if envelope.is_under(&keys.content) {
@@ -261,14 +222,14 @@ impl Group {
         control.map_or(Seal::Unknown, |(rank, _)| Seal::Control(*rank))
     }
 
-    fn placed(&self, seal: &Seal, envelope: &Envelope) -> Placed {
+    pub(crate) fn placed(&self, seal: &Seal, envelope: &Envelope) -> Placed {
         let number = |id: &EpochId| self.epochs.get(id).map(|epoch| epoch.number);
         let order = match seal {
             Seal::Unknown => Order::UNKNOWN,
             Seal::Control(_) => Order::CONTROL,
             Seal::Commit(parent) => number(parent).map_or(Order::UNKNOWN, Order::commit),
             Seal::Content(id) => {
-                let Some(number) = number(id) else { return Placed { order: Order::UNKNOWN, spot: None } };
+                let Some(number) = number(id) else { return Placed::NOWHERE };
                 let Ok(Numbered { leaf, count, burnt, .. }) = self.numbered(id, envelope) else {
                     return Placed { order: Order::said(number, 0, 0), spot: None };
                 };
@@ -287,41 +248,38 @@ impl Group {
         if numbered.burnt > BURN { Err(Refusal::Malformed) } else { Ok(numbered) }
     }
 
+    /// Opens an envelope whose turn it is.
     pub(crate) fn open(
         &mut self,
         cx: &mut Cx<'_>,
-        id: EnvelopeId,
         envelope: &Envelope,
+        placed: Placed,
         origin: Origin,
     ) -> Result<Outcome, Error> {
-        let from = origin.member;
         if !self.talks() {
             return Ok(Outcome::Refused(Refusal::Removed));
         }
-        match self.seal_of(envelope) {
+        let id = envelope.id();
+        let outcome = match self.seal_of(envelope) {
             Seal::Unknown => {
-                self.log.keep_waiting(cx, self.net, envelope, origin.came(cx, false));
-                Ok(Outcome::Parked(Why::UnknownEpoch))
+                let kept = self.log.has(&id) || self.keep_waiting(cx, envelope, &origin, Placed::NOWHERE);
+                if kept { Outcome::Parked(Why::UnknownEpoch) } else { Outcome::Refused(Refusal::NoRoom) }
             }
-            Seal::Control(rank) => self.open_control(cx, envelope, &rank),
-            Seal::Commit(parent) => self.open_commit(cx, envelope, &parent, from),
-            Seal::Content(epoch) => {
-                let outcome = self.open_content(cx, envelope, &epoch, origin)?;
-                // What waited, or was given on by hand, and is nobody's is not kept, nor taken again.
-                let (waits, by_hand) = (self.log.waits(&id), origin.link.is_some() && !origin.gossiped);
-                if outcome == Outcome::Refused(Refusal::BadSeal) && (waits || by_hand) {
-                    let by = if waits { self.log.came(&id).by } else { origin.member };
-                    self.log.note_vain(cx, self.net, envelope, by);
-                }
-                // What only waits here is not yet held for its author: it may never open.
-                if matches!(outcome, Outcome::Applied(_) | Outcome::Parked(Why::Ahead))
-                    && let Ok(numbered) = self.numbered(&epoch, envelope)
-                {
-                    self.owe_have(cx, id, &(epoch, numbered.leaf));
-                }
-                Ok(outcome)
-            }
+            Seal::Control(rank) => self.open_control(cx, envelope, &rank)?,
+            Seal::Commit(parent) => self.open_commit(cx, envelope, &parent, &origin)?,
+            Seal::Content(epoch) => self.open_content(cx, envelope, &epoch, origin)?,
+        };
+        // What only waits here is not yet held for its author: it may never open.
+        if matches!(outcome, Outcome::Applied(_) | Outcome::Parked(Why::Ahead))
+            && let Some(spot) = placed.spot
+        {
+            self.owe_have(cx, id, &spot.sender);
         }
+        let refused = matches!(&outcome, Outcome::Refused(why) if why.is_final());
+        if refused && (self.log.waiting.has(&id) || !self.log.has(&id)) {
+            self.note_nobodys(cx, envelope, &origin, &placed);
+        }
+        Ok(outcome)
     }
 
     /// The author of a message, if it is linked, will hear that it is held here.
@@ -331,13 +289,14 @@ impl Group {
         }
     }
 
-    /// How many keys are derived to open what is so far ahead: none if it is under nobody's leaf, or the own.
-    fn keys_before(&self, spot: &Spot, skipped: u32) -> u32 {
+    /// How many keys are derived to open what stands there: none if it is under nobody's leaf, or the own.
+    pub(crate) fn keys_before(&self, spot: &Spot) -> u32 {
         let author = self.author(&spot.sender).filter(|author| *author != self.me.member());
-        author.map_or(0, |_| skipped.min(RATCHET_WINDOW))
+        author.map_or(0, |_| spot.count.saturating_sub(self.next_count(&spot.sender)).min(RATCHET_WINDOW))
     }
 
-    fn author(&self, (epoch, leaf): &Sender) -> Option<MemberId> {
+    /// Whose messages stand under a leaf.
+    pub(crate) fn author(&self, (epoch, leaf): &Sender) -> Option<MemberId> {
         self.epochs.get(epoch)?.roster.at(*leaf).map(|seat| seat.member)
     }
 
@@ -362,12 +321,10 @@ impl Group {
         let plain = match opened {
             Ok(plain) => plain,
             Err(error @ (MlsError::TooFarAhead | MlsError::TooFarBehind | MlsError::Own)) => {
-                if !self.log.has(&envelope.id()) {
-                    let came = origin.came(cx, true);
-                    if !self.log.has_room(&came) {
-                        return Ok(Outcome::Refused(Refusal::OverBudget));
-                    }
-                    self.log.keep_waiting(cx, self.net, envelope, came);
+                let spot = Spot { sender, count: numbered.count, burnt: numbered.burnt };
+                let placed = Placed { order, spot: Some(spot) };
+                if !self.log.has(&envelope.id()) && !self.keep_waiting(cx, envelope, &origin, placed) {
+                    return Ok(Outcome::Refused(Refusal::NoRoom));
                 }
                 if origin.gossiped {
                     // It does not go on from here by gossip, and others may open it.
@@ -378,7 +335,6 @@ impl Group {
                 }
                 // What is too far behind never opens here: it is asked for from hand to hand.
                 if error == MlsError::TooFarAhead {
-                    let spot = Spot { sender, count: numbered.count, burnt: numbered.burnt };
                     self.wait_for_window(cx, spot, envelope.id());
                 }
                 return Ok(Outcome::Parked(Why::Gap));
@@ -394,7 +350,7 @@ impl Group {
         // From here on the message's key is spent: whatever is decided, the batch is kept (PROTOCOL E).
         self.epochs.heard(sender, numbered.count, numbered.burnt, cx.now.wall);
         if let Some(author) = self.author(&sender).filter(|_| origin.gossiped) {
-            self.note_said(cx, author);
+            self.note_said(cx, author, origin.member);
         }
         let content = wire::decode::<Signed>(&plain, ENVELOPE_BYTES_MAX)
             .ok()

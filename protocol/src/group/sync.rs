@@ -127,7 +127,7 @@ impl Group {
             match Session::join(round, self.log.reconciled()) {
                 Ok(session) => {
                     link.session = Some(session);
-                    link.blind.clear();
+                    link.forget_blind();
                     link.wished = None;
                     link.queue.compare();
                     self.say_blind_soon(cx);
@@ -144,7 +144,7 @@ impl Group {
             Ok(Step::Done(difference)) => {
                 link.comparing = false;
                 link.end_session();
-                link.blind.clear();
+                link.forget_blind();
                 let comes = !difference.wants.is_empty();
                 link.wants.extend(difference.wants);
                 link.part = (!difference.all).then_some(self.log.len());
@@ -283,7 +283,7 @@ impl Group {
             self.ask_after(cx, id);
             self.follow(cx);
         }
-        if unknown.iter().any(|id| self.log.waits(id)) {
+        if unknown.iter().any(|id| self.log.waiting.has(id)) {
             self.say_blind(cx, id);
         }
         // That the peer holds them is news of own words, which are known here.

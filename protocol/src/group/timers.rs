@@ -95,8 +95,9 @@ impl Group {
         let forgotten = self.log.sweep(cx, self.net);
         self.epochs.keep_heard(cx, self.net, &forgotten);
         if self.open_before_keys_die(cx)? {
-            self.epochs.sweep(cx, self.net, self.id)?;
+            self.epochs.destroy_keys(cx, self.net);
         }
+        self.epochs.sweep(cx, self.net, self.id)?;
         self.commits.sweep(cx, self.net);
         self.controls.sweep(cx, self.net);
         self.invites.sweep(cx, self.net);
@@ -118,9 +119,7 @@ impl Group {
             self.controls.deadline(),
             self.invites.deadline(),
         ];
-        // A moment on the mark's scale comes when what the mark follows has come up to it.
-        let comes = |at: Time| if at <= now.sweep { Some(now.wall) } else { Some(now.wall + at.since(now.follows?)) };
-        let by_mark = by_mark.into_iter().flatten().filter_map(comes);
+        let by_mark = by_mark.into_iter().flatten().filter_map(|at| now.comes(at));
         let surfaces = self.history.arrives().map(|at| now.wall + at.since(now.stamp));
         let by_mark = by_mark.chain(surfaces);
         if !self.talks() {

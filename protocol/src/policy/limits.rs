@@ -92,6 +92,9 @@ pub const GOSSIP_BY_LINK: Allowance = Allowance { per_second: 1_500, burst: 3_00
 /// What one member may ask of a device on its links, in units of 50 microseconds of one core: a tenth of it, and a
 /// second at once. A catch-up of 100,000 messages is within it.
 pub const ASKED_BY_MEMBER: Allowance = Allowance { per_second: 2_000, burst: 20_000 };
+/// What one member may give on by hand and is nobody's, in the same units, in time: beyond it nothing that it gives on is
+/// opened.
+pub const BROUGHT_BY_HAND: Allowance = Allowance { per_second: 2_000, burst: 20_000 };
 /// How long nothing but control is taken from a member who goes beyond. Without it a flood would come back with a fresh
 /// transport identity at once; with more, a mistake of ours would part people.
 pub const MUTED: Duration = Duration::from_secs(60);

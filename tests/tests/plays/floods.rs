@@ -29,7 +29,7 @@ fn a_peer_that_floods_unknown_tags_leaves_room_for_the_others() {
     for _ in 0..WAITING_BY_PEER_MAX {
         assert_eq!(bring(&mut stage, BEN), Outcome::Parked(Why::UnknownEpoch));
     }
-    assert_eq!(bring(&mut stage, BEN), Outcome::Refused(Refusal::OverBudget));
+    assert_eq!(bring(&mut stage, BEN), Outcome::Refused(Refusal::NoRoom));
     assert_eq!(bring(&mut stage, CHI), Outcome::Parked(Why::UnknownEpoch));
     const { assert!(2 * WAITING_BY_PEER_MAX < WAITING_MAX) };
     // What can be opened has a budget of its own.

@@ -24,10 +24,10 @@ use crate::wire::content::{Class, Content, Kind, Numbered};
 use crate::wire::envelope::Envelope;
 use crate::wire::message::{Handed, Message, SessionId, Span, Want};
 
-const OVER: Outcome = Outcome::Refused(Refusal::OverBudget);
+pub(super) const OVER: Outcome = Outcome::Refused(Refusal::OverBudget);
 
 /// So many messages that Ben's device sealed by hand, at no pace at all.
-fn of_ben(room: &mut Room, count: usize) -> Vec<Vec<u8>> {
+pub(super) fn of_ben(room: &mut Room, count: usize) -> Vec<Vec<u8>> {
     let ben = room.see(BEN, |group| group.me.key());
     let content = words(room, ben, "small");
     let content = |n: usize| Content { pos: content.pos + Duration::from_millis(n as u64), ..content.clone() };

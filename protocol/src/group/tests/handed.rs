@@ -118,7 +118,7 @@ fn what_was_handed_over_and_is_gone_does_not_come_back() {
             let now = std::mem::replace(&mut cx.now, ahead);
             group.sweep(cx).unwrap();
             cx.now = now;
-            assert!(!group.history.has(&said) && group.log.waits(&envelope));
+            assert!(!group.history.has(&said) && group.log.waiting.has(&envelope));
             assert!(group.knows(cx, &said), "{restarts}");
         });
         room.restart(BEN);

@@ -28,7 +28,7 @@ fn a_removed_member_cannot_fill_what_waits_beyond_its_bound() {
     let (mut room, rows) = removed();
     let junk = junk_commits(&mut room, &rows, 2, WAITING_MAX + 1);
     flood(&mut room, &rows, ANA, &junk);
-    let wait = room.see(ANA, |group| group.log.waiting().len());
+    let wait = room.see(ANA, |group| group.log.waiting.ids().count());
     assert!(wait <= WAITING_BY_PEER_MAX, "{wait} wait");
 }
 
@@ -187,7 +187,7 @@ fn what_a_member_brought_stays_on_its_account_when_the_head_moves() {
             }
             assert!(room.stands(CHI).head == room.stands(ANA).head);
         }
-        assert_eq!(ben.push(&mut room, &beyond[..1]), Outcome::Refused(Refusal::OverBudget), "{why:?}");
+        assert_eq!(ben.push(&mut room, &beyond[..1]), Outcome::Refused(Refusal::NoRoom), "{why:?}");
         let mut dan = Rogue::link(&mut room, &of_dan, CHI);
         assert_eq!(dan.push(&mut room, &beyond[1..]), Outcome::Parked(why));
     }

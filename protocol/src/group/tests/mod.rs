@@ -1,5 +1,6 @@
 //! What a member's device could be made to send, and what the others make of it.
 
+mod bringers;
 mod catch_up;
 mod commits;
 mod content;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::error::{Refusal, Why};
 use crate::group::Group;
-use crate::group::log::Came;
+use crate::group::log::Order;
+use crate::group::waiting::{Came, Placed};
 use crate::id::EnvelopeId;
 use crate::limits::{RATCHET_WINDOW, WAITING_BY_PEER_MAX, WAITING_MAX};
 use crate::mls::{Provider, Signer, State};
@@ -60,14 +61,15 @@ fn a_peer_is_asked_to_compare_once_in_a_while_for_however_many_reasons() {
 }
 
 /// Fills the room of what waits with what nobody ever opens.
-fn fill(room: &mut Room, placed: bool, by: &[usize]) {
+pub(super) fn fill(room: &mut Room, placed: bool, by: &[usize]) {
     let junk: Vec<_> = (0..by.len() * WAITING_BY_PEER_MAX).map(|_| forged(room, CHI, 5_000, 0)).collect();
     let names: Vec<_> = by.iter().map(|who| room.see(*who, |group| group.me.member())).collect();
     room.inside(BEN, |group, cx| {
         for (bytes, by) in junk.into_iter().zip(names.iter().copied().cycle()) {
-            let came = Came { by: Some(by), placed, ..Came::default() };
-            let net = group.net;
-            group.log.keep_waiting(cx, net, &Envelope::parse(bytes).unwrap(), came);
+            let came = Came { by: Some(by), ..Came::default() };
+            let (net, order) = (group.net, if placed { Order::said(0, 0, 0) } else { Order::UNKNOWN });
+            let stands = Placed { order, spot: None };
+            group.log.keep_waiting(cx, net, &Envelope::parse(bytes).unwrap(), (came, stands));
         }
     });
 }
@@ -82,7 +84,7 @@ fn without_room_to_wait_nothing_is_lost_that_can_be_opened() {
     room.deaf = Some(ANA);
     let (net, link) = (room.net(BEN), room.link(BEN, CHI));
     let hear = |room: &mut Room, bytes| room.give(BEN, Input::Gossip { net, link: Some(link), bytes });
-    assert_eq!(hear(&mut room, far), Outcome::Refused(Refusal::OverBudget));
+    assert_eq!(hear(&mut room, far), Outcome::Refused(Refusal::NoRoom));
     assert_eq!(hear(&mut room, second), TAKEN);
     assert_eq!(room.texts(BEN), ["second"]);
 }
@@ -137,7 +139,7 @@ fn who_comes_later_is_asked_too_for_what_cannot_be_opened() {
     room.says(ANA, "hello");
     room.restart(BEN);
     room.pass(50_000);
-    assert_eq!(room.see(BEN, |group| group.log.waiting().len()), 1);
+    assert_eq!(room.see(BEN, |group| group.log.waiting.ids().count()), 1);
     room.deaf = None;
     room.restart(ANA);
     room.connect(ANA, BEN);
@@ -184,7 +186,7 @@ fn what_has_waited_long_enough_is_tried_some_at_a_time() {
         let (waiting, _) = room.inside(BEN, |group, cx| {
             group.skip_gaps(cx).unwrap();
             assert!(group.gaps_deadline(cx.now.wall).unwrap() <= cx.now.wall);
-            group.log.waiting().len()
+            group.log.waiting.ids().count()
         });
         assert_eq!(waiting, left);
     }
@@ -247,12 +249,12 @@ fn nobody_is_muted_for_what_it_gave_on_by_hand_and_could_not_judge() {
         assert_eq!(room.hear(CHI, bytes.clone()), PARKED);
     }
     room.pass(90_000);
-    assert_eq!(room.see(BEN, |group| group.log.waiting().len()), 400);
+    assert_eq!(room.see(BEN, |group| group.log.waiting.ids().count()), 400);
     for bytes in real {
         assert_eq!(room.hear(BEN, bytes), TAKEN);
     }
     room.pass(60_000);
-    assert_eq!(room.see(BEN, |group| group.log.waiting().len()), 0);
+    assert_eq!(room.see(BEN, |group| group.log.waiting.ids().count()), 0);
     assert!(!room.see(BEN, |group| group.conduct.is_muted(&chi)));
 }
 
@@ -322,7 +324,7 @@ fn each_comparison_asks_again_for_what_cannot_be_opened() {
             let bytes = forged(&mut room, opener, 5_000, 0);
             room.inside(other, |group, cx| {
                 let net = group.net;
-                group.log.keep_waiting(cx, net, &Envelope::parse(bytes).unwrap(), Came::default());
+                group.log.keep_waiting(cx, net, &Envelope::parse(bytes).unwrap(), (Came::default(), Placed::NOWHERE));
                 group.blind_due = None;
             });
         }
@@ -403,7 +405,7 @@ fn what_was_nobodys_is_not_taken_again() {
     let mut junk: Vec<_> = (0..400).map(|_| forged(&mut room, CHI, 990, 0)).collect();
     // Nobody's leaf, and Ben's own.
     let ben = room.see(BEN, |group| group.roster().unwrap().seat(&group.me.member()).unwrap().leaf);
-    junk.extend([4_000_000, ben].map(|leaf| forged_as(&mut room, CHI, leaf, (u32::MAX, 0))));
+    junk.extend([4_000_000; 3_000].into_iter().chain([ben]).map(|leaf| forged_as(&mut room, CHI, leaf, (u32::MAX, 0))));
     room.join(DAN);
     let dan = room.see(DAN, |group| group.me.member());
     for bytes in junk {
@@ -414,7 +416,7 @@ fn what_was_nobodys_is_not_taken_again() {
         room.pass(1_000);
         assert!(!room.see(BEN, |group| group.conduct.is_muted(&dan)));
     }
-    assert!(room.see(BEN, |group| group.log.waiting().is_empty()));
+    assert!(room.see(BEN, |group| group.log.waiting.is_empty()));
     let before = room.carried_to(BEN);
     room.pass(60_000);
     assert!(room.carried_to(BEN) - before < 4_096, "{} bytes came again", room.carried_to(BEN) - before);
@@ -480,13 +482,13 @@ fn what_waited_for_its_epoch_is_on_nobodys_account_in_full() {
     }
     room.inside(BEN, |group, cx| {
         for bytes in junk {
-            let came = Came { by: Some(chi), ..Came::default() };
+            let came = (Came { by: Some(chi), ..Came::default() }, Placed::NOWHERE);
             let net = group.net;
             group.log.keep_waiting(cx, net, &Envelope::parse(bytes).unwrap(), came);
         }
     });
     assert_eq!(room.hear(BEN, commit), TAKEN);
-    assert!(room.see(BEN, |group| group.log.waiting().is_empty() && !group.conduct.is_muted(&chi)));
+    assert!(room.see(BEN, |group| group.log.waiting.is_empty() && !group.conduct.is_muted(&chi)));
 }
 
 /// PROTOCOL M4, E: Ben does not hear Chi for a minute, and his device falls asleep before that is over.

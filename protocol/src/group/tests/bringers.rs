@@ -1,0 +1,202 @@
+//! Who answers for what was opened in vain, and what becomes of what finds no room.
+
+use std::time::Duration;
+
+use crate::error::{Refusal, Why};
+use crate::id::EnvelopeId;
+use crate::limits::{BROUGHT_BY_HAND, MUTED, SAID_BY_AUTHOR, WAITING_BY_PEER_MAX};
+use crate::step::{Input, Outcome, Transmit};
+use crate::wire::envelope::Envelope;
+use crate::wire::message::{Handed, Message};
+
+use super::commits::TAKEN;
+use super::content::{seal, words};
+use super::flood::{OVER, of_ben};
+use super::gaps::{PARKED, forged, said, said_after};
+use super::rogue::{Rogue, junk_commits};
+use super::room::{ANA, BEN, CHI, DAN, Room};
+use super::waiting::fill;
+
+const NO_ROOM: Outcome = Outcome::Refused(Refusal::NoRoom);
+
+/// Ana changes the rules, and nobody has heard of it yet.
+fn changed_unheard(room: &mut Room) -> Vec<u8> {
+    let day = Duration::from_secs(86_400);
+    let ((), sent) = room.inside(ANA, |group, cx| group.set_retention(cx, day).unwrap());
+    let published = |sent| if let Transmit::Publish { bytes, .. } = sent { Some(bytes) } else { None };
+    sent.into_iter().find_map(published).unwrap()
+}
+
+fn wait_at(room: &mut Room, who: usize) -> usize {
+    room.see(who, |group| group.log.waiting.ids().count())
+}
+
+/// Whoever gives on by hand may not know what it brings: it is not muted, and what would take much is not opened for it
+/// for a while.
+#[test]
+fn whoever_pushed_much_in_vain_is_opened_less_for_and_is_not_muted() {
+    let mut room = Room::of(3);
+    let rows = room.disk(CHI).copy();
+    let chi = room.see(CHI, |group| group.me.member());
+    let words = said(&mut room, "words", 0);
+    let mut far: Vec<_> = (0..1_000).map(|_| forged(&mut room, CHI, 990, 0)).collect();
+    let [now, later] = [far.pop().unwrap(), far.pop().unwrap()];
+    room.lose(CHI);
+    let mut rogue = Rogue::link(&mut room, &rows, BEN);
+    for page in far.chunks(50) {
+        rogue.push(&mut room, page);
+    }
+    for _ in 0..400 {
+        room.pass(100);
+        if wait_at(&mut room, BEN) == 0 {
+            break;
+        }
+    }
+    assert_eq!(rogue.push(&mut room, &[now]), OVER);
+    room.pass(BROUGHT_BY_HAND.burst / BROUGHT_BY_HAND.per_second / 20 * 1_000 + 1_000);
+    assert_eq!(rogue.push(&mut room, &[words]), TAKEN);
+    room.pass(BROUGHT_BY_HAND.burst / BROUGHT_BY_HAND.per_second * 1_000);
+    assert_eq!(rogue.push(&mut room, &[later]), PARKED);
+    assert!(room.see(BEN, |group| !group.conduct.is_muted(&chi)));
+}
+
+/// Without room to wait each is opened at once: what takes much leaves enough for what is in its turn.
+#[test]
+fn what_takes_much_to_open_leaves_half_for_the_rest() {
+    let mut room = Room::of(3);
+    let rows = room.disk(CHI).copy();
+    let words = said(&mut room, "words", 0);
+    let far: Vec<_> = (0..400).map(|_| forged(&mut room, CHI, 990, 0)).collect();
+    room.lose(CHI);
+    fill(&mut room, true, &[CHI]);
+    let mut rogue = Rogue::link(&mut room, &rows, BEN);
+    let outcomes: Vec<_> = far.into_iter().map(|bytes| rogue.push(&mut room, &[bytes])).collect();
+    let opened = outcomes.iter().take_while(|outcome| **outcome == Outcome::Refused(Refusal::BadSeal)).count();
+    let half = usize::try_from(BROUGHT_BY_HAND.burst / 2).unwrap() / (990 / 16);
+    assert!(opened.abs_diff(half) <= 3, "{opened} instead of {half}");
+    assert!(outcomes[opened..].iter().all(|outcome| *outcome == OVER));
+    assert_eq!(rogue.push(&mut room, &[words]), TAKEN);
+}
+
+/// Chi could not know that they are no commits: not when they waited for their epoch, nor when she gave them on.
+#[test]
+fn commits_that_waited_and_are_none_are_given_on_no_more_and_mute_nobody() {
+    let mut room = Room::of(4);
+    let commit = changed_unheard(&mut room);
+    assert_eq!(room.hear(DAN, commit.clone()), TAKEN);
+    let rows = room.disk(DAN).copy();
+    let junk = junk_commits(&mut room, &rows, 1, 1_000);
+    for bytes in &junk {
+        assert_eq!(room.hear(CHI, bytes.clone()), Outcome::Parked(Why::UnknownEpoch));
+    }
+    for who in [CHI, BEN] {
+        room.hear(who, commit.clone());
+    }
+    assert_eq!(wait_at(&mut room, CHI), 0);
+    let dan = room.see(DAN, |group| group.me.member());
+    room.lose(DAN);
+    let mut rogue = Rogue::link(&mut room, &rows, BEN);
+    let outcomes: Vec<_> = junk.chunks(10).map(|page| rogue.push(&mut room, page)).collect();
+    let opened = outcomes.iter().take_while(|outcome| **outcome == Outcome::Refused(Refusal::InvalidCommit)).count();
+    assert!((20..60).contains(&opened), "{opened} pages of ten");
+    assert!(outcomes[opened..].iter().all(|outcome| *outcome == OVER));
+    assert!(rogue.is_up(&room) && room.see(BEN, |group| !group.conduct.is_muted(&dan)));
+    assert_eq!(rogue.push(&mut room, &junk[..10]), Outcome::Duplicate, "once is enough");
+}
+
+/// Strangers' envelopes wait at Ben, brought by honest members, as many as there is room for. Chi shows what Ben cannot
+/// keep.
+#[test]
+fn what_has_no_room_to_wait_comes_from_hand_to_hand() {
+    let mut room = Room::of(4);
+    let ana = room.see(ANA, |group| group.me.key());
+    let content = words(&mut room, ana, "hello");
+    let signed = room.see(ANA, |group| group.me.sign(group.id, &content));
+    let rows = room.disk(CHI).copy();
+    let epoch = room.see(BEN, |group| group.facts.head);
+    fill(&mut room, false, &[ANA, BEN, CHI, DAN]);
+    room.lose(CHI);
+    room.deaf = Some(BEN);
+    changed_unheard(&mut room);
+    let sealed = seal(&mut room, ANA, &signed, None);
+    let envelope = Envelope::parse(sealed.clone()).unwrap().id();
+    let mut rogue = Rogue::link(&mut room, &rows, BEN);
+    assert_eq!(rogue.push(&mut room, &[sealed]), NO_ROOM);
+    rogue.hear(&mut room);
+    let asks = |message: &Message| matches!(message, Message::Cannot(ids) if *ids == [envelope]);
+    assert!(rogue.heard.iter().any(asks));
+    let handed = |envelope| Message::Handed(vec![Handed { envelope, epoch, signed: signed.clone() }]);
+    rogue.say(&mut room, &handed(EnvelopeId::from_bytes([7; 32])));
+    assert!(room.texts(BEN).is_empty(), "not asked for");
+    rogue.say(&mut room, &handed(envelope));
+    assert_eq!(room.texts(BEN), ["hello"]);
+}
+
+/// PROTOCOL E: a member goes on saying things under the keys of a state whose time is over.
+#[test]
+fn nobody_keeps_keys_alive_by_bringing_more() {
+    let mut room = Room::of(3);
+    let old = room.stands(BEN).head;
+    let far: Vec<_> = (0..260).map(|n| said_after(&mut room, &n.to_string(), 1, 0)).collect();
+    let (before, after) = far.split_at(200);
+    room.change_rules();
+    for bytes in before {
+        assert_eq!(room.hear(BEN, bytes.clone()), PARKED);
+    }
+    for who in [ANA, CHI] {
+        room.drop_frames_to(who);
+        room.lose(who);
+    }
+    room.skip_hours(80);
+    let mut steps = 0;
+    while room.inside(BEN, |group, cx| group.sweep(cx).map(|()| group.epochs.has_keys(&old))).0.unwrap() {
+        steps += 1;
+        assert!(steps < 3);
+        for bytes in &after[..30 * steps] {
+            assert_eq!(room.hear(BEN, bytes.clone()), NO_ROOM);
+        }
+    }
+    assert_eq!((steps, room.texts(BEN).len()), (1, 200));
+}
+
+/// What is known of what waits is known again after a restart, and it takes the room that it took.
+#[test]
+fn what_waits_takes_the_same_room_after_a_restart() {
+    let mut room = Room::of(2);
+    let rows = room.disk(BEN).copy();
+    let rivals = junk_commits(&mut room, &rows, 1, 3);
+    room.change_rules();
+    for bytes in rivals {
+        assert_eq!(room.hear(BEN, bytes), Outcome::Parked(Why::Rival));
+    }
+    for _ in 0..2 {
+        assert_eq!(room.see(BEN, |group| group.log.waiting.nowhere().len()), 0);
+        room.restart(BEN);
+        room.pass(1_000);
+        assert_eq!(wait_at(&mut room, BEN), 3);
+    }
+    const { assert!(WAITING_BY_PEER_MAX > 3) };
+}
+
+/// Ben said much while Ana was away, and Chi repeats it all at once: Ben has done nothing, and what gossip brings too much
+/// comes by link.
+#[test]
+fn nobody_is_muted_for_what_others_repeat() {
+    let mut room = Room::of(3);
+    let burst = usize::try_from(SAID_BY_AUTHOR.burst).unwrap();
+    let (net, chi, ben) = (room.net(ANA), room.link(ANA, CHI), room.link(ANA, BEN));
+    let said = of_ben(&mut room, burst + 100);
+    for (n, bytes) in said.into_iter().enumerate() {
+        let outcome = room.give(ANA, Input::Gossip { net, link: Some(chi), bytes });
+        assert_eq!(outcome, if n <= burst { TAKEN } else { OVER }, "{n}");
+    }
+    room.settle();
+    let full = |room: &mut Room, link| room.see(ANA, |group| group.links.get(&link).is_some_and(|link| link.full));
+    assert!(full(&mut room, ben) && full(&mut room, chi));
+    room.says(BEN, "by link");
+    room.pass(2_000);
+    assert!(room.texts(ANA).contains(&"by link".to_owned()));
+    room.pass(u64::try_from(MUTED.as_millis()).unwrap());
+    let again = of_ben(&mut room, 1).remove(0);
+    assert_ne!(room.give(ANA, Input::Gossip { net, link: Some(chi), bytes: again }), OVER);
+}
