@@ -74,7 +74,46 @@ struct Waits {
     from: Option<MemberId>,
 }
 
+/// What is missing before one that waits.
+struct Missing {
+    span: Span,
+    /// Whether it is the first that its bringer brought, or the first that costs keys to open.
+    first: bool,
+    first_far: bool,
+    /// Whether no time brings it.
+    lost: bool,
+}
+
 impl Gap {
+    /// One more waits, brought by somebody, when the sender was expected to go on with `next` and opening up to `safe`
+    /// destroys no key. What another brought may be nobody's: it answers for nothing that is missing before this one.
+    fn add(
+        &mut self,
+        spot: &Spot,
+        (id, from): (EnvelopeId, Option<MemberId>),
+        (next, safe): (u32, u32),
+        now: Time,
+    ) -> Missing {
+        // Time helps what is within the window; what is beyond it had its time.
+        let first = self.waiting.keys().next().map_or(spot.count, |(count, _)| spot.count.min(*count));
+        let opens = first.saturating_sub(next) < RATCHET_WINDOW;
+        if self.from < next || (self.since.is_none() && opens) {
+            (self.since, self.from) = (Some(now), next);
+        }
+        let of_it = |(_, waits): &(&Place, &Waits)| waits.from == from;
+        let last = self.waiting.iter().rev().find(of_it).map(|((count, _), _)| *count);
+        let place = (spot.count, EnvelopeId::from_bytes([0; 32]));
+        let before = self.waiting.range(..place).rev().find(of_it).map(|((count, _), _)| count.saturating_add(1));
+        self.waiting.insert((spot.count, id), Waits { burnt: spot.burnt, from });
+        let (epoch, leaf) = spot.sender;
+        Missing {
+            span: Span { epoch, leaf, from: before.unwrap_or(next).max(next), to: spot.first() },
+            first: last.is_none(),
+            first_far: spot.count > safe && last.is_none_or(|last| last <= safe),
+            lost: self.since.is_none(),
+        }
+    }
+
     /// What will be opened in time without anybody's help.
     pub(crate) fn soon(&self) -> impl Iterator<Item = EnvelopeId> + '_ {
         self.waiting.keys().map(|(_, id)| *id).filter(|_| self.since.is_some())
@@ -97,9 +136,8 @@ impl Group {
     ) -> Option<Outcome> {
         let spot = placed.spot?;
         let (next, safe) = (self.next_count(&spot.sender), self.safe(&spot.sender, cx.now.wall));
-        let author = self.epochs.get(&spot.sender.0).and_then(|epoch| epoch.roster.at(spot.sender.1));
         let follows = spot.first() <= next && spot.count <= safe;
-        if follows || author.is_none_or(|author| author.member == self.me.member()) {
+        if follows || self.author(&spot.sender).is_none_or(|author| author == self.me.member()) {
             return None;
         }
         // With nobody to ask, only what would destroy the keys of others waits.
@@ -112,41 +150,28 @@ impl Group {
             return (spot.count > safe).then_some(Outcome::Refused(Refusal::NoRoom));
         }
         let gap = self.gaps.entry(spot.sender).or_insert_with(|| Gap { since: Some(cx.now.wall), ..Gap::default() });
-        // Time helps what is within the window; what is beyond it had its time.
-        let first = gap.waiting.keys().next().map_or(spot.count, |(count, _)| spot.count.min(*count));
-        let opens = first.saturating_sub(next) < RATCHET_WINDOW;
-        if gap.from < next || (gap.since.is_none() && opens) {
-            (gap.since, gap.from) = (Some(cx.now.wall), next);
-        }
-        let lost = gap.since.is_none();
-        // What another brought may be nobody's: it answers for nothing that is missing here.
-        let of_it = |(_, waits): &(&Place, &Waits)| waits.from == origin.member;
-        let last = gap.waiting.iter().rev().find(of_it).map(|((count, _), _)| *count);
-        let (first, first_far) = (last.is_none(), spot.count > safe && last.is_none_or(|last| last <= safe));
-        let place = (spot.count, EnvelopeId::from_bytes([0; 32]));
-        let before = gap.waiting.range(..place).rev().find(of_it).map(|((count, _), _)| count.saturating_add(1));
-        gap.waiting.insert((spot.count, envelope.id()), Waits { burnt: spot.burnt, from: origin.member });
-        let (epoch, leaf) = spot.sender;
-        let span = Span { epoch, leaf, from: before.unwrap_or(next).max(next), to: spot.first() };
-        let missing = span.to.saturating_sub(span.from);
+        let missing = gap.add(&spot, (envelope.id(), origin.member), (next, safe), cx.now.wall);
+        self.ask_for(cx, &missing, peer, origin.gossiped);
+        Some(Outcome::Parked(Why::Gap))
+    }
+
+    /// Asks for what is missing before one that waits.
+    fn ask_for(&mut self, cx: &mut Cx<'_>, missing: &Missing, peer: Option<LinkId>, gossiped: bool) {
+        let count = missing.span.to.saturating_sub(missing.span.from);
         // Much of everybody is missing after a time away: it comes from one, and whoever delivers comes to it unasked.
-        let much = missing > ASKED_MAX;
-        let comes = much && (!first || self.delivery.until(cx.now.wall).is_some());
-        if let Some(peer) = peer.filter(|_| missing > 0 && !comes) {
+        let much = count > ASKED_MAX;
+        let comes = much && (!missing.first || self.delivery.until(cx.now.wall).is_some());
+        if let Some(peer) = peer.filter(|_| count > 0 && !comes) {
             let one = self.full_links().first().copied().filter(|_| much).unwrap_or(peer);
-            self.say(cx, one, &Message::Missing(span));
+            self.say(cx, one, &Message::Missing(missing.span));
         }
-        // The one that was asked may keep silent.
-        if first_far || (much && !comes) {
+        // The one that was asked may keep silent; and what is lost does not go on from here by gossip.
+        if missing.first_far || (much && !comes) || (missing.lost && gossiped) {
             self.ask_around(cx);
         }
-        if lost {
+        if missing.lost {
             self.say_blind_soon(cx);
-            if origin.gossiped {
-                self.ask_around(cx);
-            }
         }
-        Some(Outcome::Parked(Why::Gap))
     }
 
     /// The count that a sender is expected to go on with.

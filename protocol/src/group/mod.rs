@@ -46,6 +46,7 @@ mod sync;
 mod timers;
 mod views;
 mod waiting;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
