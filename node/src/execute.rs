@@ -248,9 +248,9 @@ impl Nets {
 /// What becomes of a gossiped message elsewhere, after what became of it here; nothing yet if that is not known.
 const fn verdict(outcome: &Outcome) -> Option<Verdict> {
     match outcome {
+        Outcome::Applied(_) | Outcome::Parked(Why::Ahead) => Some(Verdict::Accept),
         // It may be nobody's. Whoever passes it on answers for it, and it can still be passed on once it is opened.
-        Outcome::Parked(Why::Gap | Why::UnknownEpoch | Why::Own) => None,
-        Outcome::Applied(_) | Outcome::Parked(_) => Some(Verdict::Accept),
+        Outcome::Parked(_) => None,
         // That there is no room here is not the relay's fault.
         Outcome::Duplicate | Outcome::Refused(Refusal::OverBudget | Refusal::NoRoom) => Some(Verdict::Ignore),
         Outcome::Refused(_) => Some(Verdict::Reject),
@@ -267,6 +267,8 @@ mod tests {
             (Outcome::Parked(Why::Gap), None),
             (Outcome::Parked(Why::UnknownEpoch), None),
             (Outcome::Parked(Why::Own), None),
+            (Outcome::Parked(Why::Rival), None),
+            (Outcome::Parked(Why::NewerProtocol), None),
             (Outcome::Parked(Why::Ahead), Some(Verdict::Accept)),
             (Outcome::Refused(Refusal::OverBudget), Some(Verdict::Ignore)),
             (Outcome::Refused(Refusal::NoRoom), Some(Verdict::Ignore)),

@@ -9,7 +9,7 @@ use super::link::Link;
 use super::receive::Origin;
 use super::waiting::{Came, Placed};
 use crate::allowance::Used;
-use crate::error::{Error, Refusal};
+use crate::error::{Error, Refusal, Why};
 use crate::id::{LinkId, MemberId};
 use crate::limits::{ASKED_BY_MEMBER, BROUGHT_BY_HAND, BURN, MEMBERS_MAX, MUTED, SAID_BY_AUTHOR, SAID_HERE};
 use crate::step::Outcome;
@@ -168,6 +168,8 @@ impl Group {
     pub(crate) fn account(&mut self, cx: &mut Cx<'_>, id: LinkId, outcome: &Outcome) {
         let units = match outcome {
             Outcome::Refused(Refusal::BadSeal | Refusal::Malformed | Refusal::NotAMember) => BAD_GOSSIP,
+            // Whoever is in step passes that on in good faith.
+            Outcome::Parked(Why::Ahead) => return,
             Outcome::Duplicate | Outcome::Parked(_) => KEPT,
             _ => return,
         };
@@ -187,14 +189,49 @@ impl Group {
         may
     }
 
-    /// Whether a member may have us open one more that it gives on by hand. It may not know what it brings, and is not
-    /// muted: what is not opened now is brought again. What takes much to open leaves half for the rest.
-    pub(crate) fn may_open(&mut self, cx: &Cx<'_>, origin: &Origin, placed: &Placed) -> bool {
-        let Some(member) = origin.member.filter(|_| !origin.gossiped) else { return true };
-        let price = self.price(placed);
-        let kept = if price > SMALL { BROUGHT_BY_HAND.burst / 2 } else { 0 };
-        let mut used = *self.by_hand(&member);
-        used.take(BROUGHT_BY_HAND, price.saturating_add(kept), cx.now.wall)
+    /// Whether a member may have us look at one more that it gives on by hand. It may not know what it brings, and is not
+    /// muted: what is not taken now is brought again.
+    pub(crate) fn may_bring(&mut self, cx: &Cx<'_>, origin: &Origin) -> bool {
+        let now = cx.now.wall;
+        origin.by_hand().is_none_or(|member| self.by_hand(&member).fits(BROUGHT_BY_HAND, OPENED, now))
+    }
+
+    /// Has a member pay for having us open one more, before what takes much waits to be opened: that leaves half for the
+    /// rest, and what is somebody's is given back. `false` if it may not.
+    pub(crate) fn may_open(&mut self, cx: &Cx<'_>, origin: &mut Origin, placed: &Placed) -> bool {
+        let Some(member) = origin.by_hand() else { return true };
+        let (price, now) = (self.price(placed), cx.now.wall);
+        let used = self.by_hand(&member);
+        // Not every commit is staged.
+        if price <= SMALL || placed.spot.is_none() {
+            return used.fits(BROUGHT_BY_HAND, price, now);
+        }
+        let may = used.fits(BROUGHT_BY_HAND, price.saturating_add(BROUGHT_BY_HAND.burst / 2), now);
+        if may && used.take(BROUGHT_BY_HAND, price, now) {
+            origin.paid = price;
+        }
+        may
+    }
+
+    /// What a member brought by hand was of use.
+    pub(crate) fn give_back(&mut self, came: &Came) {
+        if let Some(from) = came.by.filter(|_| came.paid > 0) {
+            self.by_hand(&from).give_back(came.paid);
+        }
+    }
+
+    /// What a member brought by hand could not be used.
+    pub(crate) fn note_useless(&mut self, cx: &Cx<'_>, origin: &Origin, outcome: &Outcome) {
+        let units = match outcome {
+            Outcome::Refused(Refusal::NotAMember) => CONTROL,
+            Outcome::Refused(refusal) if refusal.is_final() || *refusal == Refusal::OverBudget => return,
+            Outcome::Duplicate | Outcome::Refused(_) => OPENED,
+            Outcome::Applied(_) | Outcome::Parked(_) => return,
+        };
+        if let Some(member) = origin.by_hand() {
+            // Beyond the allowance nothing more is looked at, so that there is little to be let off.
+            self.by_hand(&member).take(BROUGHT_BY_HAND, units, cx.now.wall);
+        }
     }
 
     /// What it took to see that an envelope is nobody's.
@@ -217,9 +254,9 @@ impl Group {
     /// What a member brought was nobody's. Gossip brings only what was opened before.
     pub(crate) fn charge_vain(&mut self, cx: &mut Cx<'_>, came: &Came, placed: &Placed) {
         let Some(from) = came.by else { return };
-        let price = self.price(placed);
+        let price = self.price(placed).saturating_sub(came.paid);
         if came.gossiped.is_none() {
-            // What waited may have become more than there is.
+            // What waited for its epoch may come to more than there is: once, for it is gone then.
             let now = cx.now.wall;
             self.by_hand(&from).take(BROUGHT_BY_HAND, price, now);
         } else if !self.charge(cx, &from, price) {
@@ -229,15 +266,17 @@ impl Group {
 
     /// Gossip brought a message that an author has indeed written. Too many of them are not taken from there for a while;
     /// whose they are knows it only if it brings them itself, for others may repeat at once what was said in an hour.
-    pub(crate) fn note_said(&mut self, cx: &mut Cx<'_>, author: MemberId, by: Option<MemberId>) {
+    /// Whether this one is not too much.
+    pub(crate) fn note_said(&mut self, cx: &mut Cx<'_>, author: MemberId, by: Option<MemberId>) -> bool {
         if author == self.me.member() || self.record(author).said.take(SAID_BY_AUTHOR, 1, cx.now.wall) {
-            return;
+            return true;
         }
         if by == Some(author) {
             self.mute(cx, author);
         } else {
             self.record(author).hushed = Some(cx.now.wall + MUTED);
         }
+        false
     }
 
     /// The network cannot keep up with what a link brings.

@@ -121,15 +121,15 @@ impl Group {
     /// A peer tells what it keeps.
     pub(crate) fn on_controls(&mut self, cx: &mut Cx<'_>, controls: Vec<Told>) -> Result<(), Error> {
         for told in controls {
-            if self.is_members(&told.control) {
+            if self.signer(&told.control).is_some() {
                 self.take_control(cx, told)?;
             }
         }
         Ok(())
     }
 
-    /// Whether a member signed it.
-    pub(crate) fn is_members(&self, control: &Control) -> bool {
+    /// The member who signed it, if one did.
+    pub(crate) fn signer(&self, control: &Control) -> Option<MemberId> {
         let author = match control {
             Control::Ticket(signed) => signed.open::<Ticket>(self.id).map(|ticket| ticket.issuer.member()),
             Control::Vote(signed) => signed.open::<Vote>(self.id).map(|vote| vote.voter.member()),
@@ -137,7 +137,7 @@ impl Group {
                 signed.open::<crate::wire::control::Link>(self.id).map(|link| link.committer.member())
             }
         };
-        author.is_ok_and(|author| self.roster().is_ok_and(|roster| roster.has(&author)))
+        author.ok().filter(|author| self.roster().is_ok_and(|roster| roster.has(author)))
     }
 
     /// Takes what a member signed: a vote is kept for those who weigh it, a leave until it is executed. Other tickets

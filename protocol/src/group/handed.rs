@@ -106,7 +106,8 @@ impl Group {
         if ids.is_empty() || link.head.is_none_or(|theirs| theirs.epoch != head) {
             return;
         }
-        ids.retain(|id| !link.no_room.contains(id));
+        let Some(member) = link.member else { return };
+        ids.retain(|id| !link.no_room.contains(id) && self.hands.get(id).is_none_or(|hand| hand.asks(&member)));
         ids.truncate(IDS_MAX.saturating_sub(link.no_room.len()));
         link.no_room.extend(ids.iter().copied());
         if !ids.is_empty() {

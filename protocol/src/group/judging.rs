@@ -9,10 +9,11 @@ use super::log::{Order, end_of};
 use super::receive::Origin;
 use super::waiting::Placed;
 use crate::error::{Error, Refusal, Why};
-use crate::id::EpochId;
+use crate::id::{EpochId, MsgId};
 use crate::limits::{CONTROL_KEPT, PROTOCOL_VERSION};
 use crate::meet::generation::Rank;
 use crate::policy::judge::{self, Parent};
+use crate::seal;
 use crate::step::{Outcome, Reply};
 use crate::time::Time;
 use crate::wire;
@@ -23,17 +24,30 @@ use crate::wire::message::Told;
 
 impl Group {
     /// A ticket, vote or link in its envelope.
-    pub(crate) fn open_control(&mut self, cx: &mut Cx<'_>, envelope: &Envelope, rank: &Rank) -> Result<Outcome, Error> {
+    pub(crate) fn open_control(
+        &mut self,
+        cx: &mut Cx<'_>,
+        envelope: &Envelope,
+        rank: &Rank,
+        origin: &Origin,
+    ) -> Result<Outcome, Error> {
         let key = self.generations.get(rank).ok_or(Error::Broken)?.control_key();
         let Ok(body) = envelope.open(&key) else { return Ok(Outcome::Refused(Refusal::BadSeal)) };
         let Ok(control) = wire::decode::<Control>(&body, Control::BYTES_MAX) else {
             return Ok(Outcome::Refused(Refusal::Malformed));
         };
-        if !self.is_members(&control) {
-            return Ok(Outcome::Refused(Refusal::NotAMember));
+        let Some(signer) = self.signer(&control) else { return Ok(Outcome::Refused(Refusal::NotAMember)) };
+        // Its signer could seal it as often as it likes; it is carried once.
+        let said = control_id(&control);
+        if self.log.has_message(&said, cx.now.sweep) {
+            self.log.note_vain(cx, self.net, envelope);
+            return Ok(Outcome::Duplicate);
+        }
+        if origin.gossiped && !self.note_said(cx, signer, origin.member) {
+            return Ok(Outcome::Refused(Refusal::OverBudget));
         }
         let end = end_of(envelope);
-        self.log.keep_opened(cx, self.net, envelope, Order::CONTROL, Some(end), None);
+        self.log.keep_opened(cx, self.net, envelope, Order::CONTROL, Some(end), Some((said, end)));
         let until = Time::ZERO + Duration::from_secs(u64::from(envelope.hour()).saturating_mul(3_600)) + CONTROL_KEPT;
         self.take_control(cx, Told { control, until })?;
         Ok(Outcome::Applied(Reply::Done))
@@ -96,4 +110,10 @@ impl Group {
         let epoch = self.epochs.get(id).ok_or(Error::Broken)?;
         Ok(Parent { group: self.id, number: epoch.number, roster: &epoch.roster, extension: &epoch.extension })
     }
+}
+
+/// The name of a ticket, vote or link, whatever it is sealed in and whenever it was signed.
+fn control_id(control: &Control) -> MsgId {
+    let (Control::Ticket(signed) | Control::Vote(signed) | Control::Link(signed)) = control;
+    MsgId::from_bytes(seal::digest("kinfold control", &[&signed.body]))
 }

@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 use super::history::{History, Mark};
 use super::log::Log;
 use super::outbox::Outbox;
+use super::rescan::BEGIN;
 use super::{Facts, Group, Own, generation_from_row};
 use crate::error::Error;
 use crate::id::{MemberId, NetId};
@@ -109,7 +110,7 @@ impl Group {
         let receipted: Option<Mark> = find(b"receipted").and_then(|bytes| journal::parse(bytes).ok());
         group.receipts.owe(group.history.beyond(&receipted.unwrap_or_default()));
         group.epochs.heard_at(group.log.orders(), now);
-        group.look_again = !group.log.waiting.is_empty();
+        group.look_from = (!group.log.waiting.is_empty()).then_some(BEGIN);
         group.head()?;
         group.newest()?;
         Ok(Some(group))

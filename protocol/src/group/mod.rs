@@ -121,8 +121,8 @@ pub(crate) struct Group {
     hands: BTreeMap<EnvelopeId, Hand>,
     /// When peers are told what waits and cannot be opened.
     blind_due: Option<Time>,
-    /// Whether what waited when the group was read from its rows must be looked at again.
-    look_again: bool,
+    /// From where on what waits is to be looked at again.
+    look_from: Option<(log::Order, EnvelopeId)>,
     /// Who has claimed a later head than ours and did not lead us there, since our head last moved.
     vain_claims: BTreeSet<MemberId>,
     /// Whether generations must be burnt before the next send (PROTOCOL G3).
@@ -211,7 +211,7 @@ impl Group {
             gaps: BTreeMap::new(),
             hands: BTreeMap::new(),
             blind_due: None,
-            look_again: false,
+            look_from: None,
             vain_claims: BTreeSet::new(),
             burn_due: false,
         }

@@ -44,12 +44,19 @@ pub(crate) struct Origin {
     pub(crate) member: Option<MemberId>,
     /// Whether gossip brought it, just now.
     pub(crate) gossiped: bool,
+    /// What it has used of its bringer's allowance already.
+    pub(crate) paid: u64,
 }
 
 impl Origin {
     /// How an envelope came that waits from now on.
     pub(crate) fn came(&self, cx: &Cx<'_>) -> Came {
-        Came { by: self.member, gossiped: self.gossiped.then_some(cx.now.wall) }
+        Came { by: self.member, gossiped: self.gossiped.then_some(cx.now.wall), paid: self.paid }
+    }
+
+    /// Who gives it on by hand, just now.
+    pub(crate) fn by_hand(&self) -> Option<MemberId> {
+        self.member.filter(|_| self.link.is_some() && !self.gossiped)
     }
 }
 
@@ -91,43 +98,62 @@ impl Group {
     pub(crate) fn ingest(&mut self, cx: &mut Cx<'_>, batch: Batch) -> Result<Outcome, Error> {
         let mut outcome = None;
         let member = batch.from.and_then(|link| self.links.get(&link)).and_then(|link| link.member);
-        let origin = Origin { link: batch.from, member, gossiped: batch.flow == Flow::Gossip };
-        let (mut placed, mut no_room) = (BTreeMap::new(), Vec::new());
+        let origin = Origin { link: batch.from, member, gossiped: batch.flow == Flow::Gossip, paid: 0 };
+        let (mut placed, mut no_room, mut again) = (BTreeMap::new(), Vec::new(), false);
         for envelope in batch.envelopes {
             let id = envelope.id();
             if self.log.has(&id) {
                 outcome = Some(Outcome::Duplicate);
                 continue;
             }
-            match self.place(cx, &envelope, batch.flow, member) {
+            let may = self.may_bring(cx, &origin);
+            again |= !may;
+            let of_it = if may { self.place(cx, &envelope, batch.flow, member) } else { Err(Refusal::OverBudget) };
+            match of_it {
                 Ok(of_it) => drop(placed.insert((of_it.order, id), (envelope, of_it))),
                 Err(refusal) => {
+                    let refused = Outcome::Refused(refusal);
+                    self.note_useless(cx, &origin, &refused);
                     no_room.extend((refusal == Refusal::NoRoom).then_some(id));
-                    outcome = Some(joint(outcome, Outcome::Refused(refusal)));
+                    outcome = Some(joint(outcome, refused));
                 }
             }
         }
         let head = self.facts.head;
         for ((_, id), (envelope, placed)) in placed {
-            let taken = if self.may_open(cx, &origin, &placed) {
+            let mut origin = origin;
+            let taken = if self.may_open(cx, &mut origin, &placed) {
                 self.take(cx, &envelope, placed, origin)?
             } else {
-                batch.from.into_iter().for_each(|from| self.ask_to_compare(cx, from));
+                again = true;
                 Outcome::Refused(Refusal::OverBudget)
             };
+            self.note_useless(cx, &origin, &taken);
             no_room.extend((taken == Outcome::Refused(Refusal::NoRoom)).then_some(id));
             if origin.gossiped {
                 batch.from.into_iter().for_each(|from| self.account(cx, from, &taken));
             }
             outcome = Some(joint(outcome, taken));
         }
-        if let Some(from) = batch.from.filter(|_| batch.flow == Flow::All) {
-            self.say_no_room(cx, from, no_room);
+        batch.from.filter(|_| again).into_iter().for_each(|from| self.ask_again(cx, from));
+        match batch.from.filter(|_| !no_room.is_empty()) {
+            Some(from) if batch.flow == Flow::All => self.say_no_room(cx, from, no_room),
+            // By link it is asked for from hand to hand.
+            Some(from) => self.ask_to_compare(cx, from),
+            None => {}
         }
         if self.facts.head != head {
             self.rescan(cx)?;
         }
         Ok(outcome.unwrap_or(Outcome::Duplicate))
+    }
+
+    /// Of what was not taken now another comparison brings the messages, and another answer the commits.
+    fn ask_again(&mut self, cx: &mut Cx<'_>, from: LinkId) {
+        if let Some(link) = self.links.get_mut(&from) {
+            link.asked_after = None;
+        }
+        self.ask_to_compare(cx, from);
     }
 
     /// Opens an envelope in its turn, and what waited for it.
@@ -259,12 +285,13 @@ impl Group {
             return Ok(Outcome::Refused(Refusal::Removed));
         }
         let id = envelope.id();
+        let came = if self.log.waiting.has(&id) { self.log.waiting.came(&id) } else { origin.came(cx) };
         let outcome = match self.seal_of(envelope) {
             Seal::Unknown => {
                 let kept = self.log.has(&id) || self.keep_waiting(cx, envelope, &origin, Placed::NOWHERE);
                 if kept { Outcome::Parked(Why::UnknownEpoch) } else { Outcome::Refused(Refusal::NoRoom) }
             }
-            Seal::Control(rank) => self.open_control(cx, envelope, &rank)?,
+            Seal::Control(rank) => self.open_control(cx, envelope, &rank, &origin)?,
             Seal::Commit(parent) => self.open_commit(cx, envelope, &parent, &origin)?,
             Seal::Content(epoch) => self.open_content(cx, envelope, &epoch, origin)?,
         };
@@ -273,10 +300,11 @@ impl Group {
             && let Some(spot) = placed.spot
         {
             self.owe_have(cx, id, &spot.sender);
+            self.give_back(&came);
         }
         let refused = matches!(&outcome, Outcome::Refused(why) if why.is_final());
         if refused && (self.log.waiting.has(&id) || !self.log.has(&id)) {
-            self.note_nobodys(cx, envelope, &origin, &placed);
+            self.note_nobodys(cx, envelope, &came, &placed);
         }
         Ok(outcome)
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Group;
 use super::cx::Cx;
 use super::gaps::{Spot, TRIED_MAX};
+use super::log::Order;
 use super::receive::Origin;
 use super::waiting::{Came, Placed};
 use crate::error::{Error, Why};
@@ -17,25 +18,44 @@ use crate::wire::envelope::Envelope;
 /// four seconds, and it may have come late.
 const PASSED_ON: Duration = Duration::from_secs(1);
 
+/// Where looking at what waits begins.
+pub(crate) const BEGIN: (Order, EnvelopeId) = (Order::CONTROL, EnvelopeId::from_bytes([0; 32]));
+
 impl Group {
     /// Opens what waited for an epoch that is known now (PROTOCOL M5), as long as that moves the head.
     pub(crate) fn rescan(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
-        loop {
+        self.look_from = Some(BEGIN);
+        self.look_on(cx)
+    }
+
+    /// Goes on with that: what is nobody's is tried some at a time.
+    pub(crate) fn look_on(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
+        let mut vain = 0_usize;
+        while let Some(from) = self.look_from.take().filter(|_| self.talks()) {
             let head = self.facts.head;
-            self.begin_gaps_anew(cx, |_| true);
-            self.place_waiting(cx)?;
+            if from == BEGIN {
+                self.begin_gaps_anew(cx, |_| true);
+                self.place_waiting(cx)?;
+            }
             let epochs = &self.epochs;
             let can = |spot: Spot| epochs.has_keys(&spot.sender.0);
-            for (_, id) in self.log.waiting.in_order(|placed| placed.spot.is_none_or(can)) {
+            for at in self.log.waiting.in_order(|placed| placed.spot.is_none_or(can)).split_off(&from) {
+                if vain >= TRIED_MAX {
+                    self.look_from = Some(if self.facts.head == head { at } else { BEGIN });
+                    return Ok(());
+                }
+                let (_, id) = at;
                 let Some(envelope) = self.log.read(cx, self.net, &id)? else { continue };
                 let (came, placed) = (self.log.waiting.came(&id), self.log.waiting.placed(&id));
                 let outcome = self.take(cx, &envelope, placed, Origin { member: came.by, ..Origin::default() })?;
                 self.pass_gossip_on(cx, id, &came, &outcome);
+                vain = vain.saturating_add(usize::from(matches!(outcome, Outcome::Refused(_))));
             }
-            if self.facts.head == head || !self.talks() {
-                return Ok(());
+            if self.facts.head != head {
+                self.look_from = Some(BEGIN);
             }
         }
+        Ok(())
     }
 
     /// Looks where what waits stands, as far as that is not known.
@@ -58,7 +78,7 @@ impl Group {
         if dying.is_empty() || !self.talks() {
             return Ok(true);
         }
-        if self.look_again {
+        if self.look_from.is_some() {
             self.place_waiting(cx)?;
         }
         let dies = |spot: Spot| dying.contains(&spot.sender.0);
@@ -110,13 +130,10 @@ impl Group {
 
     /// An envelope was opened in vain, and no other time will be better. What waited, or was given on by hand, is not kept,
     /// nor taken again.
-    pub(crate) fn note_nobodys(&mut self, cx: &mut Cx<'_>, envelope: &Envelope, origin: &Origin, placed: &Placed) {
-        let id = envelope.id();
-        let waits = self.log.waiting.has(&id);
-        let came = if waits { self.log.waiting.came(&id) } else { origin.came(cx) };
-        if waits || !origin.gossiped {
+    pub(crate) fn note_nobodys(&mut self, cx: &mut Cx<'_>, envelope: &Envelope, came: &Came, placed: &Placed) {
+        if self.log.waiting.has(&envelope.id()) || came.gossiped.is_none() {
             self.log.note_vain(cx, self.net, envelope);
         }
-        self.charge_vain(cx, &came, placed);
+        self.charge_vain(cx, came, placed);
     }
 }

@@ -60,9 +60,7 @@ impl Group {
             return Ok(());
         }
         self.refresh_topics(cx);
-        if std::mem::take(&mut self.look_again) {
-            self.rescan(cx)?;
-        }
+        self.look_on(cx)?;
         self.skip_gaps(cx)?;
         self.say_blind_around(cx);
         self.unmute(cx)?;
@@ -134,7 +132,7 @@ impl Group {
             self.gaps_deadline(now.wall),
             self.blind_due,
             self.conduct.deadline(),
-            self.look_again.then_some(now.wall),
+            self.look_from.map(|_| now.wall),
             self.reach.deadline(&self.ties(now.wall), now.wall),
             self.links.values().filter_map(Link::withheld_until).filter(|at| *at > now.wall).min(),
             self.spare().map(|(_, at)| at),

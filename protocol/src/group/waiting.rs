@@ -18,6 +18,8 @@ pub(crate) struct Came {
     pub(crate) by: Option<MemberId>,
     /// When gossip brought it, if it did: it goes on once it is known to be somebody's.
     pub(crate) gossiped: Option<Time>,
+    /// What it has used of its bringer's allowance already.
+    pub(crate) paid: u64,
 }
 
 /// Where an envelope stands, before it is opened.

@@ -28,6 +28,17 @@ impl Used {
         *self = Self { thousandths: if fits { used } else { still }, at: now };
         fits
     }
+
+    /// Whether so much more could be used.
+    #[must_use]
+    pub fn fits(mut self, allowance: Allowance, amount: u64, now: Time) -> bool {
+        self.take(allowance, amount, now)
+    }
+
+    /// Gives back what was used and need not have been.
+    pub const fn give_back(&mut self, amount: u64) {
+        self.thousandths = self.thousandths.saturating_sub(amount.saturating_mul(1_000));
+    }
 }
 
 #[cfg(test)]

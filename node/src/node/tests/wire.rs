@@ -59,6 +59,7 @@ pub(super) struct Person {
 struct Looking {
     store: MemoryStore,
     shared: Arc<Mutex<Shared>>,
+    made: std::time::Instant,
 }
 
 impl Store for Looking {
@@ -105,7 +106,7 @@ impl Store for Looking {
 
     fn chores(&self) -> Option<std::time::Instant> {
         let gone = self.shared.lock().unwrap().gone;
-        if gone { Some(Instant::now().into_std()) } else { self.store.chores() }
+        if gone { Some(self.made) } else { self.store.chores() }
     }
 
     fn has_room(&mut self) -> bool {
@@ -141,7 +142,8 @@ impl Person {
                 shared.refusals -= 1;
                 return Err(StoreError::DiskFull);
             }
-            Ok(Box::new(Looking { store: MemoryStore::open(&at)?, shared: Arc::clone(&opening) }) as Box<dyn Store>)
+            let (shared, made) = (Arc::clone(&opening), Instant::now().into_std());
+            Ok(Box::new(Looking { store: MemoryStore::open(&at)?, shared, made }) as Box<dyn Store>)
         });
         let starting = Arc::clone(&shared);
         let start = Box::new(move |config: net::NetConfig, _: mpsc::Sender<FromNet>| {

@@ -3,17 +3,23 @@
 use std::time::Duration;
 
 use crate::error::{Refusal, Why};
-use crate::id::EnvelopeId;
+use crate::group::gaps::TRIED_MAX;
+use crate::group::log::Order;
+use crate::group::waiting::{Came, Placed};
+use crate::id::{CommitId, EnvelopeId};
+use crate::identity::Identity;
 use crate::limits::{BROUGHT_BY_HAND, MUTED, SAID_BY_AUTHOR, WAITING_BY_PEER_MAX};
 use crate::step::{Input, Outcome, Transmit};
-use crate::wire::envelope::Envelope;
+use crate::wire;
+use crate::wire::control::{Control, Vote};
+use crate::wire::envelope::{Envelope, LifetimeClass};
 use crate::wire::message::{Handed, Message};
 
 use super::commits::TAKEN;
 use super::content::{seal, words};
 use super::flood::{OVER, of_ben};
 use super::gaps::{PARKED, forged, said, said_after};
-use super::rogue::{Rogue, junk_commits};
+use super::rogue::{Outside, Rogue, junk_commits};
 use super::room::{ANA, BEN, CHI, DAN, Room};
 use super::waiting::fill;
 
@@ -31,6 +37,21 @@ fn wait_at(room: &mut Room, who: usize) -> usize {
     room.see(who, |group| group.log.waiting.ids().count())
 }
 
+/// Of what takes much to open so much waits, by the price of opening it, as leaves half of what a member may bring by hand.
+const HALF: u64 = BROUGHT_BY_HAND.burst / 2;
+
+/// How many pages are taken before no more is.
+fn taken(room: &mut Room, rogue: &mut Rogue, pages: std::slice::Chunks<'_, Vec<u8>>, as_what: &Outcome) -> usize {
+    let outcomes: Vec<_> = pages.map(|page| rogue.push(room, page)).collect();
+    let taken = outcomes.iter().take_while(|outcome| *outcome == as_what).count();
+    assert!(outcomes[taken..].iter().all(|outcome| *outcome == OVER));
+    taken
+}
+
+fn half(keys: u64) -> usize {
+    usize::try_from(HALF / (keys / 16 + 1)).unwrap()
+}
+
 /// Whoever gives on by hand may not know what it brings: it is not muted, and what would take much is not opened for it
 /// for a while.
 #[test]
@@ -39,25 +60,41 @@ fn whoever_pushed_much_in_vain_is_opened_less_for_and_is_not_muted() {
     let rows = room.disk(CHI).copy();
     let chi = room.see(CHI, |group| group.me.member());
     let words = said(&mut room, "words", 0);
-    let mut far: Vec<_> = (0..1_000).map(|_| forged(&mut room, CHI, 990, 0)).collect();
-    let [now, later] = [far.pop().unwrap(), far.pop().unwrap()];
+    let mut far: Vec<_> = (0..401).map(|_| forged(&mut room, CHI, 990, 0)).collect();
+    let later = far.pop().unwrap();
     room.lose(CHI);
     let mut rogue = Rogue::link(&mut room, &rows, BEN);
-    for page in far.chunks(50) {
-        rogue.push(&mut room, page);
-    }
-    for _ in 0..400 {
-        room.pass(100);
-        if wait_at(&mut room, BEN) == 0 {
-            break;
-        }
-    }
-    assert_eq!(rogue.push(&mut room, &[now]), OVER);
-    room.pass(BROUGHT_BY_HAND.burst / BROUGHT_BY_HAND.per_second / 20 * 1_000 + 1_000);
+    let waits = taken(&mut room, &mut rogue, far.chunks(1), &PARKED);
+    assert!(waits.abs_diff(half(990)) <= 3, "{waits}");
+    room.pass(3_000);
+    assert_eq!(wait_at(&mut room, BEN), 0);
     assert_eq!(rogue.push(&mut room, &[words]), TAKEN);
     room.pass(BROUGHT_BY_HAND.burst / BROUGHT_BY_HAND.per_second * 1_000);
     assert_eq!(rogue.push(&mut room, &[later]), PARKED);
     assert!(room.see(BEN, |group| !group.conduct.is_muted(&chi)));
+}
+
+/// What was somebody's is given back.
+#[test]
+fn whoever_pushes_what_is_far_ahead_and_good_goes_on() {
+    let mut room = Room::of(3);
+    let rows = room.disk(CHI).copy();
+    let far: Vec<_> = (0..10).map(|n| said_after(&mut room, &n.to_string(), if n == 0 { 900 } else { 1 }, 0)).collect();
+    let junk: Vec<_> = (0..400).map(|_| forged(&mut room, CHI, 1_900, 0)).collect();
+    for who in [ANA, CHI] {
+        room.lose(who);
+    }
+    let mut rogue = Rogue::link(&mut room, &rows, BEN);
+    for bytes in far {
+        assert_eq!(rogue.push(&mut room, &[bytes]), PARKED);
+    }
+    // As time goes nothing comes back.
+    let before = room.now;
+    room.pass(3_000);
+    assert_eq!(room.texts(BEN).len(), 10);
+    room.now = before;
+    let waits = taken(&mut room, &mut rogue, junk.chunks(1), &PARKED);
+    assert!(waits.abs_diff(half(980)) <= 3, "{waits}");
 }
 
 /// Without room to wait each is opened at once: what takes much leaves enough for what is in its turn.
@@ -70,11 +107,8 @@ fn what_takes_much_to_open_leaves_half_for_the_rest() {
     room.lose(CHI);
     fill(&mut room, true, &[CHI]);
     let mut rogue = Rogue::link(&mut room, &rows, BEN);
-    let outcomes: Vec<_> = far.into_iter().map(|bytes| rogue.push(&mut room, &[bytes])).collect();
-    let opened = outcomes.iter().take_while(|outcome| **outcome == Outcome::Refused(Refusal::BadSeal)).count();
-    let half = usize::try_from(BROUGHT_BY_HAND.burst / 2).unwrap() / (990 / 16);
-    assert!(opened.abs_diff(half) <= 3, "{opened} instead of {half}");
-    assert!(outcomes[opened..].iter().all(|outcome| *outcome == OVER));
+    let opened = taken(&mut room, &mut rogue, far.chunks(1), &Outcome::Refused(Refusal::BadSeal));
+    assert!(opened.abs_diff(half(990)) <= 3, "{opened}");
     assert_eq!(rogue.push(&mut room, &[words]), TAKEN);
 }
 
@@ -92,6 +126,9 @@ fn commits_that_waited_and_are_none_are_given_on_no_more_and_mute_nobody() {
     for who in [CHI, BEN] {
         room.hear(who, commit.clone());
     }
+    // Some at a time.
+    assert_eq!(wait_at(&mut room, CHI), 1_000 - TRIED_MAX);
+    room.pass(1_000);
     assert_eq!(wait_at(&mut room, CHI), 0);
     let dan = room.see(DAN, |group| group.me.member());
     room.lose(DAN);
@@ -199,4 +236,63 @@ fn nobody_is_muted_for_what_others_repeat() {
     room.pass(u64::try_from(MUTED.as_millis()).unwrap());
     let again = of_ben(&mut room, 1).remove(0);
     assert_ne!(room.give(ANA, Input::Gossip { net, link: Some(chi), bytes: again }), OVER);
+}
+
+/// One vote of Ben's in ever new envelopes, and one of somebody who is no member: the first is carried once, and neither is
+/// looked at for ever.
+#[test]
+fn what_was_signed_once_is_carried_once() {
+    let mut room = Room::of(3);
+    let rows = room.disk(BEN).copy();
+    let ben = room.see(BEN, |group| group.me.key());
+    let stranger = Identity::new("Eve", &mut room.rng);
+    let (group, epoch) = (rows.group().id, rows.group().facts.head);
+    let vote = |voter| Vote { group, epoch, number: 0, commit: CommitId::from_bytes([1; 32]), counter: 1, voter };
+    let [good, bad] = [
+        Control::Vote(rows.group().me.sign(group, &vote(ben))),
+        Control::Vote(stranger.sign(group, &vote(stranger.key()))),
+    ];
+    let key = rows.group().newest().unwrap().control_key();
+    let outside = Outside::of(&rows, room.now.hour(), LifetimeClass::Week);
+    let seal = |room: &mut Room, control: &Control| outside.seal(room, &key, &wire::encode(control));
+    let [first, again] = [(); 2].map(|()| seal(&mut room, &good));
+    assert_eq!(room.hear(ANA, first), TAKEN);
+    assert_eq!(room.hear(ANA, again.clone()), Outcome::Duplicate);
+    let held = Envelope::parse(again).unwrap().id();
+    assert!(room.see(ANA, |group| !group.log.holds(&held)), "it goes on from nobody");
+    room.lose(BEN);
+    let mut rogue = Rogue::link(&mut room, &rows, ANA);
+    for (control, outcome, price) in [(&bad, Outcome::Refused(Refusal::NotAMember), 4), (&good, Outcome::Duplicate, 1)]
+    {
+        let many = BROUGHT_BY_HAND.burst / price + 1_000;
+        let all: Vec<_> = (0..many).map(|_| seal(&mut room, control)).collect();
+        let took = taken(&mut room, &mut rogue, all.chunks(100), &outcome);
+        assert!(took.abs_diff(usize::try_from(BROUGHT_BY_HAND.burst / price / 100).unwrap()) <= 1, "{took}");
+        room.pass(BROUGHT_BY_HAND.burst / BROUGHT_BY_HAND.per_second * 1_000);
+    }
+    assert!(rogue.is_up(&room));
+}
+
+/// Ben has no allowance left for what Ana brings by hand, and she leads him to a commit: he asks for it again.
+#[test]
+fn a_commit_that_comes_too_soon_is_asked_for_again() {
+    let mut room = Room::of(2);
+    let commit = changed_unheard(&mut room);
+    let rows = room.disk(ANA).copy();
+    let came = Came { by: Some(room.see(ANA, |group| group.me.member())), ..Came::default() };
+    room.lose(ANA);
+    room.inside(BEN, |group, cx| {
+        let placed = Placed { order: Order::commit(0), spot: None };
+        (0..BROUGHT_BY_HAND.burst / 50).for_each(|_| group.charge_vain(cx, &came, &placed));
+    });
+    let mut rogue = Rogue::link(&mut room, &rows, BEN);
+    let asked = |rogue: &mut Rogue, room: &mut Room| {
+        rogue.hear(room);
+        rogue.heard.iter().filter(|message| matches!(message, Message::After(_))).count()
+    };
+    assert_eq!(asked(&mut rogue, &mut room), 1);
+    assert_eq!(rogue.push(&mut room, std::slice::from_ref(&commit)), OVER);
+    room.pass(6_000);
+    assert_eq!(asked(&mut rogue, &mut room), 2);
+    assert_eq!(rogue.push(&mut room, &[commit]), TAKEN);
 }

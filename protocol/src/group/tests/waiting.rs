@@ -488,6 +488,7 @@ fn what_waited_for_its_epoch_is_on_nobodys_account_in_full() {
         }
     });
     assert_eq!(room.hear(BEN, commit), TAKEN);
+    room.pass(1_000);
     assert!(room.see(BEN, |group| group.log.waiting.is_empty() && !group.conduct.is_muted(&chi)));
 }
 
