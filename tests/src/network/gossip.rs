@@ -41,8 +41,8 @@ impl Network {
     ) {
         let Input::Gossip { net, bytes, .. } = input else { return };
         let good = match outcome {
-            Outcome::Parked(Why::Gap | Why::UnknownEpoch | Why::Own) => return,
-            Outcome::Applied(_) | Outcome::Parked(_) => true,
+            Outcome::Applied(_) | Outcome::Parked(Why::Ahead) => true,
+            Outcome::Parked(_) => return,
             Outcome::Duplicate | Outcome::Refused(_) => false,
         };
         let Some(station) = self.stations.get_mut(&(node, *net)) else { return };

@@ -36,7 +36,13 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[test]
-fn closing_gives_back_the_room_of_what_is_gone() {
+fn closing_and_each_hour_give_back_the_room_of_what_is_gone() {
+    for hourly in [false, true] {
+        gives_back(hourly);
+    }
+}
+
+fn gives_back(hourly: bool) {
     let (_temp, dir, mut store) = fresh();
     let many = |row: u32| Key { table: Table::Envelope, name: row.to_be_bytes().to_vec() };
     for from in (0..8_000).step_by(400) {
@@ -49,11 +55,16 @@ fn closing_gives_back_the_room_of_what_is_gone() {
     let (before, held) = (databases(&dir), contents(&*store.reader()));
     let size = |place: &Path| tree(place).iter().map(|path| fs::metadata(path).unwrap().len()).sum::<u64>();
     assert!(size(&before[0]) > 12_000_000, "{} bytes", size(&before[0]));
-    Box::new(store).close().unwrap();
+    if hourly {
+        store.tick(Instant::now() + CHECK_EVERY).unwrap();
+        assert_eq!(contents(&*store.reader()), held);
+    } else {
+        Box::new(store).close().unwrap();
+        store = open(&dir);
+    }
     let after = databases(&dir);
     assert!(after.len() == 1 && after != before);
     assert!(size(&after[0]) < 4_000_000, "{} bytes", size(&after[0]));
-    let mut store = open(&dir);
     assert_eq!(contents(&*store.reader()), held);
     // What is not worn stays, and is not copied at every close.
     put(&mut store, &key(1), Value::lasting(vec![1])).unwrap();
