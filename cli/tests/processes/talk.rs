@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::thread::sleep;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::device::{Device, Window, place, text};
+use crate::wait::pause;
 
 const GROUP: &str = "Circle";
 
@@ -53,7 +53,7 @@ fn nobody_is_busy_when_all_is_said() {
     }
     devices.iter().for_each(|device| drop(device.texts_of(GROUP, 2)));
     let before = devices.each_ref().map(|device| ticks(device.pid()));
-    sleep(LATER);
+    pause(LATER);
     for (device, before) in devices.iter().zip(before) {
         let (used, span) = (ticks(device.pid()) - before, LATER.as_millis() / 10);
         assert!(u128::from(used) < span / 10, "{} used {used} of {span} ticks", device.name);
