@@ -237,6 +237,7 @@ impl Group {
             cx.tx.delete(Key::new(Table::Welcome, self.net, &[member.as_bytes()]));
         }
         self.vain_claims.clear();
+        self.log.take_again(cx, self.net);
         self.unseal_unheld(cx, step.verdict.loses_someone(), step.at)?;
         self.refresh_topics(cx);
         self.weigh_all(cx)?;
@@ -314,7 +315,8 @@ impl Group {
         let generation = self.control_generation(cx.now.stamp)?.clone();
         let envelope = self.seal_envelope(cx, &generation.control_key(), &generation, &wire::encode(control))?;
         let end = super::log::end_of(&envelope);
-        self.log.keep_opened(cx, self.net, &envelope, super::log::Order::CONTROL, Some(end), None);
+        let said = Some((super::judging::control_id(control), end));
+        self.log.keep_opened(cx, self.net, &envelope, super::log::Order::CONTROL, Some(end), said);
         let topic = self.newest()?.topic(cx.now.stamp.day());
         let links = self.member_links();
         self.spread_envelope(cx, &envelope, topic, links)

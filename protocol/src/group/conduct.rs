@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::Group;
 use super::cx::Cx;
 use super::link::Link;
+use super::log::Order;
 use super::receive::Origin;
 use super::waiting::{Came, Placed};
 use crate::allowance::Used;
@@ -208,15 +209,18 @@ impl Group {
         }
         let may = used.fits(BROUGHT_BY_HAND, price.saturating_add(BROUGHT_BY_HAND.burst / 2), now);
         if may && used.take(BROUGHT_BY_HAND, price, now) {
-            origin.paid = price;
+            origin.paid = (price, now);
         }
         may
     }
 
     /// What a member brought by hand was of use.
-    pub(crate) fn give_back(&mut self, came: &Came) {
-        if let Some(from) = came.by.filter(|_| came.paid > 0) {
-            self.by_hand(&from).give_back(came.paid);
+    pub(crate) fn give_back(&mut self, cx: &Cx<'_>, came: &Came) {
+        let (paid, at) = came.paid;
+        // As time goes it comes back anyway.
+        let back = BROUGHT_BY_HAND.in_time(cx.now.wall.since(at));
+        if let Some(from) = came.by.filter(|_| paid > back) {
+            self.by_hand(&from).give_back(paid.saturating_sub(back));
         }
     }
 
@@ -238,6 +242,7 @@ impl Group {
     fn price(&self, placed: &Placed) -> u64 {
         match &placed.spot {
             _ if placed.order.is_commit() => BAD_COMMIT,
+            _ if placed.order == Order::CONTROL => CONTROL,
             Some(spot) => OPENED + u64::from(self.keys_before(spot) / SKIPPED_FOR_A_UNIT),
             None => OPENED,
         }
@@ -254,7 +259,7 @@ impl Group {
     /// What a member brought was nobody's. Gossip brings only what was opened before.
     pub(crate) fn charge_vain(&mut self, cx: &mut Cx<'_>, came: &Came, placed: &Placed) {
         let Some(from) = came.by else { return };
-        let price = self.price(placed).saturating_sub(came.paid);
+        let price = self.price(placed).saturating_sub(came.paid.0);
         if came.gossiped.is_none() {
             // What waited for its epoch may come to more than there is: once, for it is gone then.
             let now = cx.now.wall;
@@ -266,17 +271,20 @@ impl Group {
 
     /// Gossip brought a message that an author has indeed written. Too many of them are not taken from there for a while;
     /// whose they are knows it only if it brings them itself, for others may repeat at once what was said in an hour.
-    /// Whether this one is not too much.
-    pub(crate) fn note_said(&mut self, cx: &mut Cx<'_>, author: MemberId, by: Option<MemberId>) -> bool {
+    pub(crate) fn note_said(&mut self, cx: &mut Cx<'_>, author: MemberId, by: Option<MemberId>) {
         if author == self.me.member() || self.record(author).said.take(SAID_BY_AUTHOR, 1, cx.now.wall) {
-            return true;
+            return;
         }
         if by == Some(author) {
             self.mute(cx, author);
         } else {
             self.record(author).hushed = Some(cx.now.wall + MUTED);
         }
-        false
+    }
+
+    /// Whether one more ticket, vote or link of a member's is taken from gossip.
+    pub(crate) fn may_sign(&mut self, cx: &Cx<'_>, signer: MemberId) -> bool {
+        signer == self.me.member() || self.record(signer).said.take(SAID_BY_AUTHOR, 1, cx.now.wall)
     }
 
     /// The network cannot keep up with what a link brings.

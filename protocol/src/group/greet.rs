@@ -16,7 +16,7 @@ use crate::wire::message::{Greeting, Head, Message, Proof};
 
 /// How long own messages wait for the changes that a peer has and we lack: longer than a push takes, and no longer,
 /// for a peer may claim what it likes.
-const CATCH_UP_MAX: Duration = Duration::from_secs(5);
+pub(super) const CATCH_UP_MAX: Duration = Duration::from_secs(5);
 
 impl Group {
     fn own_head(&self) -> Result<Head, Error> {
@@ -131,7 +131,7 @@ impl Group {
     }
 
     /// Whether a peer stands on a later state than we do.
-    fn is_ahead(&self, link: &Link) -> bool {
+    pub(super) fn is_ahead(&self, link: &Link) -> bool {
         let number = self.head().map_or(u64::MAX, |head| head.number);
         link.head.is_some_and(|theirs| theirs.number > number)
     }

@@ -36,19 +36,26 @@ impl Group {
         let Ok(control) = wire::decode::<Control>(&body, Control::BYTES_MAX) else {
             return Ok(Outcome::Refused(Refusal::Malformed));
         };
-        let Some(signer) = self.signer(&control) else { return Ok(Outcome::Refused(Refusal::NotAMember)) };
+        let Some(signer) = self.signer(&control) else {
+            // A member to come may have signed it.
+            if !origin.gossiped {
+                self.log.note_vain(cx, self.net, envelope, (origin.member, false));
+            }
+            return Ok(Outcome::Refused(Refusal::NotAMember));
+        };
+        let until = Time::ZERO + Duration::from_secs(u64::from(envelope.hour()).saturating_mul(3_600)) + CONTROL_KEPT;
         // Its signer could seal it as often as it likes; it is carried once.
         let said = control_id(&control);
         if self.log.has_message(&said, cx.now.sweep) {
-            self.log.note_vain(cx, self.net, envelope);
+            self.log.note_vain(cx, self.net, envelope, (origin.member, true));
+            self.take_control(cx, Told { control, until })?;
             return Ok(Outcome::Duplicate);
         }
-        if origin.gossiped && !self.note_said(cx, signer, origin.member) {
+        if origin.gossiped && !self.may_sign(cx, signer) {
             return Ok(Outcome::Refused(Refusal::OverBudget));
         }
         let end = end_of(envelope);
         self.log.keep_opened(cx, self.net, envelope, Order::CONTROL, Some(end), Some((said, end)));
-        let until = Time::ZERO + Duration::from_secs(u64::from(envelope.hour()).saturating_mul(3_600)) + CONTROL_KEPT;
         self.take_control(cx, Told { control, until })?;
         Ok(Outcome::Applied(Reply::Done))
     }
@@ -113,7 +120,7 @@ impl Group {
 }
 
 /// The name of a ticket, vote or link, whatever it is sealed in and whenever it was signed.
-fn control_id(control: &Control) -> MsgId {
+pub(crate) fn control_id(control: &Control) -> MsgId {
     let (Control::Ticket(signed) | Control::Vote(signed) | Control::Link(signed)) = control;
     MsgId::from_bytes(seal::digest("kinfold control", &[&signed.body]))
 }

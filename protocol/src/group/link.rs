@@ -67,6 +67,8 @@ pub(crate) struct Link {
     pub(crate) wants: VecDeque<SessionId>,
     /// What the peer has asked for so far, before its last page.
     pub(crate) wanted: Vec<EnvelopeId>,
+    /// When another comparison was last asked for because too much had been brought.
+    pub(crate) asked_again: Option<Time>,
     /// What the peer was told that we cannot open.
     pub(crate) blind: BTreeSet<EnvelopeId>,
     /// What the peer was told that there is no room for.
@@ -112,6 +114,7 @@ impl Link {
             under_way: 0,
             wants: VecDeque::new(),
             wanted: Vec::new(),
+            asked_again: None,
             blind: BTreeSet::new(),
             no_room: BTreeSet::new(),
             haves: BTreeSet::new(),
@@ -161,7 +164,7 @@ impl Link {
         soon(&mut self.session_ends);
         self.full_since = self.full_since.min(now);
         self.have_due = self.have_due.map(|due| due.min(now));
-        self.wished = None;
+        (self.wished, self.asked_again) = (None, None);
         self.catches_up = self.catches_up.map(|until| until.min(now));
     }
 

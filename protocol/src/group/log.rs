@@ -8,7 +8,7 @@ use minicbor::{Decode, Encode};
 use super::cx::Cx;
 use super::waiting::{Came, Placed, Waiting};
 use crate::error::Error;
-use crate::id::{EnvelopeId, MsgId, NetId};
+use crate::id::{EnvelopeId, MemberId, MsgId, NetId};
 use crate::journal;
 use crate::persist::{Key, Table, Value};
 use crate::time::Time;
@@ -243,14 +243,27 @@ impl Log {
     }
 
     /// An envelope turned out to be nobody's: it is not taken again in this run, if there is room to remember it.
-    pub(crate) fn note_vain(&mut self, cx: &mut Cx<'_>, net: NetId, envelope: &Envelope) {
+    pub(crate) fn note_vain(
+        &mut self,
+        cx: &mut Cx<'_>,
+        net: NetId,
+        envelope: &Envelope,
+        how: (Option<MemberId>, bool),
+    ) {
         let id = envelope.id();
         if self.has(&id) {
             self.forget(cx, net, &id);
         }
-        if self.waiting.note_vain(id) {
+        if self.waiting.note_vain(id, how) {
             let (hour, end) = (envelope.hour(), end_of(envelope));
             self.insert(id, Item { hour, end, held: false, order: Order::UNKNOWN, msg: None });
+        }
+    }
+
+    /// The head has moved: what was nobody's so far is taken again.
+    pub(crate) fn take_again(&mut self, cx: &mut Cx<'_>, net: NetId) {
+        for id in self.waiting.vain_so_far() {
+            self.forget(cx, net, &id);
         }
     }
 
@@ -261,6 +274,7 @@ impl Log {
             self.ends.remove(&(item.end, *id));
         }
         self.waiting.remove(id);
+        self.waiting.forget_vain(id);
         cx.tx.delete(envelope_key(net, id));
         cx.tx.delete(seen_key(net, id));
     }

@@ -1,10 +1,12 @@
 //! Receiving: decode, know, place, open and judge. Each room ends early with an outcome.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::Group;
 use super::cx::Cx;
 use super::gaps::{Sender, Spot};
+use super::greet::CATCH_UP_MAX;
 use super::log::Order;
 use super::waiting::{Came, Placed};
 use crate::error::{Error, Refusal, Why};
@@ -13,6 +15,7 @@ use crate::limits::{BURN, ENVELOPE_BYTES_MAX, RATCHET_WINDOW};
 use crate::meet::generation::Rank;
 use crate::mls::{MlsError, Under};
 use crate::step::Outcome;
+use crate::time::Time;
 use crate::wire;
 use crate::wire::content::{Content, Numbered};
 use crate::wire::envelope::Envelope;
@@ -44,8 +47,8 @@ pub(crate) struct Origin {
     pub(crate) member: Option<MemberId>,
     /// Whether gossip brought it, just now.
     pub(crate) gossiped: bool,
-    /// What it has used of its bringer's allowance already.
-    pub(crate) paid: u64,
+    /// What it has used of its bringer's allowance, and when.
+    pub(crate) paid: (u64, Time),
 }
 
 impl Origin {
@@ -65,6 +68,9 @@ const HOURS_AHEAD: u32 = 25;
 
 /// Hours by which a member's clock may be ahead: nobody corrects two that are apart.
 const HOURS_AHEAD_VOUCHED: u32 = 90 * 24;
+
+/// How often a comparison is asked for because more was brought than is looked at: the regular ones go on.
+const AGAIN_AFTER: Duration = Duration::from_secs(60);
 
 /// Under which key an envelope is sealed.
 #[derive(Clone, Copy)]
@@ -98,7 +104,8 @@ impl Group {
     pub(crate) fn ingest(&mut self, cx: &mut Cx<'_>, batch: Batch) -> Result<Outcome, Error> {
         let mut outcome = None;
         let member = batch.from.and_then(|link| self.links.get(&link)).and_then(|link| link.member);
-        let origin = Origin { link: batch.from, member, gossiped: batch.flow == Flow::Gossip, paid: 0 };
+        let origin =
+            Origin { link: batch.from, member, gossiped: batch.flow == Flow::Gossip, paid: Default::default() };
         let (mut placed, mut no_room, mut again) = (BTreeMap::new(), Vec::new(), false);
         for envelope in batch.envelopes {
             let id = envelope.id();
@@ -128,6 +135,9 @@ impl Group {
                 again = true;
                 Outcome::Refused(Refusal::OverBudget)
             };
+            if matches!(taken, Outcome::Refused(Refusal::NoRoom) | Outcome::Duplicate) {
+                self.give_back(cx, &origin.came(cx));
+            }
             self.note_useless(cx, &origin, &taken);
             no_room.extend((taken == Outcome::Refused(Refusal::NoRoom)).then_some(id));
             if origin.gossiped {
@@ -150,10 +160,17 @@ impl Group {
 
     /// Of what was not taken now another comparison brings the messages, and another answer the commits.
     fn ask_again(&mut self, cx: &mut Cx<'_>, from: LinkId) {
-        if let Some(link) = self.links.get_mut(&from) {
-            link.asked_after = None;
+        let now = cx.now.wall;
+        let ahead = self.links.get(&from).is_some_and(|link| self.is_ahead(link));
+        let Some(link) = self.links.get_mut(&from) else { return };
+        link.asked_after = None;
+        if ahead {
+            link.catches_up.get_or_insert(now + CATCH_UP_MAX);
         }
-        self.ask_to_compare(cx, from);
+        if link.asked_again.is_none_or(|at| now >= at + AGAIN_AFTER) {
+            link.asked_again = Some(now);
+            self.ask_to_compare(cx, from);
+        }
     }
 
     /// Opens an envelope in its turn, and what waited for it.
@@ -204,8 +221,8 @@ impl Group {
         if !control && envelope.hour() < self.facts.since {
             return Err(Refusal::NotForUs);
         }
-        // Commits and tickets are walked for 97 days, long after their class has ended (PROTOCOL M6).
-        if !control && super::log::end_of(envelope) <= cx.now.sweep {
+        // Commits are walked for 97 days, long after their class has ended (PROTOCOL M6); tickets and votes are told then.
+        if !matches!(seal, Seal::Commit(_)) && super::log::end_of(envelope) <= cx.now.sweep {
             return Err(Refusal::Expired);
         }
         // No hour keeps anything for ever; what no member's key vouches for stays no longer than its class.
@@ -300,7 +317,7 @@ impl Group {
             && let Some(spot) = placed.spot
         {
             self.owe_have(cx, id, &spot.sender);
-            self.give_back(&came);
+            self.give_back(cx, &came);
         }
         let refused = matches!(&outcome, Outcome::Refused(why) if why.is_final());
         if refused && (self.log.waiting.has(&id) || !self.log.has(&id)) {

@@ -132,7 +132,7 @@ impl Group {
     /// nor taken again.
     pub(crate) fn note_nobodys(&mut self, cx: &mut Cx<'_>, envelope: &Envelope, came: &Came, placed: &Placed) {
         if self.log.waiting.has(&envelope.id()) || came.gossiped.is_none() {
-            self.log.note_vain(cx, self.net, envelope);
+            self.log.note_vain(cx, self.net, envelope, (came.by, true));
         }
         self.charge_vain(cx, came, placed);
     }

@@ -9,7 +9,9 @@ use crate::limits::{WAITING_BY_PEER_MAX, WAITING_MAX};
 use crate::time::Time;
 
 /// What was nobody's and is remembered: as much as an honest device can have waiting, and gives on by hand.
-pub(crate) const VAIN_MAX: usize = 2 * WAITING_MAX;
+const VAIN_MAX: usize = 2 * WAITING_MAX;
+/// So much of it one peer may have brought: as for what waits.
+const VAIN_BY_PEER_MAX: usize = VAIN_MAX / 4;
 
 /// How an envelope came.
 #[derive(Clone, Copy, Default)]
@@ -18,8 +20,8 @@ pub(crate) struct Came {
     pub(crate) by: Option<MemberId>,
     /// When gossip brought it, if it did: it goes on once it is known to be somebody's.
     pub(crate) gossiped: Option<Time>,
-    /// What it has used of its bringer's allowance already.
-    pub(crate) paid: u64,
+    /// What it has used of its bringer's allowance, and when.
+    pub(crate) paid: (u64, Time),
 }
 
 /// Where an envelope stands, before it is opened.
@@ -47,8 +49,10 @@ pub(crate) struct Waiting {
     all: BTreeMap<EnvelopeId, (Came, Placed)>,
     /// How many of each kind, by whether the epoch is known, each has brought.
     brought: BTreeMap<(bool, Option<MemberId>), usize>,
-    /// What was nobody's, and is not taken again in this run.
-    vain: BTreeSet<EnvelopeId>,
+    /// What was nobody's, and is not taken again in this run: who brought it, and whether that is for good, or as long as
+    /// the head stays.
+    vain: BTreeMap<EnvelopeId, (Option<MemberId>, bool)>,
+    vain_by: BTreeMap<Option<MemberId>, usize>,
 }
 
 impl Waiting {
@@ -117,12 +121,27 @@ impl Waiting {
     }
 
     /// An envelope turned out to be nobody's. Whether there is room to remember that.
-    pub(crate) fn note_vain(&mut self, id: EnvelopeId) -> bool {
-        self.vain.len() < VAIN_MAX && self.vain.insert(id)
+    pub(crate) fn note_vain(&mut self, id: EnvelopeId, (by, for_good): (Option<MemberId>, bool)) -> bool {
+        let count = self.vain_by.get(&by).copied().unwrap_or(0);
+        let room = self.vain.len() < VAIN_MAX && count < VAIN_BY_PEER_MAX;
+        if room && self.vain.insert(id, (by, for_good)).is_none() {
+            self.vain_by.insert(by, count.saturating_add(1));
+        }
+        room
     }
 
-    /// What was nobody's is past its time.
-    pub(crate) fn forget_vain(&mut self, id: &EnvelopeId) {
-        self.vain.remove(id);
+    /// What was nobody's is forgotten. Whether it was remembered.
+    pub(crate) fn forget_vain(&mut self, id: &EnvelopeId) -> bool {
+        let Some((by, _)) = self.vain.remove(id) else { return false };
+        match self.vain_by.get(&by).copied().unwrap_or(0) {
+            0 | 1 => drop(self.vain_by.remove(&by)),
+            count => drop(self.vain_by.insert(by, count.saturating_sub(1))),
+        }
+        true
+    }
+
+    /// What may be somebody's now that the head has moved.
+    pub(crate) fn vain_so_far(&self) -> Vec<EnvelopeId> {
+        self.vain.iter().filter(|(_, (_, for_good))| !for_good).map(|(id, _)| *id).collect()
     }
 }

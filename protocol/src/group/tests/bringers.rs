@@ -9,7 +9,7 @@ use crate::group::waiting::{Came, Placed};
 use crate::id::{CommitId, EnvelopeId};
 use crate::identity::Identity;
 use crate::limits::{BROUGHT_BY_HAND, MUTED, SAID_BY_AUTHOR, WAITING_BY_PEER_MAX};
-use crate::step::{Input, Outcome, Transmit};
+use crate::step::{Command, Input, Outcome, Transmit};
 use crate::wire;
 use crate::wire::control::{Control, Vote};
 use crate::wire::envelope::{Envelope, LifetimeClass};
@@ -79,22 +79,19 @@ fn whoever_pushed_much_in_vain_is_opened_less_for_and_is_not_muted() {
 fn whoever_pushes_what_is_far_ahead_and_good_goes_on() {
     let mut room = Room::of(3);
     let rows = room.disk(CHI).copy();
-    let far: Vec<_> = (0..10).map(|n| said_after(&mut room, &n.to_string(), if n == 0 { 900 } else { 1 }, 0)).collect();
-    let junk: Vec<_> = (0..400).map(|_| forged(&mut room, CHI, 1_900, 0)).collect();
+    let far = said_after(&mut room, "far", 900, 0);
+    let junk: Vec<_> = (0..400).map(|_| forged(&mut room, CHI, 901 + 980, 0)).collect();
     for who in [ANA, CHI] {
         room.lose(who);
     }
     let mut rogue = Rogue::link(&mut room, &rows, BEN);
-    for bytes in far {
-        assert_eq!(rogue.push(&mut room, &[bytes]), PARKED);
-    }
-    // As time goes nothing comes back.
-    let before = room.now;
-    room.pass(3_000);
-    assert_eq!(room.texts(BEN).len(), 10);
-    room.now = before;
-    let waits = taken(&mut room, &mut rogue, junk.chunks(1), &PARKED);
-    assert!(waits.abs_diff(half(980)) <= 3, "{waits}");
+    assert_eq!(rogue.push(&mut room, &[far]), PARKED);
+    rogue.hear(&mut room);
+    let asked = |message: &Message| if let Message::Missing(span) = message { Some(*span) } else { None };
+    let span = rogue.heard.iter().find_map(asked).unwrap();
+    rogue.say(&mut room, &Message::Absent(span));
+    assert_eq!(room.texts(BEN), ["far"]);
+    assert_eq!(taken(&mut room, &mut rogue, junk.chunks(1), &PARKED), half(980));
 }
 
 /// Without room to wait each is opened at once: what takes much leaves enough for what is in its turn.
@@ -271,6 +268,45 @@ fn what_was_signed_once_is_carried_once() {
         room.pass(BROUGHT_BY_HAND.burst / BROUGHT_BY_HAND.per_second * 1_000);
     }
     assert!(rogue.is_up(&room));
+}
+
+/// Whoever signed it has it too, and when its time is over nobody takes it, however it is sealed.
+#[test]
+fn nobody_is_brought_what_it_signed_nor_anybody_what_is_over() {
+    let mut room = Room::of(3);
+    let rows = room.disk(BEN).copy();
+    let from = room.published.len();
+    room.lose(ANA);
+    room.ask(BEN, Command::Leave { group: rows.group().id });
+    let key = rows.group().newest().unwrap().control_key();
+    let leave = Envelope::parse(room.published[from].clone()).unwrap().open(&key).unwrap();
+    let hour = room.now.hour();
+    for (hours, at, outcome) in
+        [(0, BEN, Outcome::Duplicate), (0, CHI, Outcome::Duplicate), (8 * 24, CHI, Outcome::Refused(Refusal::Expired))]
+    {
+        let bytes = Outside::of(&rows, hour - hours, LifetimeClass::Week).seal(&mut room, &key, &leave);
+        assert_eq!(room.hear(at, bytes), outcome, "{hours} {at}");
+    }
+}
+
+/// Dan signed it before he was one of them.
+#[test]
+fn what_no_member_signed_is_taken_again_when_the_head_has_moved() {
+    let mut room = Room::open(4, 3);
+    let rows = room.disk(CHI).copy();
+    let (group, epoch) = (rows.group().id, rows.group().facts.head);
+    let eve = Identity::new("Eve", &mut room.rng);
+    let vote = Vote { group, epoch, number: 0, commit: CommitId::from_bytes([1; 32]), counter: 1, voter: eve.key() };
+    let key = rows.group().newest().unwrap().control_key();
+    let outside = Outside::of(&rows, room.now.hour(), LifetimeClass::Week);
+    let bytes = outside.seal(&mut room, &key, &wire::encode(&Control::Vote(eve.sign(group, &vote))));
+    room.lose(CHI);
+    let mut rogue = Rogue::link(&mut room, &rows, BEN);
+    let nobodys = Outcome::Refused(Refusal::NotAMember);
+    assert_eq!(rogue.push(&mut room, std::slice::from_ref(&bytes)), nobodys);
+    assert_eq!(rogue.push(&mut room, std::slice::from_ref(&bytes)), Outcome::Duplicate);
+    room.change_rules();
+    assert_eq!(rogue.push(&mut room, &[bytes]), nobodys);
 }
 
 /// Ben has no allowance left for what Ana brings by hand, and she leads him to a commit: he asks for it again.
