@@ -31,8 +31,9 @@ use crate::store::{OpenReport, SealedStore, Store};
 const INBOX_MAX: usize = 512;
 /// Requests of faces that wait: more than a person and a script together ever have under way.
 const CALLS_MAX: usize = 64;
-/// Notices a subscriber may be behind before it is told that it missed some.
-const FEED_MAX: usize = 1_024;
+/// Notices a subscriber may be behind before it is told that it missed some: receipts for ten seconds of what a program
+/// said, 500 a second, come at once.
+const FEED_MAX: usize = 4_096;
 /// Inputs of one round: one durable write for all of them.
 const ROUND_MAX: usize = 64;
 /// The longest sleep: a wall clock that was set is noticed within it.
