@@ -24,13 +24,15 @@ use crate::wire::signed::Signed;
 const CONTENT_VERSION: u16 = 1;
 /// Between two receipts, at least (PROTOCOL D5).
 const RECEIPT_EVERY: Duration = Duration::from_secs(10);
+/// The same for each member, where that is more: all together send no more receipts than twenty-five do.
+const RECEIPT_SHARE: Duration = Duration::from_millis(400);
 /// Hours after which sealed bytes that reached nobody are given up: the others keep what opens them for 72 after the
 /// head has left it, and may have left it long before we hear of it.
 const RESEALED_AFTER: u32 = 48;
 /// The first receipt after a pause comes sooner: people look at their screen after they have sent.
 const RECEIPT_FIRST: Duration = Duration::from_secs(1);
 /// In a group of more than so many they spread, so that not all answer in one moment: each costs every member an envelope.
-const RECEIPTS_AT_ONCE: usize = 8;
+const RECEIPTS_AT_ONCE: u32 = 8;
 /// The time in which the receipts spread, for each member: together never longer than until the next one.
 const RECEIPT_SPREAD: Duration = Duration::from_millis(200);
 
@@ -334,9 +336,9 @@ impl Group {
     /// Remembers to tell the author that a message was opened.
     pub(crate) fn receipt_soon(&mut self, cx: &mut Cx<'_>, id: MsgId) {
         self.receipts.ids.push(id);
-        let quiet = self.receipts.last.is_none_or(|last| last + RECEIPT_EVERY <= cx.now.wall);
+        let quiet = self.receipts.last.is_none_or(|last| last + self.receipts_pause() <= cx.now.wall);
         if !quiet {
-            return self.receipts.by(cx.now.wall + RECEIPT_EVERY);
+            return self.receipts.by(cx.now.wall + self.receipts_pause());
         }
         let latest = cx.now.wall + RECEIPT_FIRST + self.receipts_spread();
         // One draw for all that come before: of many the earliest would count.
@@ -347,11 +349,20 @@ impl Group {
         }
     }
 
+    /// Between two receipts of this device.
+    fn receipts_pause(&self) -> Duration {
+        RECEIPT_EVERY.max(RECEIPT_SHARE.saturating_mul(self.people()))
+    }
+
     /// How far apart the first receipts of all members may come.
     fn receipts_spread(&self) -> Duration {
-        let people = self.roster().map_or(0, |roster| roster.len());
-        let spread = RECEIPT_SPREAD.saturating_mul(u32::try_from(people).unwrap_or(u32::MAX));
-        if people > RECEIPTS_AT_ONCE { spread.min(RECEIPT_EVERY.saturating_sub(RECEIPT_FIRST)) } else { Duration::ZERO }
+        let spread = RECEIPT_SPREAD.saturating_mul(self.people());
+        let most = self.receipts_pause().saturating_sub(RECEIPT_FIRST);
+        if self.people() > RECEIPTS_AT_ONCE { spread.min(most) } else { Duration::ZERO }
+    }
+
+    fn people(&self) -> u32 {
+        self.roster().map_or(0, |roster| u32::try_from(roster.len()).unwrap_or(u32::MAX))
     }
 
     /// Sends the receipts that are due; they are never receipted themselves.
@@ -359,7 +370,7 @@ impl Group {
         if self.receipts.due.is_none_or(|due| due > cx.now.wall) {
             return Ok(());
         }
-        self.receipts.due = self.receipts.last.map(|last| last + RECEIPT_EVERY).filter(|next| *next > cx.now.wall);
+        self.receipts.due = self.receipts.last.map(|last| last + self.receipts_pause()).filter(|next| *next > cx.now.wall);
         if self.receipts.due.is_some() {
             return Ok(());
         }

@@ -78,6 +78,24 @@ fn a_line_is_little_longer_than_its_text() {
     }
 }
 
+/// PROTOCOL D5: each costs every member an envelope, and in a group of forty four times as many answer as in one of ten.
+#[test]
+fn receipts_of_a_large_group_are_no_more_than_those_of_a_smaller_one() {
+    for (people, each) in [(3, 5..=7), (40, 3..=4)] {
+        let mut room = Room::of(people);
+        room.pass(30_000);
+        let from = room.published.len();
+        for n in 0..60 {
+            room.says(ANA, &n.to_string());
+            room.pass(1_000);
+        }
+        let receipts = room.published.len() - from - 60;
+        // In this room gossip goes no farther than a link.
+        let linked = room.see(ANA, |group| group.linked().len());
+        assert!(each.contains(&(receipts / linked)), "{receipts} of {linked}");
+    }
+}
+
 /// PROTOCOL D5: of a few, receipts come while the author looks; of many, not all in one moment.
 #[test]
 fn receipts_of_a_large_group_come_one_after_the_other() {

@@ -114,7 +114,8 @@ impl Room {
     pub(super) fn join(&mut self, guest: usize) {
         let invite = Command::Invite { group: self.group, valid: Duration::from_secs(3_600) };
         let Reply::Invite { text, .. } = self.ask(ANA, invite) else { panic!("no invite") };
-        self.ask(guest, Command::Join { invite: text, display_name: NAMES[guest].to_owned() });
+        let display_name = NAMES.get(guest).map_or_else(|| format!("Guest {guest}"), |name| (*name).to_owned());
+        self.ask(guest, Command::Join { invite: text, display_name });
         self.pass(3_000);
     }
 
