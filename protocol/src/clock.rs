@@ -189,7 +189,7 @@ impl Clock {
 
     /// Takes a peer's clock. The answer is how far the clocks differ now, if that changed by enough to tell the person.
     pub(crate) fn heard(&mut self, net: NetId, member: MemberId, peer: Time, wall: Time) -> Option<Off> {
-        if peer < EARLIEST || peer > LATEST {
+        if !is_possible(peer) {
             return None;
         }
         // It contradicts the own clock and what this device has lived through: one against two is not heard.
@@ -308,6 +308,11 @@ impl Clock {
     fn corrected(&self, wall: Time) -> Time {
         wall.shifted(self.correction())
     }
+}
+
+/// Whether a clock may say that: others are broken.
+pub(crate) fn is_possible(clock: Time) -> bool {
+    (EARLIEST..=LATEST).contains(&clock)
 }
 
 fn milliseconds(span: Duration) -> u64 {

@@ -12,7 +12,7 @@ use crate::identity::Credential;
 use crate::limits::{ENVELOPE_BYTES_MAX, FRAME_BYTES_MAX};
 use crate::meet::channel::Channel;
 use crate::meet::hello::{Admission, Candidate, Hello, Progress};
-use crate::meet::reconcile::{Session, Step};
+use crate::meet::reconcile::{Listed, Session, Step};
 use crate::policy::extension::Extension;
 use crate::seal;
 use crate::step::{Ends, Output};
@@ -164,8 +164,13 @@ pub fn sync(bytes: &[u8], reach: Reach<'_>) {
     }
 }
 
-fn log() -> impl Iterator<Item = (u32, EnvelopeId)> {
-    (0..LOG).map(|n| (HOUR.saturating_add(n.into()), EnvelopeId::from_bytes([n; 32])))
+fn log() -> impl Iterator<Item = Listed> {
+    let listed = |n: u8| Listed {
+        hour: HOUR.saturating_add(n.into()),
+        id: EnvelopeId::from_bytes([n; 32]),
+        told: !n.is_multiple_of(5),
+    };
+    (0..LOG).map(listed)
 }
 
 fn compare(round: &Round, reach: Reach<'_>) {
@@ -178,7 +183,7 @@ fn compare(round: &Round, reach: Reach<'_>) {
         Ok(Step::Next(_)) => reach("compared"),
         Ok(Step::Done(difference)) => {
             reach("done");
-            let held = |id: &EnvelopeId| log().any(|(_, known)| known == *id);
+            let held = |id: &EnvelopeId| log().any(|known| known.id == *id);
             assert!(difference.lacks.iter().all(held), "what is not there was offered");
         }
         Err(_) => reach("no round"),

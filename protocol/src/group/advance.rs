@@ -237,7 +237,9 @@ impl Group {
             cx.tx.delete(Key::new(Table::Welcome, self.net, &[member.as_bytes()]));
         }
         self.vain_claims.clear();
-        self.log.take_again(cx, self.net);
+        if self.log.take_again(cx, self.net) {
+            self.ask_around(cx);
+        }
         self.unseal_unheld(cx, step.verdict.loses_someone(), step.at)?;
         self.refresh_topics(cx);
         self.weigh_all(cx)?;

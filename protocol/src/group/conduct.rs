@@ -59,7 +59,10 @@ pub(crate) struct Conduct {
 
 #[derive(Default)]
 struct Record {
+    /// What it said and signed that others brought by gossip.
     said: Used,
+    /// What it said and brought itself.
+    told: Used,
     asked: Used,
     /// What it gave on by hand and was nobody's.
     brought: Used,
@@ -157,7 +160,7 @@ impl Group {
 
     /// A peer asked for more than it may.
     pub(crate) fn refuse_more(&mut self, cx: &mut Cx<'_>, id: LinkId) -> Outcome {
-        let member = self.links.get(&id).and_then(|link| link.member);
+        let member = self.member_at(id);
         self.close(cx, id);
         if let Some(member) = member {
             self.mute(cx, member);
@@ -168,13 +171,15 @@ impl Group {
     /// What became of an envelope that gossip brought is on the account of whoever passed it on.
     pub(crate) fn account(&mut self, cx: &mut Cx<'_>, id: LinkId, outcome: &Outcome) {
         let units = match outcome {
-            Outcome::Refused(Refusal::BadSeal | Refusal::Malformed | Refusal::NotAMember) => BAD_GOSSIP,
+            Outcome::Refused(Refusal::BadSeal | Refusal::Malformed) => BAD_GOSSIP,
+            // Whoever has not heard yet that its signer is out passes that on in good faith.
+            Outcome::Refused(Refusal::NotAMember) => CONTROL,
             // Whoever is in step passes that on in good faith.
             Outcome::Parked(Why::Ahead) => return,
             Outcome::Duplicate | Outcome::Parked(_) => KEPT,
             _ => return,
         };
-        let Some(member) = self.links.get(&id).and_then(|link| link.member) else { return };
+        let Some(member) = self.member_at(id) else { return };
         if !self.charge(cx, &member, units) {
             self.refuse_more(cx, id);
         }
@@ -182,7 +187,7 @@ impl Group {
 
     /// What a peer asked for took more than the question told: whether it is still heard.
     pub(crate) fn may_use(&mut self, cx: &mut Cx<'_>, id: LinkId, units: u64) -> bool {
-        let Some(member) = self.links.get(&id).and_then(|link| link.member) else { return false };
+        let Some(member) = self.member_at(id) else { return false };
         let may = self.charge(cx, &member, units);
         if !may {
             self.refuse_more(cx, id);
@@ -209,18 +214,16 @@ impl Group {
         }
         let may = used.fits(BROUGHT_BY_HAND, price.saturating_add(BROUGHT_BY_HAND.burst / 2), now);
         if may && used.take(BROUGHT_BY_HAND, price, now) {
-            origin.paid = (price, now);
+            origin.paid = price;
         }
         may
     }
 
-    /// What a member brought by hand was of use.
-    pub(crate) fn give_back(&mut self, cx: &Cx<'_>, came: &Came) {
-        let (paid, at) = came.paid;
-        // As time goes it comes back anyway.
-        let back = BROUGHT_BY_HAND.in_time(cx.now.wall.since(at));
-        if let Some(from) = came.by.filter(|_| paid > back) {
-            self.by_hand(&from).give_back(paid.saturating_sub(back));
+    /// What a member brought by hand was of use. In time some of it came back anyway; but what takes so much to open uses
+    /// up its sender's counts, and nobody has many of that.
+    pub(crate) fn give_back(&mut self, came: &Came) {
+        if let Some(from) = came.by.filter(|_| came.paid > 0) {
+            self.by_hand(&from).give_back(came.paid);
         }
     }
 
@@ -259,7 +262,7 @@ impl Group {
     /// What a member brought was nobody's. Gossip brings only what was opened before.
     pub(crate) fn charge_vain(&mut self, cx: &mut Cx<'_>, came: &Came, placed: &Placed) {
         let Some(from) = came.by else { return };
-        let price = self.price(placed).saturating_sub(came.paid.0);
+        let price = self.price(placed).saturating_sub(came.paid);
         if came.gossiped.is_none() {
             // What waited for its epoch may come to more than there is: once, for it is gone then.
             let now = cx.now.wall;
@@ -270,15 +273,18 @@ impl Group {
     }
 
     /// Gossip brought a message that an author has indeed written. Too many of them are not taken from there for a while;
-    /// whose they are knows it only if it brings them itself, for others may repeat at once what was said in an hour.
+    /// whose they are answers only for those that it brings itself, for others may repeat at once what was said in an hour.
     pub(crate) fn note_said(&mut self, cx: &mut Cx<'_>, author: MemberId, by: Option<MemberId>) {
-        if author == self.me.member() || self.record(author).said.take(SAID_BY_AUTHOR, 1, cx.now.wall) {
+        if author == self.me.member() {
             return;
         }
+        let (record, now) = (self.record(author), cx.now.wall);
         if by == Some(author) {
-            self.mute(cx, author);
-        } else {
-            self.record(author).hushed = Some(cx.now.wall + MUTED);
+            if !record.told.take(SAID_BY_AUTHOR, 1, now) {
+                self.mute(cx, author);
+            }
+        } else if !record.said.take(SAID_BY_AUTHOR, 1, now) {
+            record.hushed = Some(now + MUTED);
         }
     }
 

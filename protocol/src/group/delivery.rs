@@ -158,7 +158,7 @@ impl Group {
     /// A link brought a page of what is missing here, of use or not; or only the answer to a question. Whether it is its
     /// turn to bring more.
     pub(crate) fn takes_more(&mut self, cx: &mut Cx<'_>, id: LinkId, more: bool, useful: Option<bool>) -> bool {
-        if let (Some(useful), Some(member)) = (useful, self.links.get(&id).and_then(|link| link.member)) {
+        if let (Some(useful), Some(member)) = (useful, self.member_at(id)) {
             let linked = self.linked().len();
             self.delivery.brought((id, member), (more, useful), linked, cx.now.wall);
         }

@@ -7,6 +7,7 @@ use super::Group;
 use super::cx::Cx;
 use super::link::Link;
 use super::links::{INVITED_MAX, REMOVED_MAX};
+use crate::clock;
 use crate::error::{Error, Refusal};
 use crate::id::LinkId;
 use crate::identity::Credential;
@@ -96,7 +97,9 @@ impl Group {
                 self.say(cx, id, &Message::Head(own_head));
             }
             cx.heard_clock(self.net, member, greeting.clock);
-            self.begin_no_later_than(cx, greeting.clock.min(cx.now.stamp));
+            if clock::is_possible(greeting.clock) {
+                self.begin_no_later_than(cx, greeting.clock.min(cx.now.stamp));
+            }
             if let Some(address) = address {
                 self.reach.worked(&address);
             }
@@ -168,7 +171,7 @@ impl Group {
         if let Some(link) = self.links.get_mut(&id) {
             link.catches_up = None;
         }
-        let member = self.links.get(&id).and_then(|link| link.member);
+        let member = self.member_at(id);
         self.vain_claims.extend(member.filter(|member| self.roster().is_ok_and(|roster| roster.has(member))));
         self.follow(cx);
         self.seal_intents(cx)

@@ -117,7 +117,7 @@ impl Group {
 
     /// A member cannot open these: it is handed what they say, if it was in the roster they were sealed for.
     pub(crate) fn on_cannot(&mut self, cx: &mut Cx<'_>, id: LinkId, ids: &[EnvelopeId]) -> Result<(), Error> {
-        let Some(member) = self.links.get(&id).and_then(|link| link.member) else { return Ok(()) };
+        let Some(member) = self.member_at(id) else { return Ok(()) };
         let audience = self.epochs.iter().filter(|(_, epoch)| epoch.roster.has(&member));
         let audience: BTreeSet<EpochId> = audience.map(|(id, _)| *id).collect();
         let (mut handed, mut size) = (Vec::new(), 0_usize);
@@ -151,7 +151,7 @@ impl Group {
 
     /// A peer hands over what waits here.
     pub(crate) fn on_handed(&mut self, cx: &mut Cx<'_>, id: LinkId, handed: Vec<Handed>) -> Result<(), Error> {
-        let Some(peer) = self.links.get(&id).and_then(|link| link.member) else { return Ok(()) };
+        let Some(peer) = self.member_at(id) else { return Ok(()) };
         let mut taken = false;
         for handed in handed {
             let asked = |link: &Link| match self.log.has(&handed.envelope) {

@@ -75,9 +75,8 @@ impl Group {
             return Ok(Outcome::Refused(Refusal::Malformed));
         }
         if *parent != self.facts.head && self.commits.on(parent) == Some(id) {
-            let end = end_of(envelope);
-            let number = self.epochs.get(parent).ok_or(Error::Broken)?.number;
-            self.log.keep_opened(cx, self.net, envelope, Order::commit(number), Some(end), None);
+            // Whoever knows the keys could seal it as often as it likes; it is carried once.
+            self.log.note_vain(cx, self.net, envelope, (origin.member, true));
             return Ok(Outcome::Duplicate);
         }
         // What changes nothing here is kept on the account of a member who brings it, and of nobody else's.

@@ -261,7 +261,7 @@ impl Group {
     }
 
     fn on_addresses(&mut self, cx: &mut Cx<'_>, id: LinkId, reach: &[Reach]) {
-        let from = self.links.get(&id).and_then(|link| link.member);
+        let from = self.member_at(id);
         let mine = |entry: &&Reach| entry.member == self.me.member();
         let known = |entry: &&Reach| self.roster().is_ok_and(|roster| roster.has(&entry.member));
         let (own, others): (Vec<_>, Vec<_>) = reach
@@ -314,6 +314,11 @@ impl Group {
     /// The full links.
     pub(crate) fn full_links(&self) -> BTreeSet<LinkId> {
         self.links.iter().filter(|(_, link)| link.full).map(|(id, _)| *id).collect()
+    }
+
+    /// The member at the other end of a link.
+    pub(crate) fn member_at(&self, id: LinkId) -> Option<MemberId> {
+        self.links.get(&id)?.member
     }
 
     /// The link to a member, if one is full.
@@ -394,7 +399,7 @@ impl Group {
 
     /// Sends the commits that a peer behind us lacks. One who is out sees them up to its removal and no further.
     pub(crate) fn on_after(&mut self, cx: &mut Cx<'_>, id: LinkId, epoch: &EpochId) -> Result<(), Error> {
-        let member = self.links.get(&id).and_then(|link| link.member);
+        let member = self.member_at(id);
         let mut at = *epoch;
         let out = |epoch: &super::Epoch| member.is_some_and(|member| !epoch.roster.has(&member));
         // Whoever is out is told so by the commit that did it, and follows no further.

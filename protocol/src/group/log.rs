@@ -10,6 +10,7 @@ use super::waiting::{Came, Placed, Waiting};
 use crate::error::Error;
 use crate::id::{EnvelopeId, MemberId, MsgId, NetId};
 use crate::journal;
+use crate::meet::reconcile::Listed;
 use crate::persist::{Key, Table, Value};
 use crate::time::Time;
 use crate::wire::envelope::Envelope;
@@ -192,9 +193,9 @@ impl Log {
         self.items.len()
     }
 
-    /// The reconciled set: hour and id of everything that is or was here.
-    pub(crate) fn reconciled(&self) -> impl Iterator<Item = (u32, EnvelopeId)> + '_ {
-        self.items.iter().map(|(id, item)| (item.hour, *id))
+    /// The reconciled set, everything that is or was here; told to a peer is what it can open.
+    pub(crate) fn reconciled(&self, opens: impl Fn(&Order) -> bool) -> impl Iterator<Item = Listed> {
+        self.items.iter().map(move |(id, item)| Listed { hour: item.hour, id: *id, told: opens(&item.order) })
     }
 
     /// Keeps an envelope that cannot be opened yet, on the account of the peer that brought it.
@@ -260,11 +261,11 @@ impl Log {
         }
     }
 
-    /// The head has moved: what was nobody's so far is taken again.
-    pub(crate) fn take_again(&mut self, cx: &mut Cx<'_>, net: NetId) {
-        for id in self.waiting.vain_so_far() {
-            self.forget(cx, net, &id);
-        }
+    /// The head has moved: what was nobody's so far is taken again. Whether there was such.
+    pub(crate) fn take_again(&mut self, cx: &mut Cx<'_>, net: NetId) -> bool {
+        let vain = self.waiting.vain_so_far();
+        vain.iter().for_each(|id| self.forget(cx, net, id));
+        !vain.is_empty()
     }
 
     /// Forgets an envelope, as if it had never come.

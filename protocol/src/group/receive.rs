@@ -15,7 +15,6 @@ use crate::limits::{BURN, ENVELOPE_BYTES_MAX, RATCHET_WINDOW};
 use crate::meet::generation::Rank;
 use crate::mls::{MlsError, Under};
 use crate::step::Outcome;
-use crate::time::Time;
 use crate::wire;
 use crate::wire::content::{Content, Numbered};
 use crate::wire::envelope::Envelope;
@@ -47,8 +46,8 @@ pub(crate) struct Origin {
     pub(crate) member: Option<MemberId>,
     /// Whether gossip brought it, just now.
     pub(crate) gossiped: bool,
-    /// What it has used of its bringer's allowance, and when.
-    pub(crate) paid: (u64, Time),
+    /// What it has used of its bringer's allowance.
+    pub(crate) paid: u64,
 }
 
 impl Origin {
@@ -104,8 +103,7 @@ impl Group {
     pub(crate) fn ingest(&mut self, cx: &mut Cx<'_>, batch: Batch) -> Result<Outcome, Error> {
         let mut outcome = None;
         let member = batch.from.and_then(|link| self.links.get(&link)).and_then(|link| link.member);
-        let origin =
-            Origin { link: batch.from, member, gossiped: batch.flow == Flow::Gossip, paid: Default::default() };
+        let origin = Origin { link: batch.from, member, gossiped: batch.flow == Flow::Gossip, paid: 0 };
         let (mut placed, mut no_room, mut again) = (BTreeMap::new(), Vec::new(), false);
         for envelope in batch.envelopes {
             let id = envelope.id();
@@ -136,7 +134,7 @@ impl Group {
                 Outcome::Refused(Refusal::OverBudget)
             };
             if matches!(taken, Outcome::Refused(Refusal::NoRoom) | Outcome::Duplicate) {
-                self.give_back(cx, &origin.came(cx));
+                self.give_back(&origin.came(cx));
             }
             self.note_useless(cx, &origin, &taken);
             no_room.extend((taken == Outcome::Refused(Refusal::NoRoom)).then_some(id));
@@ -317,7 +315,7 @@ impl Group {
             && let Some(spot) = placed.spot
         {
             self.owe_have(cx, id, &spot.sender);
-            self.give_back(cx, &came);
+            self.give_back(&came);
         }
         let refused = matches!(&outcome, Outcome::Refused(why) if why.is_final());
         if refused && (self.log.waiting.has(&id) || !self.log.has(&id)) {
@@ -384,9 +382,10 @@ impl Group {
                 return Ok(Outcome::Parked(Why::Gap));
             }
             Err(MlsError::Reused) => {
-                // Opened before, and the note of it did not survive: its key is gone, so it is settled.
+                // Opened before, and the note of it did not survive: its key is gone, so it is settled. Anybody can make
+                // more such, and they look like this before the seal is tried: none of them is noted on the disk.
                 tracing::debug!(code = "secret_reused", "a message came under a key that was used before");
-                self.log.keep_opened(cx, self.net, envelope, order, None, None);
+                self.log.note_vain(cx, self.net, envelope, (origin.member, true));
                 return Ok(Outcome::Duplicate);
             }
             Err(_) => return Ok(Outcome::Refused(Refusal::BadSeal)),
@@ -400,10 +399,7 @@ impl Group {
             .ok()
             .and_then(|signed| signed.open::<Content>(self.id).ok().map(|content| (signed, content)))
             .filter(|(_, content)| seat.as_ref().is_some_and(|seat| seat.member_key == content.author));
-        let Some((signed, content)) = content else {
-            self.log.keep_opened(cx, self.net, envelope, order, None, None);
-            return Ok(Outcome::Refused(Refusal::Malformed));
-        };
+        let Some((signed, content)) = content else { return Ok(Outcome::Refused(Refusal::Malformed)) };
         let name = seat.map(|seat| seat.name).unwrap_or_default();
         self.take_content(cx, envelope, order, (signed, content), name)
     }

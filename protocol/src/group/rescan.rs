@@ -113,7 +113,7 @@ impl Group {
     pub(crate) fn open_late(&mut self, cx: &mut Cx<'_>, envelope: &Envelope) -> Result<Outcome, Error> {
         let id = envelope.id();
         let (came, placed) = (self.log.waiting.came(&id), self.log.waiting.placed(&id));
-        let outcome = self.open(cx, envelope, placed, Origin::default())?;
+        let outcome = self.open(cx, envelope, placed, Origin { member: came.by, ..Origin::default() })?;
         self.pass_gossip_on(cx, id, &came, &outcome);
         Ok(outcome)
     }

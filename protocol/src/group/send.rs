@@ -370,7 +370,8 @@ impl Group {
         if self.receipts.due.is_none_or(|due| due > cx.now.wall) {
             return Ok(());
         }
-        self.receipts.due = self.receipts.last.map(|last| last + self.receipts_pause()).filter(|next| *next > cx.now.wall);
+        self.receipts.due =
+            self.receipts.last.map(|last| last + self.receipts_pause()).filter(|next| *next > cx.now.wall);
         if self.receipts.due.is_some() {
             return Ok(());
         }

@@ -11,6 +11,7 @@ use crate::error::{Error, Refusal};
 use crate::id::{EnvelopeId, LinkId, MemberId};
 use crate::limits::{PUSH_BYTES_MAX, RETENTION_MAX};
 use crate::meet::reconcile::{Session, Step};
+use crate::policy::roster::Roster;
 use crate::step::{Outcome, Reply};
 use crate::wire::envelope::Envelope;
 use crate::wire::message::{Bytes, IDS_MAX, Message, Push, Round, SessionId, Want};
@@ -58,10 +59,10 @@ impl Group {
     /// Opens a reconciliation over everything that both can use.
     pub(crate) fn open_session(&mut self, cx: &mut Cx<'_>, id: LinkId) -> Result<(), Error> {
         let nonce = cx.random();
-        let since = self.sync_since(cx, id);
+        let (since, opens) = (self.sync_since(cx, id), self.opens(self.member_at(id)));
         let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
         link.sync_due = Some(cx.now.wall + SYNC_EVERY);
-        let (session, round) = Session::open(nonce, since, self.log.reconciled()).map_err(|_| Error::Broken)?;
+        let (session, round) = Session::open(nonce, since, self.log.reconciled(opens)).map_err(|_| Error::Broken)?;
         link.session = Some(session);
         link.use_session(cx.now.wall);
         link.comparing = true;
@@ -117,14 +118,16 @@ impl Group {
 
     /// A round of reconciliation came.
     pub(crate) fn on_round(&mut self, cx: &mut Cx<'_>, id: LinkId, round: &Round) -> Result<Outcome, Error> {
-        let link = self.links.get_mut(&id).ok_or(Error::Broken)?;
+        let link = self.links.get(&id).ok_or(Error::Broken)?;
         let known = link.session.as_ref().is_some_and(|session| session.is(&round.nonce));
         if !known {
             if !round.opener {
                 // The end of a session that was given up.
                 return Ok(Outcome::Duplicate);
             }
-            match Session::join(round, self.log.reconciled()) {
+            let opens = self.opens(self.member_at(id));
+            let link = self.links.get_mut(&id).ok_or(Error::Broken)?;
+            match Session::join(round, self.log.reconciled(opens)) {
                 Ok(session) => {
                     link.session = Some(session);
                     link.forget_blind();
@@ -202,8 +205,9 @@ impl Group {
     /// Puts envelopes in the queue of a link, oldest first.
     pub(crate) fn enqueue(&mut self, cx: &mut Cx<'_>, id: LinkId, mut ids: Vec<EnvelopeId>) -> Result<(), Error> {
         self.log.sort(&mut ids);
-        let Some(member) = self.links.get(&id).and_then(|link| link.member) else { return Ok(()) };
-        ids.retain(self.opens(member));
+        let Some(member) = self.member_at(id) else { return Ok(()) };
+        let opens = self.opens(Some(member));
+        ids.retain(|id| self.log.order(id).is_none_or(|order| opens(&order)));
         // It may be nobody's, and whoever brings it answers for it: it is told of once it was opened.
         for gap in self.gaps.values_mut() {
             let waiting: BTreeSet<EnvelopeId> = gap.soon().collect();
@@ -217,17 +221,15 @@ impl Group {
         self.push(cx, id)
     }
 
-    /// Which envelopes are of use to a member: not those of epochs that it was not in (PROTOCOL M6).
-    fn opens(&self, member: MemberId) -> impl FnMut(&EnvelopeId) -> bool {
-        let epochs = self.epochs.iter().map(|(_, epoch)| (epoch.number, epoch.roster.has(&member)));
+    /// Which envelopes are of use to a member, by where they stand: not those of epochs that it was not in (PROTOCOL M6).
+    fn opens(&self, member: Option<MemberId>) -> impl Fn(&Order) -> bool + use<> {
+        let was_in = |roster: &Roster| member.is_some_and(|member| roster.has(&member));
+        let epochs = self.epochs.iter().map(|(_, epoch)| (epoch.number, was_in(&epoch.roster)));
         let known = epochs.fold(BTreeMap::new(), |mut known, (number, has)| {
             *known.entry(number).or_insert(false) |= has;
             known
         });
-        move |id| match self.log.order(id) {
-            Some(order) if order != Order::CONTROL => known.get(&order.number).copied().unwrap_or(true),
-            _ => true,
-        }
+        move |order| *order == Order::CONTROL || known.get(&order.number).copied().unwrap_or(true)
     }
 
     /// Pushes from a link's queue as long as not too much is unanswered.

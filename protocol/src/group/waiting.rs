@@ -20,8 +20,8 @@ pub(crate) struct Came {
     pub(crate) by: Option<MemberId>,
     /// When gossip brought it, if it did: it goes on once it is known to be somebody's.
     pub(crate) gossiped: Option<Time>,
-    /// What it has used of its bringer's allowance, and when.
-    pub(crate) paid: (u64, Time),
+    /// What it has used of its bringer's allowance.
+    pub(crate) paid: u64,
 }
 
 /// Where an envelope stands, before it is opened.
@@ -130,18 +130,41 @@ impl Waiting {
         room
     }
 
-    /// What was nobody's is forgotten. Whether it was remembered.
-    pub(crate) fn forget_vain(&mut self, id: &EnvelopeId) -> bool {
-        let Some((by, _)) = self.vain.remove(id) else { return false };
+    /// What was nobody's is forgotten.
+    pub(crate) fn forget_vain(&mut self, id: &EnvelopeId) {
+        let Some((by, _)) = self.vain.remove(id) else { return };
         match self.vain_by.get(&by).copied().unwrap_or(0) {
             0 | 1 => drop(self.vain_by.remove(&by)),
             count => drop(self.vain_by.insert(by, count.saturating_sub(1))),
         }
-        true
     }
 
     /// What may be somebody's now that the head has moved.
     pub(crate) fn vain_so_far(&self) -> Vec<EnvelopeId> {
         self.vain.iter().filter(|(_, (_, for_good))| !for_good).map(|(id, _)| *id).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_what_was_nobodys_so_much_is_remembered_of_each_who_brought_it() {
+        let member = |n: u8| Some(MemberId::from_bytes([n; 32]));
+        let id = |n: usize| EnvelopeId::from_bytes(*blake3::hash(&n.to_be_bytes()).as_bytes());
+        let mut waiting = Waiting::default();
+        let mut noted = |by: u8, from: usize| {
+            (from..VAIN_MAX + from).take_while(|n| waiting.note_vain(id(*n), (member(by), true))).count()
+        };
+        assert_eq!(noted(1, 0), VAIN_BY_PEER_MAX);
+        assert_eq!(noted(1, VAIN_MAX), 0, "no more of the same");
+        for by in 2..=4 {
+            assert_eq!(noted(by, usize::from(by) * VAIN_MAX), VAIN_BY_PEER_MAX);
+        }
+        assert_eq!(noted(5, 5 * VAIN_MAX), 0, "no more of all");
+        (0..10).for_each(|n| waiting.forget_vain(&id(n)));
+        let again = (0..20).take_while(|n| waiting.note_vain(id(*n), (member(1), true))).count();
+        assert_eq!(again, 10);
     }
 }

@@ -18,6 +18,16 @@ const ROUNDS_MAX: u32 = 64;
 /// some 1,800 envelopes.
 const ROUNDS_ENOUGH: u32 = 48;
 
+/// An envelope of the log, as a comparison sees it.
+#[derive(Clone, Copy)]
+pub(crate) struct Listed {
+    pub(crate) hour: u32,
+    pub(crate) id: EnvelopeId,
+    /// Whether the peer is told of it. It would ask in vain, each time, for what it may not have; what it has of that all
+    /// the same is not wanted here.
+    pub(crate) told: bool,
+}
+
 /// One comparison under way: a snapshot of our log under the session's names.
 pub(crate) struct Session {
     nonce: [u8; 16],
@@ -53,7 +63,7 @@ impl Session {
     pub(crate) fn open(
         nonce: [u8; 16],
         since: u32,
-        log: impl Iterator<Item = (u32, EnvelopeId)>,
+        log: impl Iterator<Item = Listed>,
     ) -> Result<(Self, Round), Malformed> {
         let mut session = Self::new(nonce, since, log, true)?;
         let bytes = session.engine.initiate().map_err(|_| Malformed)?;
@@ -62,21 +72,18 @@ impl Session {
     }
 
     /// Joins the session of a peer.
-    pub(crate) fn join(round: &Round, log: impl Iterator<Item = (u32, EnvelopeId)>) -> Result<Self, Malformed> {
+    pub(crate) fn join(round: &Round, log: impl Iterator<Item = Listed>) -> Result<Self, Malformed> {
         Self::new(round.nonce, round.since, log, false)
     }
 
-    fn new(
-        nonce: [u8; 16],
-        since: u32,
-        log: impl Iterator<Item = (u32, EnvelopeId)>,
-        opener: bool,
-    ) -> Result<Self, Malformed> {
+    fn new(nonce: [u8; 16], since: u32, log: impl Iterator<Item = Listed>, opener: bool) -> Result<Self, Malformed> {
         let mut items = NegentropyStorageVector::new();
         let mut names = BTreeMap::new();
-        for (hour, id) in log.filter(|(hour, _)| *hour >= since) {
+        for Listed { hour, id, told } in log.filter(|listed| listed.hour >= since) {
             let name = session_id(&nonce, &id);
-            items.insert(u64::from(hour), Id::from_byte_array(name.0)).map_err(|_| Malformed)?;
+            if told {
+                items.insert(u64::from(hour), Id::from_byte_array(name.0)).map_err(|_| Malformed)?;
+            }
             names.insert(name, id);
         }
         items.seal().map_err(|_| Malformed)?;
@@ -114,7 +121,7 @@ impl Session {
         let next = self.engine.reconcile_with_ids(&round.bytes, &mut have, &mut need).map_err(|_| Malformed)?;
         let names = &self.names;
         self.lacks.extend(have.iter().filter_map(|id| names.get(&SessionId(*id.as_bytes()))));
-        self.wants.extend(need.iter().map(|id| SessionId(*id.as_bytes())));
+        self.wants.extend(need.iter().map(|id| SessionId(*id.as_bytes())).filter(|name| !names.contains_key(name)));
         let all = next.is_none();
         if let Some(bytes) = next.filter(|_| self.rounds < ROUNDS_ENOUGH) {
             return Ok(Step::Next(self.round(bytes)));
@@ -141,14 +148,25 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
-    fn envelope(n: u16) -> (u32, EnvelopeId) {
-        (u32::from(n % 7), EnvelopeId::from_bytes(*blake3::hash(&n.to_be_bytes()).as_bytes()))
+    fn named(n: impl Into<u32>) -> EnvelopeId {
+        EnvelopeId::from_bytes(*blake3::hash(&n.into().to_be_bytes()).as_bytes())
     }
 
-    fn compare(ours: &BTreeSet<u16>, theirs: &BTreeSet<u16>, since: u32) -> (Difference, Session) {
-        let (mut ana, first) = Session::open([1; 16], since, ours.iter().map(|n| envelope(*n))).unwrap();
-        let mut ben = Session::join(&first, theirs.iter().map(|n| envelope(*n))).unwrap();
-        let mut to_ben = first;
+    fn hour(n: u16) -> u32 {
+        u32::from(n % 7)
+    }
+
+    fn listed(log: &BTreeSet<u16>, untold: &BTreeSet<u16>) -> impl Iterator<Item = Listed> {
+        log.iter().map(|n| Listed { hour: hour(*n), id: named(*n), told: !untold.contains(n) })
+    }
+
+    fn compare(
+        ours: impl Iterator<Item = Listed>,
+        theirs: impl Iterator<Item = Listed>,
+        since: u32,
+    ) -> (Difference, Session) {
+        let (mut ana, mut to_ben) = Session::open([1; 16], since, ours).unwrap();
+        let mut ben = Session::join(&to_ben, theirs).unwrap();
         loop {
             let Step::Next(to_ana) = ben.receive(&to_ben).unwrap() else { panic!("the joiner never ends") };
             match ana.receive(&to_ana).unwrap() {
@@ -164,35 +182,34 @@ mod tests {
         fn the_difference_is_the_set_difference(
             ours in proptest::collection::btree_set(0_u16..3_000, 0..600),
             theirs in proptest::collection::btree_set(0_u16..3_000, 0..600),
+            untold in proptest::collection::btree_set(0_u16..3_000, 0..600),
             since in 0_u32..7,
         ) {
-            let (difference, ben) = compare(&ours, &theirs, since);
+            // What Ana may not have is told to her by nobody, and what Ben may not have is all told to him here.
+            let (difference, ben) = compare(listed(&ours, &BTreeSet::new()), listed(&theirs, &untold), since);
             let seen = |set: BTreeSet<u16>| -> BTreeSet<EnvelopeId> {
-                set.into_iter().map(envelope).filter(|(hour, _)| *hour >= since).map(|(_, id)| id).collect()
+                set.into_iter().filter(|n| hour(*n) >= since).map(named).collect()
             };
-            prop_assert_eq!(difference.lacks.into_iter().collect::<BTreeSet<_>>(), seen(&ours - &theirs));
+            let told = &theirs - &untold;
+            prop_assert_eq!(difference.lacks.into_iter().collect::<BTreeSet<_>>(), seen(&ours - &told));
             let wanted: BTreeSet<_> = difference.wants.iter().map(|name| ben.envelope(name).unwrap()).collect();
-            prop_assert_eq!(wanted, seen(&theirs - &ours));
+            prop_assert_eq!(wanted, seen(&told - &ours));
+            // The other way round nothing is wanted that is here, told or not.
+            let (difference, _) = compare(listed(&theirs, &untold), listed(&ours, &BTreeSet::new()), since);
+            prop_assert_eq!(difference.lacks.into_iter().collect::<BTreeSet<_>>(), seen(&told - &ours));
+            prop_assert_eq!(difference.wants.len(), seen(&ours - &theirs).len());
         }
     }
 
     /// Whoever lacks so much that one comparison cannot name it goes on with a part, and has the rest in the next ones.
     #[test]
     fn what_no_comparison_can_name_is_named_in_several() {
-        let many = |n: u32| (n / 10_000, EnvelopeId::from_bytes(*blake3::hash(&n.to_be_bytes()).as_bytes()));
+        let many = |n: u32| Listed { hour: n / 10_000, id: named(n), told: true };
         let theirs: Vec<_> = (0..125_000).map(many).collect();
         let (mut ours, mut comparisons) = (BTreeSet::new(), 0);
         while ours.len() < theirs.len() {
-            let known = theirs.iter().filter(|(_, id)| ours.contains(id)).copied();
-            let (mut ana, mut to_ben) = Session::open([comparisons; 16], 0, known).unwrap();
-            let mut ben = Session::join(&to_ben, theirs.iter().copied()).unwrap();
-            let difference = loop {
-                let Step::Next(to_ana) = ben.receive(&to_ben).unwrap() else { panic!("the joiner never ends") };
-                match ana.receive(&to_ana).unwrap() {
-                    Step::Next(round) => to_ben = round,
-                    Step::Done(difference) => break difference,
-                }
-            };
+            let known = theirs.iter().filter(|listed| ours.contains(&listed.id)).copied();
+            let (difference, ben) = compare(known, theirs.iter().copied(), 0);
             ours.extend(difference.wants.iter().map(|name| ben.envelope(name).unwrap()));
             assert!(difference.lacks.is_empty());
             assert_eq!(difference.all, ours.len() == theirs.len());

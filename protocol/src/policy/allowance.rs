@@ -11,13 +11,6 @@ pub struct Allowance {
     pub burst: u64,
 }
 
-impl Allowance {
-    /// What comes back in a time.
-    pub(crate) fn in_time(self, time: std::time::Duration) -> u64 {
-        self.per_second.saturating_mul(time.as_secs())
-    }
-}
-
 /// What has been used of an allowance.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Used {

@@ -51,7 +51,7 @@ fn flood(room: &mut Room, link: LinkId, envelopes: &[Vec<u8>]) -> Vec<Outcome> {
     outcomes
 }
 
-fn is_full(room: &mut Room, link: LinkId) -> bool {
+pub(super) fn is_full(room: &mut Room, link: LinkId) -> bool {
     room.see(ANA, |group| group.links.get(&link).is_some_and(|link| link.full))
 }
 
@@ -364,7 +364,7 @@ fn one_message_in_ever_new_envelopes_is_too_much_at_last() {
 }
 
 /// What Ben's device seals next, if it were to forget it each time.
-fn under_one_key(group: &mut Group, cx: &mut Cx<'_>, plain: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn under_one_key(group: &mut Group, cx: &mut Cx<'_>, plain: &[u8]) -> Option<Vec<u8>> {
     let (head, count) = (group.facts.head, group.head().ok()?.sent);
     let leaf = group.roster().ok()?.seat(&group.me.member())?.leaf;
     let cover = group.cover(cx, &group.newest().ok()?.clone()).ok()?;

@@ -18,4 +18,5 @@ mod replay;
 mod rogue;
 mod room;
 mod spare;
+mod told;
 mod waiting;

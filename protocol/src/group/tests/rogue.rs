@@ -8,6 +8,7 @@ use crate::group::Group;
 use crate::id::LinkId;
 use crate::identity::Identity;
 use crate::meet::hello::{Admission, Candidate};
+use crate::meet::reconcile::{Session, Step};
 use crate::meet::talk::{Heard, Talk};
 use crate::step::{Ends, Input, Outcome};
 use crate::wire;
@@ -94,6 +95,20 @@ impl Rogue {
                 self.heard.push(*message);
             }
         }
+    }
+
+    /// Ends the comparison that the device has opened, as one who has nothing.
+    pub(super) fn ends_comparison(&mut self, room: &mut Room) {
+        self.hear(room);
+        for message in std::mem::take(&mut self.heard) {
+            if let Message::Reconcile(round) = message {
+                let mut session = Session::join(&round, std::iter::empty()).ok().unwrap();
+                let Ok(Step::Next(answer)) = session.receive(&round) else { panic!("no answer") };
+                self.say(room, &Message::Reconcile(answer));
+            }
+        }
+        self.hear(room);
+        self.heard.clear();
     }
 
     /// Pushes envelopes in one frame.

@@ -12,7 +12,7 @@ use crate::id::{CommitId, EnvelopeId, EpochId, GroupId, MemberId, MsgId};
 use crate::identity::{Credential, Identity, safety_code};
 use crate::meet::generation::Generation;
 use crate::meet::hello::{Admission, Candidate};
-use crate::meet::reconcile::{Session, Step};
+use crate::meet::reconcile::{Listed, Session, Step};
 use crate::meet::talk::{Heard, Talk};
 use crate::policy::extension::Extension;
 use crate::seal::{self, Secret};
@@ -298,13 +298,13 @@ fn messages() -> Vec<Vector> {
 
 /// Two rounds over logs that have one envelope in common.
 fn rounds() -> Vec<Vector> {
-    let item = |n: u8| (480_000 + u32::from(n), EnvelopeId::from_bytes([n; 32]));
+    let item = |n: u8| Listed { hour: 480_000 + u32::from(n), id: EnvelopeId::from_bytes([n; 32]), told: true };
     let (mut ana, first) = Session::open([0xa0; 16], 480_000, [1, 2].into_iter().map(item)).unwrap();
     let mut ben = Session::join(&first, [2, 3].into_iter().map(item)).unwrap();
     let Step::Next(second) = ben.receive(&first).unwrap() else { panic!("the joiner ends") };
     let Step::Done(found) = ana.receive(&second).unwrap() else { panic!("one round is enough") };
-    assert_eq!(found.lacks, [item(1).1]);
-    let name = ben.name(&item(3).1);
+    assert_eq!(found.lacks, [item(1).id]);
+    let name = ben.name(&item(3).id);
     assert!(found.wants == [name]);
     let again = |bytes: &[u8]| Message::parse(bytes).ok().map(|message| message.encode());
     let round = |name, round| Vector { again, ..Vector::value(name, &Message::Reconcile(round)) };

@@ -1,0 +1,189 @@
+//! What is told to whom, and what is carried once, whatever it is sealed in.
+
+use std::collections::BTreeSet;
+
+use crate::error::Refusal;
+use crate::id::{CommitId, EnvelopeId};
+use crate::identity::Identity;
+use crate::limits::{BROUGHT_BY_HAND, SAID_BY_AUTHOR};
+use crate::meet::reconcile::{Session, Step};
+use crate::persist::Table;
+use crate::step::{Input, Outcome};
+use crate::wire;
+use crate::wire::control::{Control, Vote};
+use crate::wire::envelope::{Envelope, LifetimeClass};
+use crate::wire::message::Message;
+
+use super::commits::TAKEN;
+use super::content::{seal, words};
+use super::flood::{OVER, is_full, of_ben, under_one_key};
+use super::rogue::{Outside, Rogue, junk_commits};
+use super::room::{ANA, BEN, CHI, DAN, Room};
+
+/// How many rows of the log a device has.
+fn rows_of_log(room: &Room, who: usize) -> usize {
+    let of_log = |table| matches!(table, Table::Envelope | Table::Tombstone);
+    room.disk(who).all().keys().filter(|key| of_log(key.table)).count()
+}
+
+fn ids(room: &mut Room, who: usize) -> BTreeSet<EnvelopeId> {
+    room.see(who, |group| group.log.reconciled(|_| true).map(|listed| listed.id).collect())
+}
+
+/// What Chi has read she seals anew, as often as she likes: it is remembered for a while, leaves no trace on the disk, and
+/// goes on from nobody. So is what Ben's device says and Ben did not sign.
+#[test]
+fn what_is_sealed_anew_leaves_no_trace() {
+    let mut room = Room::of(3);
+    let ben = room.see(BEN, |group| group.me.key());
+    let content = words(&mut room, ben, "small");
+    let plain = wire::encode(&room.see(BEN, |group| group.me.sign(group.id, &content)));
+    let mut again: Vec<_> =
+        (0..20).map(|_| room.inside(BEN, |group, cx| under_one_key(group, cx, &plain)).0.unwrap()).collect();
+    let key = room.see(CHI, |group| group.head().unwrap().keys.as_ref().unwrap().commit.clone());
+    let from = room.published.len();
+    room.change_rules();
+    let commit = Envelope::parse(room.published[from].clone()).unwrap().open(&key).unwrap();
+    let rows = room.disk(CHI).copy();
+    let outside = Outside::of(&rows, room.now.hour(), LifetimeClass::Quarter);
+    let commits: Vec<_> = (0..20).map(|_| outside.seal(&mut room, &key, &commit)).collect();
+    let unsigned = room.see(CHI, |group| group.me.sign(group.id, &content));
+    let unsigned = seal(&mut room, BEN, &unsigned, None);
+    assert_eq!(room.hear(ANA, again.remove(0)), TAKEN);
+    room.lose(CHI);
+    let mut rogue = Rogue::link(&mut room, &rows, ANA);
+    let before = rows_of_log(&room, ANA);
+    for _ in 0..2 {
+        assert_eq!(rogue.push(&mut room, &again), Outcome::Duplicate);
+        assert_eq!(rogue.push(&mut room, &commits), Outcome::Duplicate);
+    }
+    assert_eq!(rogue.push(&mut room, std::slice::from_ref(&unsigned)), Outcome::Refused(Refusal::Malformed));
+    assert_eq!(rogue.push(&mut room, &[unsigned]), Outcome::Duplicate);
+    assert_eq!(rows_of_log(&room, ANA), before);
+    let held = ids(&mut room, ANA);
+    let all = again.iter().chain(&commits).map(|bytes| Envelope::parse(bytes.clone()).unwrap().id());
+    for id in all {
+        assert!(held.contains(&id) && room.see(ANA, |group| !group.log.holds(&id)));
+    }
+}
+
+/// PROTOCOL M6: it would want it in each comparison, and nobody would give it.
+#[test]
+fn a_newcomer_is_not_told_of_what_was_before_it() {
+    let mut room = Room::open(4, 3);
+    let commits = ids(&mut room, ANA);
+    (0..20).for_each(|n| room.says(ANA, &n.to_string()));
+    room.pass(20_000);
+    let before = &ids(&mut room, ANA) - &commits;
+    room.join(DAN);
+    room.says(BEN, "welcome");
+    room.pass(20_000);
+    for (who, told) in [(CHI, true), (DAN, false)] {
+        let rows = room.disk(who).copy();
+        room.lose(who);
+        let mut rogue = Rogue::link(&mut room, &rows, ANA);
+        let (mut session, mut round) = Session::open([7; 16], 0, std::iter::empty()).unwrap();
+        let wants = loop {
+            rogue.say(&mut room, &Message::Reconcile(round.clone()));
+            rogue.hear(&mut room);
+            let ours = |message: &Message| matches!(message, Message::Reconcile(round) if round.nonce == [7; 16]);
+            let Some(Message::Reconcile(answer)) = rogue.heard.iter().rfind(|message| ours(message)) else { panic!() };
+            match session.receive(answer).unwrap() {
+                Step::Next(next) => round = next,
+                Step::Done(difference) => break difference.wants,
+            }
+        };
+        let wanted = |ids: BTreeSet<EnvelopeId>| ids.iter().filter(|id| wants.contains(&session.name(id))).count();
+        assert_eq!(wanted(before.clone()), if told { before.len() } else { 0 });
+        // All since, but for the commit that brought Dan in.
+        let since = &(&ids(&mut room, ANA) - &before) - &commits;
+        assert_eq!(wanted(since.clone()), since.len() - usize::from(!told));
+    }
+}
+
+/// Eve signed them before she went, and Chi has passed them on before she heard of that.
+#[test]
+fn nobody_is_muted_for_passing_on_what_somebody_signed_who_is_out() {
+    let mut room = Room::of(3);
+    let rows = room.disk(CHI).copy();
+    let (group, epoch) = (rows.group().id, rows.group().facts.head);
+    let eve = Identity::new("Eve", &mut room.rng);
+    let key = rows.group().newest().unwrap().control_key();
+    let outside = Outside::of(&rows, room.now.hour(), LifetimeClass::Week);
+    let (net, link) = (room.net(ANA), room.link(ANA, CHI));
+    for counter in 0..SAID_BY_AUTHOR.burst {
+        let vote = Vote { group, epoch, number: 0, commit: CommitId::from_bytes([1; 32]), counter, voter: eve.key() };
+        let bytes = outside.seal(&mut room, &key, &wire::encode(&Control::Vote(eve.sign(group, &vote))));
+        let outcome = room.give(ANA, Input::Gossip { net, link: Some(link), bytes });
+        assert_eq!(outcome, Outcome::Refused(Refusal::NotAMember), "{counter}");
+    }
+    assert!(is_full(&mut room, link));
+}
+
+/// Chi repeats much that Ben had said while Ana was away; then Ben says one thing himself.
+#[test]
+fn an_author_answers_only_for_what_it_brings() {
+    let mut room = Room::of(3);
+    let (net, chi, ben) = (room.net(ANA), room.link(ANA, CHI), room.link(ANA, BEN));
+    let mut said = of_ben(&mut room, usize::try_from(SAID_BY_AUTHOR.burst).unwrap() + 1);
+    let last = said.pop().unwrap();
+    for (link, bytes) in said.into_iter().map(|bytes| (chi, bytes)).chain([(ben, last)]) {
+        assert_eq!(room.give(ANA, Input::Gossip { net, link: Some(link), bytes }), TAKEN);
+    }
+    assert!(is_full(&mut room, ben) && is_full(&mut room, chi));
+}
+
+/// Dan's vote comes to Ben before he has heard that Dan is one of them.
+#[test]
+fn what_came_before_its_signer_is_asked_for_and_taken() {
+    let mut room = Room::open(4, 3);
+    room.lose(BEN);
+    let from = room.published.len();
+    room.join(DAN);
+    let (rows, head) = (room.disk(CHI).copy(), room.see(ANA, |group| group.facts.head));
+    let (group, dan) = (room.group, room.see(DAN, |group| group.me.key()));
+    let vote = Vote { group, epoch: head, number: 0, commit: CommitId::from_bytes([1; 32]), counter: 1, voter: dan };
+    let vote = Control::Vote(room.see(DAN, |of_dan| of_dan.me.sign(group, &vote)));
+    let key = rows.group().newest().unwrap().control_key();
+    let bytes = Outside::of(&rows, room.now.hour(), LifetimeClass::Week).seal(&mut room, &key, &wire::encode(&vote));
+    for who in [ANA, CHI, DAN] {
+        room.lose(who);
+    }
+    let mut rogue = Rogue::link(&mut room, &rows, BEN);
+    let early = Outcome::Refused(Refusal::NotAMember);
+    assert_eq!(rogue.push(&mut room, std::slice::from_ref(&bytes)), early);
+    assert_eq!(rogue.push(&mut room, std::slice::from_ref(&bytes)), Outcome::Duplicate);
+    rogue.ends_comparison(&mut room);
+    let since: Vec<_> = room.published[from..].to_vec();
+    rogue.push(&mut room, &since);
+    assert!(room.see(BEN, |group| group.facts.head == head));
+    room.pass(6_000);
+    rogue.hear(&mut room);
+    let compares = |message: &Message| matches!(message, Message::Compare | Message::Reconcile(_));
+    assert!(rogue.heard.iter().any(compares), "he does not wait for the regular comparison");
+    assert_eq!(rogue.push(&mut room, &[bytes]), TAKEN);
+}
+
+/// What Ben may not look at now he asks for again, and not each time that it is too much.
+#[test]
+fn what_was_too_much_is_asked_for_once_a_minute() {
+    let mut room = Room::of(2);
+    let rows = room.disk(ANA).copy();
+    let junk = junk_commits(&mut room, &rows, 1, 3_600);
+    room.lose(ANA);
+    let mut rogue = Rogue::link(&mut room, &rows, BEN);
+    let mut asked = Vec::new();
+    for (n, page) in junk.chunks(450).enumerate() {
+        assert!(page.chunks(10).any(|part| rogue.push(&mut room, part) == OVER));
+        room.pass(10_000);
+        rogue.hear(&mut room);
+        let ask = |message: &Message| match message {
+            Message::Compare => true,
+            Message::Reconcile(round) => round.opener,
+            _ => false,
+        };
+        asked.push((n, rogue.heard.drain(..).any(|message| ask(&message))));
+    }
+    let when: Vec<_> = asked.into_iter().filter(|(_, asked)| *asked).map(|(n, _)| n * 10).collect();
+    assert_eq!(when, [0, 60], "seconds; and {} units come back in each", BROUGHT_BY_HAND.per_second);
+}
