@@ -97,9 +97,11 @@ impl Rogue {
         }
     }
 
-    /// Ends the comparison that the device has opened, as one who has nothing.
-    pub(super) fn ends_comparison(&mut self, room: &mut Room) {
+    /// Ends the comparison that the device has opened, as one who has nothing. Whether there was one.
+    pub(super) fn ends_comparison(&mut self, room: &mut Room) -> bool {
         self.hear(room);
+        let opens = |message: &Message| matches!(message, Message::Reconcile(round) if round.opener);
+        let opened = self.heard.iter().any(opens);
         for message in std::mem::take(&mut self.heard) {
             if let Message::Reconcile(round) = message {
                 let mut session = Session::join(&round, std::iter::empty()).ok().unwrap();
@@ -109,6 +111,7 @@ impl Rogue {
         }
         self.hear(room);
         self.heard.clear();
+        opened
     }
 
     /// Pushes envelopes in one frame.
