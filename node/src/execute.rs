@@ -251,8 +251,10 @@ const fn verdict(outcome: &Outcome) -> Option<Verdict> {
         Outcome::Applied(_) | Outcome::Parked(Why::Ahead) => Some(Verdict::Accept),
         // It may be nobody's. Whoever passes it on answers for it, and it can still be passed on once it is opened.
         Outcome::Parked(_) => None,
-        // That there is no room here is not the relay's fault.
-        Outcome::Duplicate | Outcome::Refused(Refusal::OverBudget | Refusal::NoRoom) => Some(Verdict::Ignore),
+        // That there is no room here is not the relay's fault, nor that somebody has just come or gone.
+        Outcome::Duplicate | Outcome::Refused(Refusal::OverBudget | Refusal::NoRoom | Refusal::NotAMember) => {
+            Some(Verdict::Ignore)
+        }
         Outcome::Refused(_) => Some(Verdict::Reject),
     }
 }
@@ -272,6 +274,7 @@ mod tests {
             (Outcome::Parked(Why::Ahead), Some(Verdict::Accept)),
             (Outcome::Refused(Refusal::OverBudget), Some(Verdict::Ignore)),
             (Outcome::Refused(Refusal::NoRoom), Some(Verdict::Ignore)),
+            (Outcome::Refused(Refusal::NotAMember), Some(Verdict::Ignore)),
             (Outcome::Refused(Refusal::BadSeal), Some(Verdict::Reject)),
             (Outcome::Duplicate, Some(Verdict::Ignore)),
         ] {

@@ -38,7 +38,9 @@ impl Group {
         };
         let Some(signer) = self.signer(&control) else {
             // A member to come may have signed it.
-            if !origin.gossiped {
+            if origin.gossiped {
+                self.missed_signer = true;
+            } else {
                 self.log.note_vain(cx, self.net, envelope, (origin.member, false));
             }
             return Ok(Outcome::Refused(Refusal::NotAMember));

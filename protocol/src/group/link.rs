@@ -1,6 +1,6 @@
 //! What is known of one link while it lives.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::delivery::Queue;
@@ -63,6 +63,9 @@ pub(crate) struct Link {
     pub(crate) queue: Queue,
     /// Pushes not answered yet.
     pub(crate) under_way: usize,
+    /// What the peer has brought and is not told of. It has it, so a comparison names it all the same: else it would bring
+    /// it each time. With its hour, if it is not kept here at all.
+    pub(crate) offered: BTreeMap<EnvelopeId, Option<u32>>,
     /// What to ask for, page by page.
     pub(crate) wants: VecDeque<SessionId>,
     /// What the peer has asked for so far, before its last page.
@@ -112,6 +115,7 @@ impl Link {
             sync_due: None,
             queue: Queue::default(),
             under_way: 0,
+            offered: BTreeMap::new(),
             wants: VecDeque::new(),
             wanted: Vec::new(),
             asked_again: None,

@@ -77,6 +77,8 @@ struct SeenRow {
     msg_until: Time,
 }
 
+/// How long what was nobody's is remembered.
+const VAIN_KEPT: Duration = Duration::from_secs(86_400);
 /// Begins the names of rows of what came without its envelope; an envelope's has the length of its id.
 const SAID: &[u8] = b"said";
 
@@ -132,9 +134,13 @@ impl Log {
         }
     }
 
-    /// Where an envelope stands along the chain.
+    /// Where an envelope stands along the chain, opened or not, as far as that is known.
     pub(crate) fn order(&self, id: &EnvelopeId) -> Option<Order> {
-        self.items.get(id).map(|item| item.order)
+        self.items.get(id).map(|item| self.order_of(id, item))
+    }
+
+    fn order_of(&self, id: &EnvelopeId, item: &Item) -> Order {
+        if item.order == Order::UNKNOWN { self.waiting.placed(id).order } else { item.order }
     }
 
     /// Where the envelopes stand that were ever opened here, in that order, and when each had been sealed.
@@ -193,9 +199,18 @@ impl Log {
         self.items.len()
     }
 
-    /// The reconciled set, everything that is or was here; told to a peer is what it can open.
+    /// The reconciled set, everything that is or was here; told to a peer is what it can open, unless it is nobody's.
     pub(crate) fn reconciled(&self, opens: impl Fn(&Order) -> bool) -> impl Iterator<Item = Listed> {
-        self.items.iter().map(move |(id, item)| Listed { hour: item.hour, id: *id, told: opens(&item.order) })
+        let listed = move |(id, item): (&EnvelopeId, &Item)| {
+            let told = !self.waiting.is_vain(id) && opens(&self.order_of(id, item));
+            Listed { hour: item.hour, id: *id, told }
+        };
+        self.items.iter().map(listed)
+    }
+
+    /// Whether a peer is told of one.
+    pub(crate) fn tells(&self, id: &EnvelopeId, opens: impl Fn(&Order) -> bool) -> bool {
+        !self.waiting.is_vain(id) && self.order(id).is_some_and(|order| opens(&order))
     }
 
     /// Keeps an envelope that cannot be opened yet, on the account of the peer that brought it.
@@ -243,7 +258,7 @@ impl Log {
         self.write_seen(cx, net, *id, gone, said);
     }
 
-    /// An envelope turned out to be nobody's: it is not taken again in this run, if there is room to remember it.
+    /// An envelope turned out to be nobody's: it is not taken again for a while, if there is room to remember it.
     pub(crate) fn note_vain(
         &mut self,
         cx: &mut Cx<'_>,
@@ -256,7 +271,8 @@ impl Log {
             self.forget(cx, net, &id);
         }
         if self.waiting.note_vain(id, how) {
-            let (hour, end) = (envelope.hour(), end_of(envelope));
+            // Whoever makes such says itself when they end.
+            let (hour, end) = (envelope.hour(), end_of(envelope).min(cx.now.sweep + VAIN_KEPT));
             self.insert(id, Item { hour, end, held: false, order: Order::UNKNOWN, msg: None });
         }
     }

@@ -104,10 +104,11 @@ impl Group {
         let mut outcome = None;
         let member = batch.from.and_then(|link| self.links.get(&link)).and_then(|link| link.member);
         let origin = Origin { link: batch.from, member, gossiped: batch.flow == Flow::Gossip, paid: 0 };
-        let (mut placed, mut no_room, mut again) = (BTreeMap::new(), Vec::new(), false);
+        let (mut placed, mut no_room, mut settled, mut again) = (BTreeMap::new(), Vec::new(), Vec::new(), false);
         for envelope in batch.envelopes {
             let id = envelope.id();
             if self.log.has(&id) {
+                settled.push((id, envelope.hour()));
                 outcome = Some(Outcome::Duplicate);
                 continue;
             }
@@ -138,11 +139,13 @@ impl Group {
             }
             self.note_useless(cx, &origin, &taken);
             no_room.extend((taken == Outcome::Refused(Refusal::NoRoom)).then_some(id));
+            settled.extend(is_settled(&taken).then_some((id, envelope.hour())));
             if origin.gossiped {
                 batch.from.into_iter().for_each(|from| self.account(cx, from, &taken));
             }
             outcome = Some(joint(outcome, taken));
         }
+        batch.from.filter(|_| !origin.gossiped).into_iter().for_each(|from| self.note_offered(from, &settled));
         batch.from.filter(|_| again).into_iter().for_each(|from| self.ask_again(cx, from));
         match batch.from.filter(|_| !no_room.is_empty()) {
             Some(from) if batch.flow == Flow::All => self.say_no_room(cx, from, no_room),
@@ -402,6 +405,15 @@ impl Group {
         let Some((signed, content)) = content else { return Ok(Outcome::Refused(Refusal::Malformed)) };
         let name = seat.map(|seat| seat.name).unwrap_or_default();
         self.take_content(cx, envelope, order, (signed, content), name)
+    }
+}
+
+/// Whether nothing more becomes of an envelope, however often it comes.
+const fn is_settled(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Duplicate => true,
+        Outcome::Refused(refusal) => refusal.is_final(),
+        Outcome::Applied(_) | Outcome::Parked(_) => false,
     }
 }
 

@@ -336,9 +336,8 @@ impl Group {
     /// Remembers to tell the author that a message was opened.
     pub(crate) fn receipt_soon(&mut self, cx: &mut Cx<'_>, id: MsgId) {
         self.receipts.ids.push(id);
-        let quiet = self.receipts.last.is_none_or(|last| last + self.receipts_pause() <= cx.now.wall);
-        if !quiet {
-            return self.receipts.by(cx.now.wall + self.receipts_pause());
+        if let Some(next) = self.receipts_next().filter(|next| *next > cx.now.wall) {
+            return self.receipts.by(next);
         }
         let latest = cx.now.wall + RECEIPT_FIRST + self.receipts_spread();
         // One draw for all that come before: of many the earliest would count.
@@ -352,6 +351,11 @@ impl Group {
     /// Between two receipts of this device.
     fn receipts_pause(&self) -> Duration {
         RECEIPT_EVERY.max(RECEIPT_SHARE.saturating_mul(self.people()))
+    }
+
+    /// When the next may leave, if one has left.
+    fn receipts_next(&self) -> Option<Time> {
+        self.receipts.last.map(|last| last + self.receipts_pause())
     }
 
     /// How far apart the first receipts of all members may come.
@@ -370,8 +374,7 @@ impl Group {
         if self.receipts.due.is_none_or(|due| due > cx.now.wall) {
             return Ok(());
         }
-        self.receipts.due =
-            self.receipts.last.map(|last| last + self.receipts_pause()).filter(|next| *next > cx.now.wall);
+        self.receipts.due = self.receipts_next().filter(|next| *next > cx.now.wall);
         if self.receipts.due.is_some() {
             return Ok(());
         }

@@ -9,8 +9,8 @@ use super::log::Order;
 use super::receive::{Batch, Flow};
 use crate::error::{Error, Refusal};
 use crate::id::{EnvelopeId, LinkId, MemberId};
-use crate::limits::{PUSH_BYTES_MAX, RETENTION_MAX};
-use crate::meet::reconcile::{Session, Step};
+use crate::limits::{PUSH_BYTES_MAX, RETENTION_MAX, WAITING_BY_PEER_MAX};
+use crate::meet::reconcile::{Listed, Session, Step};
 use crate::policy::roster::Roster;
 use crate::step::{Outcome, Reply};
 use crate::wire::envelope::Envelope;
@@ -22,6 +22,8 @@ const SYNC_EVERY: Duration = Duration::from_secs(600);
 pub(crate) const COMPARE_AFTER: Duration = Duration::from_secs(5);
 /// What is held is said in batches.
 const HAVE_AFTER: Duration = Duration::from_millis(200);
+/// What a peer has brought and is not told of: as much as what waits of it may be, four times.
+const OFFERED_MAX: usize = 4 * WAITING_BY_PEER_MAX;
 /// Pushes under way on one link: enough to keep a line busy, few enough to stay small in every queue.
 const PUSHES_MAX: usize = 2;
 
@@ -59,10 +61,10 @@ impl Group {
     /// Opens a reconciliation over everything that both can use.
     pub(crate) fn open_session(&mut self, cx: &mut Cx<'_>, id: LinkId) -> Result<(), Error> {
         let nonce = cx.random();
-        let (since, opens) = (self.sync_since(cx, id), self.opens(self.member_at(id)));
+        let opened = Session::open(nonce, self.sync_since(cx, id), self.listed(id));
         let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
         link.sync_due = Some(cx.now.wall + SYNC_EVERY);
-        let (session, round) = Session::open(nonce, since, self.log.reconciled(opens)).map_err(|_| Error::Broken)?;
+        let (session, round) = opened.map_err(|_| Error::Broken)?;
         link.session = Some(session);
         link.use_session(cx.now.wall);
         link.comparing = true;
@@ -125,9 +127,9 @@ impl Group {
                 // The end of a session that was given up.
                 return Ok(Outcome::Duplicate);
             }
-            let opens = self.opens(self.member_at(id));
+            let joined = Session::join(round, self.listed(id));
             let link = self.links.get_mut(&id).ok_or(Error::Broken)?;
-            match Session::join(round, self.log.reconciled(opens)) {
+            match joined {
                 Ok(session) => {
                     link.session = Some(session);
                     link.forget_blind();
@@ -219,6 +221,28 @@ impl Group {
             ids.into_iter().for_each(|id| link.queue.add(id));
         }
         self.push(cx, id)
+    }
+
+    /// All that a comparison with a peer is over.
+    fn listed(&self, id: LinkId) -> impl Iterator<Item = Listed> {
+        let offered = self.links.get(&id).map(|link| &link.offered);
+        let has_offered = move |id: &EnvelopeId| offered.is_some_and(|offered| offered.contains_key(id));
+        let ours = self.log.reconciled(self.opens(self.member_at(id)));
+        let ours = ours.map(move |listed| Listed { told: listed.told || has_offered(&listed.id), ..listed });
+        let refused = offered.into_iter().flatten().filter_map(|(id, hour)| Some((*id, (*hour)?)));
+        let refused = refused.filter(|(id, _)| !self.log.has(id));
+        ours.chain(refused.map(|(id, hour)| Listed { hour, id, told: true }))
+    }
+
+    /// A peer has brought these, with their hours, and nothing more becomes of them.
+    pub(crate) fn note_offered(&mut self, id: LinkId, settled: &[(EnvelopeId, u32)]) {
+        let opens = self.opens(self.member_at(id));
+        let Some(link) = self.links.get_mut(&id) else { return };
+        for (envelope, hour) in settled {
+            if !self.log.tells(envelope, &opens) && link.offered.len() < OFFERED_MAX {
+                link.offered.insert(*envelope, (!self.log.has(envelope)).then_some(*hour));
+            }
+        }
     }
 
     /// Which envelopes are of use to a member, by where they stand: not those of epochs that it was not in (PROTOCOL M6).

@@ -49,7 +49,7 @@ pub(crate) struct Waiting {
     all: BTreeMap<EnvelopeId, (Came, Placed)>,
     /// How many of each kind, by whether the epoch is known, each has brought.
     brought: BTreeMap<(bool, Option<MemberId>), usize>,
-    /// What was nobody's, and is not taken again in this run: who brought it, and whether that is for good, or as long as
+    /// What was nobody's, and is not taken again for a while: who brought it, and whether that is for good, or as long as
     /// the head stays.
     vain: BTreeMap<EnvelopeId, (Option<MemberId>, bool)>,
     vain_by: BTreeMap<Option<MemberId>, usize>,
@@ -128,6 +128,11 @@ impl Waiting {
             self.vain_by.insert(by, count.saturating_add(1));
         }
         room
+    }
+
+    /// Whether that is remembered of one.
+    pub(crate) fn is_vain(&self, id: &EnvelopeId) -> bool {
+        self.vain.contains_key(id)
     }
 
     /// What was nobody's is forgotten.

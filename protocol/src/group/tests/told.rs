@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::error::Refusal;
-use crate::id::{CommitId, EnvelopeId};
+use crate::error::{Refusal, Why};
+use crate::id::{CommitId, EnvelopeId, MemberId};
 use crate::identity::Identity;
 use crate::limits::{BROUGHT_BY_HAND, SAID_BY_AUTHOR};
-use crate::meet::reconcile::{Session, Step};
+use crate::meet::reconcile::{Difference, Listed, Session, Step};
 use crate::persist::Table;
 use crate::step::{Input, Outcome};
 use crate::wire;
@@ -17,6 +17,7 @@ use crate::wire::message::Message;
 use super::commits::TAKEN;
 use super::content::{seal, words};
 use super::flood::{OVER, is_full, of_ben, under_one_key};
+use super::gaps::said;
 use super::rogue::{Outside, Rogue, junk_commits};
 use super::room::{ANA, BEN, CHI, DAN, Room};
 
@@ -28,6 +29,25 @@ fn rows_of_log(room: &Room, who: usize) -> usize {
 
 fn ids(room: &mut Room, who: usize) -> BTreeSet<EnvelopeId> {
     room.see(who, |group| group.log.reconciled(|_| true).map(|listed| listed.id).collect())
+}
+
+/// Compares as the opener, with these as the whole log.
+fn compare(room: &mut Room, rogue: &mut Rogue, nonce: u8, log: &[Vec<u8>]) -> (Session, Difference) {
+    let log = log.iter().map(|bytes| {
+        let envelope = Envelope::parse(bytes.clone()).unwrap();
+        Listed { hour: envelope.hour(), id: envelope.id(), told: true }
+    });
+    let (mut session, mut round) = Session::open([nonce; 16], 0, log).unwrap();
+    loop {
+        rogue.say(room, &Message::Reconcile(round.clone()));
+        rogue.hear(room);
+        let ours = |message: &Message| matches!(message, Message::Reconcile(round) if round.nonce == [nonce; 16]);
+        let Some(Message::Reconcile(answer)) = rogue.heard.iter().rfind(|message| ours(message)) else { panic!() };
+        match session.receive(answer).unwrap() {
+            Step::Next(next) => round = next,
+            Step::Done(difference) => return (session, difference),
+        }
+    }
 }
 
 /// What Chi has read she seals anew, as often as she likes: it is remembered for a while, leaves no trace on the disk, and
@@ -71,7 +91,14 @@ fn what_is_sealed_anew_leaves_no_trace() {
 #[test]
 fn a_newcomer_is_not_told_of_what_was_before_it() {
     let mut room = Room::open(4, 3);
+    let rows = room.disk(CHI).copy();
+    let rivals = junk_commits(&mut room, &rows, 1, 3);
+    room.change_rules();
     let commits = ids(&mut room, ANA);
+    // What waits, by where it stands.
+    for bytes in rivals {
+        assert_eq!(room.hear(ANA, bytes), Outcome::Parked(Why::Rival));
+    }
     (0..20).for_each(|n| room.says(ANA, &n.to_string()));
     room.pass(20_000);
     let before = &ids(&mut room, ANA) - &commits;
@@ -82,23 +109,51 @@ fn a_newcomer_is_not_told_of_what_was_before_it() {
         let rows = room.disk(who).copy();
         room.lose(who);
         let mut rogue = Rogue::link(&mut room, &rows, ANA);
-        let (mut session, mut round) = Session::open([7; 16], 0, std::iter::empty()).unwrap();
-        let wants = loop {
-            rogue.say(&mut room, &Message::Reconcile(round.clone()));
-            rogue.hear(&mut room);
-            let ours = |message: &Message| matches!(message, Message::Reconcile(round) if round.nonce == [7; 16]);
-            let Some(Message::Reconcile(answer)) = rogue.heard.iter().rfind(|message| ours(message)) else { panic!() };
-            match session.receive(answer).unwrap() {
-                Step::Next(next) => round = next,
-                Step::Done(difference) => break difference.wants,
-            }
-        };
-        let wanted = |ids: BTreeSet<EnvelopeId>| ids.iter().filter(|id| wants.contains(&session.name(id))).count();
+        let (session, difference) = compare(&mut room, &mut rogue, 7, &[]);
+        let wanted =
+            |ids: BTreeSet<EnvelopeId>| ids.iter().filter(|id| difference.wants.contains(&session.name(id))).count();
         assert_eq!(wanted(before.clone()), if told { before.len() } else { 0 });
         // All since, but for the commit that brought Dan in.
         let since = &(&ids(&mut room, ANA) - &before) - &commits;
         assert_eq!(wanted(since.clone()), since.len() - usize::from(!told));
     }
+}
+
+/// Dan holds a word from before his time, that all others have read; and what is nobody's, and is not even remembered. He
+/// shows them once.
+#[test]
+fn what_was_shown_once_is_not_shown_again() {
+    let mut room = Room::open(4, 3);
+    let before = said(&mut room, "before", 0);
+    assert_eq!(room.hear(BEN, before.clone()), TAKEN);
+    room.join(DAN);
+    let rows = room.disk(DAN).copy();
+    let vain = junk_commits(&mut room, &rows, 1, 1).remove(0);
+    fill_vain(&mut room, BEN);
+    room.lose(DAN);
+    let mut rogue = Rogue::link(&mut room, &rows, BEN);
+    let log = [before, vain];
+    let (_, difference) = compare(&mut room, &mut rogue, 1, &log);
+    assert_eq!(difference.lacks.len(), 2, "he was told of neither");
+    for (bytes, outcome) in log.iter().zip([Outcome::Duplicate, Outcome::Refused(Refusal::InvalidCommit)]) {
+        assert_eq!(rogue.push(&mut room, std::slice::from_ref(bytes)), outcome);
+    }
+    let (_, difference) = compare(&mut room, &mut rogue, 2, &log);
+    assert!(difference.lacks.is_empty());
+}
+
+/// As much as there is room for is remembered.
+fn fill_vain(room: &mut Room, who: usize) {
+    let rows = room.disk(who).copy();
+    let key = rows.group().newest().unwrap().control_key();
+    let outside = Outside::of(&rows, room.now.hour(), LifetimeClass::Week);
+    let envelope = Envelope::parse(outside.seal(room, &key, b"")).unwrap();
+    room.inside(who, |group, _| {
+        let id = |n: u64| EnvelopeId::from_bytes(*blake3::hash(&n.to_be_bytes()).as_bytes());
+        let by = |n: u64| (Some(MemberId::from_bytes([u8::try_from(n % 8).unwrap(); 32])), true);
+        let room = (0..200_000).filter(|n| group.log.waiting.note_vain(id(*n), by(*n))).count();
+        assert!(room > 0 && !group.log.waiting.note_vain(envelope.id(), by(0)));
+    });
 }
 
 /// Eve signed them before she went, and Chi has passed them on before she heard of that.
@@ -136,6 +191,12 @@ fn an_author_answers_only_for_what_it_brings() {
 /// Dan's vote comes to Ben before he has heard that Dan is one of them.
 #[test]
 fn what_came_before_its_signer_is_asked_for_and_taken() {
+    for gossiped in [true, false] {
+        comes_early(gossiped);
+    }
+}
+
+fn comes_early(gossiped: bool) {
     let mut room = Room::open(4, 3);
     room.lose(BEN);
     let from = room.published.len();
@@ -151,8 +212,12 @@ fn what_came_before_its_signer_is_asked_for_and_taken() {
     }
     let mut rogue = Rogue::link(&mut room, &rows, BEN);
     let early = Outcome::Refused(Refusal::NotAMember);
-    assert_eq!(rogue.push(&mut room, std::slice::from_ref(&bytes)), early);
-    assert_eq!(rogue.push(&mut room, std::slice::from_ref(&bytes)), Outcome::Duplicate);
+    if gossiped {
+        assert_eq!(room.hear(BEN, bytes.clone()), early);
+    } else {
+        assert_eq!(rogue.push(&mut room, std::slice::from_ref(&bytes)), early);
+        assert_eq!(rogue.push(&mut room, std::slice::from_ref(&bytes)), Outcome::Duplicate);
+    }
     assert!(rogue.ends_comparison(&mut room));
     let since: Vec<_> = room.published[from..].to_vec();
     rogue.push(&mut room, &since);
