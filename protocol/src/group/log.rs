@@ -201,16 +201,17 @@ impl Log {
 
     /// The reconciled set, everything that is or was here; told to a peer is what it can open, unless it is nobody's.
     pub(crate) fn reconciled(&self, opens: impl Fn(&Order) -> bool) -> impl Iterator<Item = Listed> {
-        let listed = move |(id, item): (&EnvelopeId, &Item)| {
-            let told = !self.waiting.is_vain(id) && opens(&self.order_of(id, item));
-            Listed { hour: item.hour, id: *id, told }
-        };
-        self.items.iter().map(listed)
+        let told = move |id: &EnvelopeId, item| self.is_told(id, item, &opens);
+        self.items.iter().map(move |(id, item)| Listed { hour: item.hour, id: *id, told: told(id, item) })
     }
 
     /// Whether a peer is told of one.
     pub(crate) fn tells(&self, id: &EnvelopeId, opens: impl Fn(&Order) -> bool) -> bool {
-        !self.waiting.is_vain(id) && self.order(id).is_some_and(|order| opens(&order))
+        self.items.get(id).is_some_and(|item| self.is_told(id, item, opens))
+    }
+
+    fn is_told(&self, id: &EnvelopeId, item: &Item, opens: impl Fn(&Order) -> bool) -> bool {
+        !self.waiting.is_vain(id) && opens(&self.order_of(id, item))
     }
 
     /// Keeps an envelope that cannot be opened yet, on the account of the peer that brought it.
