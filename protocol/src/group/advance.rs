@@ -237,8 +237,8 @@ impl Group {
             cx.tx.delete(Key::new(Table::Welcome, self.net, &[member.as_bytes()]));
         }
         self.vain_claims.clear();
-        let missed = std::mem::take(&mut self.missed_signer);
-        if self.log.take_again(cx, self.net) || missed {
+        self.log.take_again(cx, self.net);
+        if std::mem::take(&mut self.missed_signer) {
             self.ask_around(cx);
         }
         self.unseal_unheld(cx, step.verdict.loses_someone(), step.at)?;

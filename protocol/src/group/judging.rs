@@ -38,9 +38,8 @@ impl Group {
         };
         let Some(signer) = self.signer(&control) else {
             // A member to come may have signed it.
-            if origin.gossiped {
-                self.missed_signer = true;
-            } else {
+            self.missed_signer = true;
+            if !origin.gossiped {
                 self.log.note_vain(cx, self.net, envelope, (origin.member, false));
             }
             return Ok(Outcome::Refused(Refusal::NotAMember));

@@ -64,7 +64,7 @@ pub(crate) struct Link {
     /// Pushes not answered yet.
     pub(crate) under_way: usize,
     /// What the peer has brought and is not told of. It has it, so a comparison names it all the same: else it would bring
-    /// it each time. With its hour, if it is not kept here at all.
+    /// it each time. With its hour, if it was refused for good and is not here.
     pub(crate) offered: BTreeMap<EnvelopeId, Option<u32>>,
     /// What to ask for, page by page.
     pub(crate) wants: VecDeque<SessionId>,

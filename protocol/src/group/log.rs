@@ -77,8 +77,8 @@ struct SeenRow {
     msg_until: Time,
 }
 
-/// How long what was nobody's is remembered.
-const VAIN_KEPT: Duration = Duration::from_secs(86_400);
+/// How long what was nobody's is remembered: as long as what most groups keep is listed.
+const VAIN_KEPT: Duration = Duration::from_secs(8 * 86_400);
 /// Begins the names of rows of what came without its envelope; an envelope's has the length of its id.
 const SAID: &[u8] = b"said";
 
@@ -134,13 +134,9 @@ impl Log {
         }
     }
 
-    /// Where an envelope stands along the chain, opened or not, as far as that is known.
+    /// Where an envelope stands along the chain.
     pub(crate) fn order(&self, id: &EnvelopeId) -> Option<Order> {
-        self.items.get(id).map(|item| self.order_of(id, item))
-    }
-
-    fn order_of(&self, id: &EnvelopeId, item: &Item) -> Order {
-        if item.order == Order::UNKNOWN { self.waiting.placed(id).order } else { item.order }
+        self.items.get(id).map(|item| item.order)
     }
 
     /// Where the envelopes stand that were ever opened here, in that order, and when each had been sealed.
@@ -211,7 +207,8 @@ impl Log {
     }
 
     fn is_told(&self, id: &EnvelopeId, item: &Item, opens: impl Fn(&Order) -> bool) -> bool {
-        !self.waiting.is_vain(id) && opens(&self.order_of(id, item))
+        let order = if item.order == Order::UNKNOWN { self.waiting.placed(id).order } else { item.order };
+        !self.waiting.is_vain(id) && opens(&order)
     }
 
     /// Keeps an envelope that cannot be opened yet, on the account of the peer that brought it.
@@ -278,11 +275,11 @@ impl Log {
         }
     }
 
-    /// The head has moved: what was nobody's so far is taken again. Whether there was such.
-    pub(crate) fn take_again(&mut self, cx: &mut Cx<'_>, net: NetId) -> bool {
-        let vain = self.waiting.vain_so_far();
-        vain.iter().for_each(|id| self.forget(cx, net, id));
-        !vain.is_empty()
+    /// The head has moved: what was nobody's so far is taken again.
+    pub(crate) fn take_again(&mut self, cx: &mut Cx<'_>, net: NetId) {
+        for id in self.waiting.vain_so_far() {
+            self.forget(cx, net, &id);
+        }
     }
 
     /// Forgets an envelope, as if it had never come.

@@ -125,7 +125,7 @@ pub(crate) struct Group {
     look_from: Option<(log::Order, EnvelopeId)>,
     /// Who has claimed a later head than ours and did not lead us there, since our head last moved.
     vain_claims: BTreeSet<MemberId>,
-    /// Whether gossip brought what no member had signed, since then.
+    /// Whether something came that no member had signed, since then.
     missed_signer: bool,
     /// Whether generations must be burnt before the next send (PROTOCOL G3).
     burn_due: bool,

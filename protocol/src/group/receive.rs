@@ -102,13 +102,13 @@ impl Group {
     /// refusal says that nothing of them all took effect.
     pub(crate) fn ingest(&mut self, cx: &mut Cx<'_>, batch: Batch) -> Result<Outcome, Error> {
         let mut outcome = None;
-        let member = batch.from.and_then(|link| self.links.get(&link)).and_then(|link| link.member);
+        let member = batch.from.and_then(|link| self.member_at(link));
         let origin = Origin { link: batch.from, member, gossiped: batch.flow == Flow::Gossip, paid: 0 };
         let (mut placed, mut no_room, mut settled, mut again) = (BTreeMap::new(), Vec::new(), Vec::new(), false);
         for envelope in batch.envelopes {
             let id = envelope.id();
             if self.log.has(&id) {
-                settled.push((id, envelope.hour()));
+                settled.push((id, None));
                 outcome = Some(Outcome::Duplicate);
                 continue;
             }
@@ -139,19 +139,25 @@ impl Group {
             }
             self.note_useless(cx, &origin, &taken);
             no_room.extend((taken == Outcome::Refused(Refusal::NoRoom)).then_some(id));
-            settled.extend(is_settled(&taken).then_some((id, envelope.hour())));
+            settled.extend(is_settled(&taken).then(|| (id, Some(envelope.hour()))));
             if origin.gossiped {
                 batch.from.into_iter().for_each(|from| self.account(cx, from, &taken));
             }
             outcome = Some(joint(outcome, taken));
         }
-        batch.from.filter(|_| !origin.gossiped).into_iter().for_each(|from| self.note_offered(from, &settled));
-        batch.from.filter(|_| again).into_iter().for_each(|from| self.ask_again(cx, from));
-        match batch.from.filter(|_| !no_room.is_empty()) {
-            Some(from) if batch.flow == Flow::All => self.say_no_room(cx, from, no_room),
-            // By link it is asked for from hand to hand.
-            Some(from) => self.ask_to_compare(cx, from),
-            None => {}
+        if let Some(from) = batch.from {
+            if !origin.gossiped {
+                self.note_offered(from, settled)?;
+            }
+            if again {
+                self.ask_again(cx, from);
+            }
+            match batch.flow {
+                _ if no_room.is_empty() => {}
+                Flow::All => self.say_no_room(cx, from, no_room),
+                // By link it is asked for from hand to hand.
+                Flow::Gossip | Flow::ControlOnly => self.ask_to_compare(cx, from),
+            }
         }
         if self.facts.head != head {
             self.rescan(cx)?;

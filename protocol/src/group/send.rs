@@ -109,7 +109,7 @@ impl Group {
         if self.require_active().is_err() || !self.may_seal() {
             return Ok(());
         }
-        if !self.receipts.ids.is_empty() {
+        if !self.receipts.ids.is_empty() && self.receipts.due.is_none() {
             self.receipts.by(cx.now.wall + RECEIPT_FIRST);
         }
         let mut intents: Vec<(MsgId, Time)> = self

@@ -60,6 +60,7 @@ impl Bundle {
 impl Group {
     /// Opens a reconciliation over everything that both can use.
     pub(crate) fn open_session(&mut self, cx: &mut Cx<'_>, id: LinkId) -> Result<(), Error> {
+        self.forget_offered(cx, id);
         let nonce = cx.random();
         let opened = Session::open(nonce, self.sync_since(cx, id), self.listed(id));
         let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
@@ -120,13 +121,14 @@ impl Group {
 
     /// A round of reconciliation came.
     pub(crate) fn on_round(&mut self, cx: &mut Cx<'_>, id: LinkId, round: &Round) -> Result<Outcome, Error> {
-        let link = self.links.get(&id).ok_or(Error::Broken)?;
-        let known = link.session.as_ref().is_some_and(|session| session.is(&round.nonce));
+        let session = self.links.get(&id).ok_or(Error::Broken)?.session.as_ref();
+        let known = session.is_some_and(|session| session.is(&round.nonce));
         if !known {
             if !round.opener {
                 // The end of a session that was given up.
                 return Ok(Outcome::Duplicate);
             }
+            self.forget_offered(cx, id);
             let joined = Session::join(round, self.listed(id));
             let link = self.links.get_mut(&id).ok_or(Error::Broken)?;
             match joined {
@@ -209,7 +211,7 @@ impl Group {
         self.log.sort(&mut ids);
         let Some(member) = self.member_at(id) else { return Ok(()) };
         let opens = self.opens(Some(member));
-        ids.retain(|id| self.log.order(id).is_none_or(|order| opens(&order)));
+        ids.retain(|id| self.log.tells(id, &opens));
         // It may be nobody's, and whoever brings it answers for it: it is told of once it was opened.
         for gap in self.gaps.values_mut() {
             let waiting: BTreeSet<EnvelopeId> = gap.soon().collect();
@@ -234,15 +236,34 @@ impl Group {
         ours.chain(refused.map(|(id, hour)| Listed { hour, id, told: true }))
     }
 
-    /// A peer has brought these, with their hours, and nothing more becomes of them.
-    pub(crate) fn note_offered(&mut self, id: LinkId, settled: &[(EnvelopeId, u32)]) {
-        let opens = self.opens(self.member_at(id));
-        let Some(link) = self.links.get_mut(&id) else { return };
-        for (envelope, hour) in settled {
-            if !self.log.tells(envelope, &opens) && link.offered.len() < OFFERED_MAX {
-                link.offered.insert(*envelope, (!self.log.has(envelope)).then_some(*hour));
-            }
+    /// A peer has brought these, which are here or, those with their hour, were refused for good.
+    pub(crate) fn note_offered(
+        &mut self,
+        id: LinkId,
+        mut settled: Vec<(EnvelopeId, Option<u32>)>,
+    ) -> Result<(), Error> {
+        let log = &self.log;
+        settled.retain(|(id, refused)| refused.is_some() || log.has(id));
+        // Most of what comes twice was sealed at the head, where the peer stands too.
+        let number = self.head()?.number;
+        settled.retain(|(id, _)| !log.tells(id, |order| order.number == number));
+        if settled.is_empty() {
+            return Ok(());
         }
+        let opens = self.opens(self.member_at(id));
+        settled.retain(|(id, _)| !self.log.tells(id, &opens));
+        let link = self.links.get_mut(&id).ok_or(Error::Broken)?;
+        let room = OFFERED_MAX.saturating_sub(link.offered.len());
+        let has = |id: &EnvelopeId| self.log.has(id);
+        link.offered.extend(settled.into_iter().take(room).map(|(id, hour)| (id, hour.filter(|_| !has(&id)))));
+        Ok(())
+    }
+
+    /// What a peer has brought is of no use once it is no longer here, or everywhere over.
+    fn forget_offered(&mut self, cx: &Cx<'_>, id: LinkId) {
+        let oldest = (cx.now.sweep - RETENTION_MAX).hour();
+        let Some(link) = self.links.get_mut(&id) else { return };
+        link.offered.retain(|id, refused| refused.map_or_else(|| self.log.has(id), |hour| hour >= oldest));
     }
 
     /// Which envelopes are of use to a member, by where they stand: not those of epochs that it was not in (PROTOCOL M6).
