@@ -147,7 +147,7 @@ impl Group {
         }
         if let Some(from) = batch.from {
             if !origin.gossiped {
-                self.note_offered(from, settled)?;
+                self.note_offered(from, settled);
             }
             if again {
                 self.ask_again(cx, from);

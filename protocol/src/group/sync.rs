@@ -237,26 +237,20 @@ impl Group {
     }
 
     /// A peer has brought these, which are here or, those with their hour, were refused for good.
-    pub(crate) fn note_offered(
-        &mut self,
-        id: LinkId,
-        mut settled: Vec<(EnvelopeId, Option<u32>)>,
-    ) -> Result<(), Error> {
-        let log = &self.log;
+    pub(crate) fn note_offered(&mut self, id: LinkId, mut settled: Vec<(EnvelopeId, Option<u32>)>) {
+        let (log, number) = (&self.log, self.head().ok().map(|head| head.number));
         settled.retain(|(id, refused)| refused.is_some() || log.has(id));
         // Most of what comes twice was sealed at the head, where the peer stands too.
-        let number = self.head()?.number;
-        settled.retain(|(id, _)| !log.tells(id, |order| order.number == number));
+        settled.retain(|(id, _)| !log.tells(id, |order| Some(order.number) == number));
         if settled.is_empty() {
-            return Ok(());
+            return;
         }
         let opens = self.opens(self.member_at(id));
         settled.retain(|(id, _)| !self.log.tells(id, &opens));
-        let link = self.links.get_mut(&id).ok_or(Error::Broken)?;
+        let Some(link) = self.links.get_mut(&id) else { return };
         let room = OFFERED_MAX.saturating_sub(link.offered.len());
         let has = |id: &EnvelopeId| self.log.has(id);
         link.offered.extend(settled.into_iter().take(room).map(|(id, hour)| (id, hour.filter(|_| !has(&id)))));
-        Ok(())
     }
 
     /// What a peer has brought is of no use once it is no longer here, or everywhere over.
