@@ -59,7 +59,7 @@ pub(crate) struct Conduct {
 
 #[derive(Default)]
 struct Record {
-    /// What it said and signed that others brought by gossip.
+    /// What it said that others brought by gossip, and what it signed that anybody did.
     said: Used,
     /// What it said and brought itself.
     told: Used,
