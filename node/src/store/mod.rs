@@ -5,6 +5,7 @@
 //! The order inside a commit is fixed: the database is made durable, then the keyring. A crash in between leaves
 //! keys of rows that are gone, which the next open knows; the other order would leave rows without keys.
 
+mod attendant;
 mod ballast;
 #[cfg(test)]
 mod conformance;

@@ -10,13 +10,13 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::fs::Advice;
 
 use super::StoreError;
+use super::attendant::Attendant;
 use super::error::DATABASE;
 use crate::paths::{create_private_dir, make_tree_private, sync_dir};
 use crate::vault::row::{Name, STORED_LEN_MAX};
@@ -35,11 +35,30 @@ pub(super) type Change = (Name, Option<Vec<u8>>);
 /// The database below the rows. It sees ciphertext only.
 pub(super) struct Engine {
     /// Gone only inside `drop`.
-    db: Option<sled::Db>,
+    running: Option<Running>,
     /// Our own handle of sled's file, for the barrier that sled leaves out.
     file: File,
     barrier: Barrier,
     dir: PathBuf,
+}
+
+/// sled, and who looks after it; in the order in which they end.
+struct Running {
+    attendant: Attendant,
+    db: sled::Db,
+}
+
+impl Running {
+    fn new(db: sled::Db) -> io::Result<Self> {
+        let attended = db.clone();
+        let attendant = Attendant::start(move || wake(&attended))?;
+        Ok(Self { attendant, db })
+    }
+
+    /// Has sled write what it has not written yet.
+    fn write_out(&self) -> Result<(), StoreError> {
+        self.attendant.beside(|| guarded(|| self.db.flush())).map(drop)
+    }
 }
 
 impl Engine {
@@ -59,7 +78,8 @@ impl Engine {
             opened => opened?,
         };
         let file = File::open(dir.join(ENGINE_FILE)).map_err(io)?;
-        let engine = Self { db: Some(db), file, barrier, dir: dir.to_owned() };
+        let running = Some(Running::new(db).map_err(io)?);
+        let engine = Self { running, file, barrier, dir: dir.to_owned() };
         engine.flush()?;
         engine.check()?;
         sync_dir(dir).map_err(io)?;
@@ -120,25 +140,29 @@ impl Engine {
     }
 
     fn flush(&self) -> Result<(), StoreError> {
-        write_out(self.db()?)?;
+        self.running()?.write_out()?;
         (self.barrier)(&self.file).map_err(|err| StoreError::io(DATABASE, err))
     }
 
+    fn running(&self) -> Result<&Running, StoreError> {
+        self.running.as_ref().ok_or(StoreError::Closed)
+    }
+
     fn db(&self) -> Result<&sled::Db, StoreError> {
-        self.db.as_ref().ok_or(StoreError::Closed)
+        Ok(&self.running()?.db)
     }
 }
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        let db = self.db.take();
+        let running = self.running.take();
         // What a failed call left behind, for nobody could be woken from then on.
-        if db.as_ref().is_some_and(|db| write_out(db).is_err()) {
+        if running.as_ref().is_some_and(|running| running.write_out().is_err()) {
             tracing::debug!(code = "database_unwritten");
         }
         // sled flushes as it is dropped. Every commit was durable before it was reported, so a panic here on a
         // damaged file loses nothing.
-        if catch_unwind(AssertUnwindSafe(|| drop(db))).is_err() {
+        if catch_unwind(AssertUnwindSafe(|| drop(running))).is_err() {
             tracing::warn!(code = "database_close_panicked");
         }
     }
@@ -168,30 +192,11 @@ fn guarded<T>(call: impl FnOnce() -> sled::Result<T>) -> Result<T, StoreError> {
     }
 }
 
-/// Has sled write what it has not written yet. It does not wake whoever waits for a full segment whose write fails;
-/// whoever flushes after that does.
-fn write_out(db: &sled::Db) -> Result<(), StoreError> {
-    let wake = || db.context.global_error().is_err() && guarded(|| db.flush()).is_ok();
-    attended(|| guarded(|| db.flush()), wake).map(drop)
-}
-
-/// Makes a call. While it takes long, does something beside it now and then.
-fn attended<T, N>(call: impl FnOnce() -> T, attend: impl Fn() -> N + Send) -> T {
-    let (done, over) = mpsc::sync_channel::<()>(0);
-    thread::scope(|scope| {
-        let attendant = move || {
-            while over.recv_timeout(ATTEND_EVERY) == Err(RecvTimeoutError::Timeout) {
-                attend();
-            }
-        };
-        // Without a thread to spare the call is made all the same.
-        if thread::Builder::new().spawn_scoped(scope, attendant).is_err() {
-            tracing::debug!(code = "flush_unattended");
-        }
-        let made = call();
-        drop(done);
-        made
-    })
+/// sled does not wake whoever waits for a full segment whose write fails; whoever flushes after that does.
+fn wake(db: &sled::Db) {
+    if db.context.global_error().is_err() && guarded(|| db.flush()).is_err() {
+        tracing::debug!(code = "flush_woken");
+    }
 }
 
 /// sled wraps the system's error into text, so the text is all there is to look at.
@@ -252,5 +257,3 @@ const CACHE_LEN: u64 = 2 * 1024 * 1024;
 /// sled's worker threads let go of its lock well within this; longer means that somebody holds it.
 const LOCK_WAIT_MAX: Duration = Duration::from_secs(1);
 const LOCK_WAIT_STEP: Duration = Duration::from_millis(10);
-/// Longer than a disk that works takes, and short for somebody who waits for an answer.
-const ATTEND_EVERY: Duration = Duration::from_millis(200);

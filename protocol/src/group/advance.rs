@@ -238,7 +238,7 @@ impl Group {
         }
         self.vain_claims.clear();
         self.log.take_again(cx, self.net);
-        if std::mem::take(&mut self.missed_signer) {
+        if std::mem::take(&mut self.missed) {
             self.ask_around(cx);
         }
         self.unseal_unheld(cx, step.verdict.loses_someone(), step.at)?;

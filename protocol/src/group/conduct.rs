@@ -110,7 +110,8 @@ impl Conduct {
 /// What a message costs its receiver beyond the envelopes in it.
 fn cost(link: &Link, message: &Message, log: usize) -> u64 {
     let each = |count: usize, units: u64| u64::try_from(count).unwrap_or(u64::MAX).saturating_mul(units);
-    let compared = each(log / COMPARED_FOR_A_UNIT, 1).min(COMPARED_MAX);
+    let listed = log.saturating_add(link.offered.len());
+    let compared = each(listed / COMPARED_FOR_A_UNIT, 1).min(COMPARED_MAX);
     let work = match message {
         Message::Reconcile(round) => {
             let known = link.session.as_ref().is_some_and(|session| session.is(&round.nonce));

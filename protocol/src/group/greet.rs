@@ -82,7 +82,7 @@ impl Group {
             self.close(cx, id);
             return Ok(Outcome::Refused(Refusal::BadSeal));
         };
-        link.closes = None;
+        link.keep();
         link.member = Some(member);
         link.head = Some(head);
         link.catch_up |= !greeting.newest;
@@ -202,7 +202,7 @@ impl Group {
             link.closes.get_or_insert(cx.now.wall + wait);
             return Ok(());
         }
-        link.closes = None;
+        link.keep();
         if !std::mem::replace(&mut link.has_controls, true) {
             self.say_controls(cx, id)?;
         }

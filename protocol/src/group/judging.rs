@@ -38,7 +38,7 @@ impl Group {
         };
         let Some(signer) = self.signer(&control) else {
             // A member to come may have signed it.
-            self.missed_signer = true;
+            self.missed = true;
             if !origin.gossiped {
                 self.log.note_vain(cx, self.net, envelope, (origin.member, false));
             }

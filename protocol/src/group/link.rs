@@ -143,6 +143,11 @@ impl Link {
         self.wanted = Vec::new();
     }
 
+    /// Nothing speaks against it any more, unless frames that it needs are lost: then it ends.
+    pub(crate) fn keep(&mut self) {
+        self.closes = self.closes.filter(|at| *at == Time::ZERO);
+    }
+
     /// The reconciliation under way goes on.
     pub(crate) fn use_session(&mut self, now: Time) {
         self.session_ends = Some(now + SESSION_MAX);

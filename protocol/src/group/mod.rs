@@ -125,8 +125,8 @@ pub(crate) struct Group {
     look_from: Option<(log::Order, EnvelopeId)>,
     /// Who has claimed a later head than ours and did not lead us there, since our head last moved.
     vain_claims: BTreeSet<MemberId>,
-    /// Whether something came that no member had signed, since then.
-    missed_signer: bool,
+    /// Whether something came, since then, that no member had signed or that there was no room for.
+    missed: bool,
     /// Whether generations must be burnt before the next send (PROTOCOL G3).
     burn_due: bool,
 }
@@ -215,7 +215,7 @@ impl Group {
             blind_due: None,
             look_from: None,
             vain_claims: BTreeSet::new(),
-            missed_signer: false,
+            missed: false,
             burn_due: false,
         }
     }
@@ -247,7 +247,7 @@ impl Group {
         self.conduct = before.conduct;
         self.spread = before.spread;
         self.vain_claims = before.vain_claims;
-        self.missed_signer = before.missed_signer;
+        self.missed = before.missed;
         self.receipts.last = before.receipts.last;
         self.listening = before.listening;
         // The network may not have heard of the topics: they are told anew.

@@ -145,6 +145,7 @@ impl Group {
             }
             outcome = Some(joint(outcome, taken));
         }
+        self.missed |= !no_room.is_empty();
         if let Some(from) = batch.from {
             if !origin.gossiped {
                 self.note_offered(from, settled);

@@ -30,9 +30,10 @@ use std::process::Command;
 type Section = (&'static str, &'static str, fn() -> String);
 
 /// Every table, in the order of the document.
-const SECTIONS: [Section; 8] = [
+const SECTIONS: [Section; 9] = [
     ("cost", "Processor time of a received message", cost::run),
     ("three", "From send to shown: 3 members, a process each", talk::three),
+    ("apart", "From send to shown: 20 members, a process each", talk::twenty_apart),
     ("twenty", "From send to shown: 20 members in one process", talk::twenty),
     ("fifty", "From send to shown: 50 members in one process", talk::fifty),
     ("largest", "From send to shown: 150 members in one process", talk::largest),

@@ -141,7 +141,7 @@ fn address(port: u16) -> Multiaddr {
 }
 
 /// Whom the n-th dials, of those before it: four, as a device of Kinfold's does.
-fn dialled(n: usize) -> BTreeSet<usize> {
+pub(crate) fn dialled(n: usize) -> BTreeSet<usize> {
     [n.checked_sub(1), n.checked_sub(2), Some(n / 2), Some(n / 3)]
         .into_iter()
         .flatten()

@@ -43,15 +43,24 @@ struct Circle {
 
 /// Three, each its own process.
 pub(crate) fn three() -> String {
+    apart(3, &[10, 50, 500])
+}
+
+/// Twenty, each its own process.
+pub(crate) fn twenty_apart() -> String {
+    apart(20, &[20, 60])
+}
+
+fn apart(count: usize, per_second: &[u32]) -> String {
     let place = TempDir::new().expect("a folder");
-    let members = nodes::processes(place.path(), 3);
+    let members = nodes::processes(place.path(), count);
     nodes::group(&members);
     let ours = Circle {
         dirs: members.iter().map(|node| node.dir.clone()).collect(),
         pids: members.iter().map(nodes::Node::pid).collect(),
     };
-    let (bare, mut children) = bare_processes(place.path(), 3);
-    let table = rates(&ours, &bare, &[10, 50, 500]);
+    let (bare, mut children) = bare_processes(place.path(), count);
+    let table = rates(&ours, &bare, per_second);
     children.iter_mut().for_each(|child| child.kill().and_then(|()| child.wait()).map(drop).expect("killed"));
     table
 }
@@ -225,14 +234,15 @@ fn bare_processes(place: &Path, count: usize) -> (Circle, Vec<Child>) {
         fs::create_dir(&dir).expect("a folder");
         let mut command = Command::new(std::env::current_exe().expect("a path"));
         command.arg(crate::BARE_NODE).arg(&dir).arg(port.to_string());
-        command.args(ports.iter().take(n).map(ToString::to_string)).stdout(Stdio::piped());
+        let dialled = raw_gossip::dialled(n).into_iter().filter_map(|peer| ports.get(peer));
+        command.args(dialled.map(ToString::to_string)).stdout(Stdio::piped());
         let mut child = command.spawn().expect("starts");
         nodes::until_ready(&mut child);
         children.push(child);
         dirs.push(dir);
     }
     let circle = Circle { dirs, pids: children.iter().map(Child::id).collect() };
-    linked(&circle, &vec![count - 1; count]);
+    linked(&circle, &raw_gossip::links(count));
     (circle, children)
 }
 

@@ -26,7 +26,7 @@ use super::waiting::fill;
 const NO_ROOM: Outcome = Outcome::Refused(Refusal::NoRoom);
 
 /// Ana changes the rules, and nobody has heard of it yet.
-fn changed_unheard(room: &mut Room) -> Vec<u8> {
+pub(super) fn changed_unheard(room: &mut Room) -> Vec<u8> {
     let day = Duration::from_secs(86_400);
     let ((), sent) = room.inside(ANA, |group, cx| group.set_retention(cx, day).unwrap());
     let published = |sent| if let Transmit::Publish { bytes, .. } = sent { Some(bytes) } else { None };

@@ -187,3 +187,17 @@ fn a_comparison_that_ended_takes_no_memory() {
         assert_eq!((links, idle), (2, 2));
     }
 }
+
+/// Ben's disk failed in a step that had sealed frames for Ana. What she says meanwhile does not save the link: she waits
+/// on it for what is lost.
+#[test]
+fn a_link_on_which_frames_were_lost_ends_whatever_the_peer_says() {
+    let mut room = Room::of(2);
+    let link = room.link(ANA, BEN);
+    room.inside(BEN, |group, _| group.links.get_mut(&link).unwrap().closes = Some(Time::ZERO));
+    let head = room.stands(BEN).head;
+    room.change_rules();
+    assert!(room.stands(BEN).head != head && room.see(BEN, |group| group.links.contains_key(&link)));
+    room.pass(1);
+    assert!(room.see(BEN, |group| !group.links.contains_key(&link)));
+}

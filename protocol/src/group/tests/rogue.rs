@@ -19,7 +19,7 @@ use crate::wire::message::{Bytes, Greeting, Head, Message, Proof, Push};
 /// One link of a changed program to a device of the room.
 pub(super) struct Rogue {
     talk: Talk,
-    link: LinkId,
+    pub(super) link: LinkId,
     victim: usize,
     pub(super) heard: Vec<Message>,
 }

@@ -8,7 +8,7 @@ use crate::identity::Identity;
 use crate::limits::{BROUGHT_BY_HAND, SAID_BY_AUTHOR};
 use crate::meet::reconcile::{Difference, Listed, Session, Step};
 use crate::persist::Table;
-use crate::step::{Input, Outcome};
+use crate::step::{Input, Outcome, Standing};
 use crate::wire;
 use crate::wire::control::{Control, Vote};
 use crate::wire::envelope::{Envelope, LifetimeClass};
@@ -145,6 +145,50 @@ fn what_was_shown_once_is_not_shown_again() {
     }
     let (_, difference) = compare(&mut room, &mut rogue, 2, &log);
     assert!(difference.lacks.is_empty());
+}
+
+/// What Chi has shown makes the list long that each comparison with her goes through.
+#[test]
+fn what_was_offered_is_paid_for_in_each_comparison() {
+    let mut room = Room::of(3);
+    let rows = room.disk(CHI).copy();
+    room.lose(CHI);
+    let comparisons = |room: &mut Room, offered: u32| {
+        let mut rogue = Rogue::link(room, &rows, ANA);
+        let (hour, link) = (room.now.hour(), rogue.link);
+        room.inside(ANA, |group, _| {
+            let id = |n: u32| EnvelopeId::from_bytes(*blake3::hash(&n.to_be_bytes()).as_bytes());
+            group.note_offered(link, (0..offered).map(|n| (id(n), Some(hour))).collect());
+            assert_eq!(group.links[&link].offered.len(), offered.min(20_000) as usize);
+        });
+        let mut open = |nonce: u32| {
+            let nonce = std::array::from_fn(|at| nonce.to_be_bytes()[at % 4]);
+            let (_, round) = Session::open(nonce, 0, std::iter::empty()).unwrap();
+            rogue.say(room, &Message::Reconcile(round)) != OVER
+        };
+        (0..10_000).take_while(|nonce| open(*nonce)).count()
+    };
+    assert!((40..60).contains(&comparisons(&mut room, 30_000)));
+    room.pass(3_600_000);
+    assert!(comparisons(&mut room, 0) > 2_000);
+}
+
+/// Chi's last words to Ben: one that he has and is not told of, and the commit that takes him out.
+#[test]
+fn who_is_taken_out_in_the_middle_of_a_page_is_taken_out() {
+    let mut room = Room::of(3);
+    let rows = room.disk(CHI).copy();
+    let known = junk_commits(&mut room, &rows, 1, 1).remove(0);
+    room.lose(CHI);
+    room.lose(ANA);
+    let mut rogue = Rogue::link(&mut room, &rows, BEN);
+    assert_eq!(rogue.push(&mut room, std::slice::from_ref(&known)), Outcome::Refused(Refusal::InvalidCommit));
+    room.deaf = Some(BEN);
+    let from = room.published.len();
+    room.remove(BEN);
+    let page: Vec<_> = std::iter::once(known).chain(room.published[from..].iter().cloned()).collect();
+    rogue.push(&mut room, &page);
+    assert_eq!(room.see(BEN, |group| group.standing()), Standing::Removed);
 }
 
 /// As much as there is room for is remembered.
