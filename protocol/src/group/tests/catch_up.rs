@@ -1,12 +1,16 @@
 //! A link to a peer that has not seen the latest removal: what comes on it is control, and judged like everything else.
 
+use std::time::Duration;
+
 use crate::error::Refusal;
 use crate::group::Group;
 use crate::group::sync::Bundle;
 use crate::id::LinkId;
 use crate::step::{Command, Input, Outcome, Transmit};
+use crate::time::Time;
 
 use super::commits::{Bad, REFUSED, TAKEN, forge};
+use super::rogue::Rogue;
 use super::room::{ANA, BEN, CHI, DAN, EVE, Room};
 use super::{content, control};
 
@@ -138,4 +142,22 @@ fn a_comparison_that_came_too_early_is_begun_again() {
     room.pass(10_000);
     assert!(room.see(CHI, |group| group.links.get(&link).is_some_and(|link| link.full)));
     assert_eq!(room.texts(CHI), ["hello"]);
+}
+
+/// Chi's battery was empty, and her clock says 1970. Later it says yesterday: Ben's may have been fast when he came in.
+#[test]
+fn only_a_clock_that_can_be_right_says_that_more_is_for_us() {
+    let mut room = Room::of(3);
+    let rows = room.disk(CHI).copy();
+    room.lose(CHI);
+    let chi = rows.group();
+    let number = chi.head().unwrap().number;
+    let since = |room: &mut Room| room.see(BEN, |group| group.facts.since);
+    let before = since(&mut room);
+    let yesterday = room.now - Duration::from_secs(86_400);
+    for (clock, expected) in [(Time::ZERO, before), (Time::MAX, before), (yesterday, yesterday.hour() - 25)] {
+        Rogue::link_by(&mut room, (&chi, &chi.me), BEN, number, clock);
+        assert_eq!(since(&mut room), expected);
+    }
+    assert!(since(&mut room) < before);
 }

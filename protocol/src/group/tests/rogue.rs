@@ -11,6 +11,7 @@ use crate::meet::hello::{Admission, Candidate};
 use crate::meet::reconcile::{Session, Step};
 use crate::meet::talk::{Heard, Talk};
 use crate::step::{Ends, Input, Outcome};
+use crate::time::Time;
 use crate::wire;
 use crate::wire::commit::Commit;
 use crate::wire::envelope::{Cover, Envelope, EnvelopeKey, LifetimeClass};
@@ -38,7 +39,19 @@ impl Rogue {
     }
 
     /// The same, under any name.
-    pub(super) fn link_as(room: &mut Room, (me, name): (&Group, &Identity), victim: usize, number: u64) -> Self {
+    pub(super) fn link_as(room: &mut Room, who: (&Group, &Identity), victim: usize, number: u64) -> Self {
+        let clock = room.now;
+        Self::link_by(room, who, victim, number, clock)
+    }
+
+    /// The same, by any clock.
+    pub(super) fn link_by(
+        room: &mut Room,
+        (me, name): (&Group, &Identity),
+        victim: usize,
+        number: u64,
+        clock: Time,
+    ) -> Self {
         let mut ours = vec![200; 32];
         room.rng.fill_bytes(&mut ours[1..]);
         let theirs = victim.to_be_bytes().to_vec();
@@ -58,13 +71,8 @@ impl Rogue {
                     let binding = rogue.talk.binding("member", true).unwrap();
                     let proof = Proof { credential: name.credential.encode(), signature: name.sign_hash(&binding) };
                     let head = Head { epoch: me.facts.head, number, since: 0 };
-                    let greeting = Greeting {
-                        clock: room.now,
-                        member: Some(proof),
-                        head: Some(head),
-                        answerer: None,
-                        newest: true,
-                    };
+                    let greeting =
+                        Greeting { clock, member: Some(proof), head: Some(head), answerer: None, newest: true };
                     rogue.say(room, &Message::Greeting(Box::new(greeting)));
                 }
                 Heard::Message(message) => rogue.heard.push(*message),
