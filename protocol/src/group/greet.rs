@@ -33,7 +33,8 @@ impl Group {
             Greeting { clock: cx.now.shown_to_peers(), member: None, head: None, answerer: None, newest: true };
         match admission {
             Admission::Invite(invite) => {
-                link.closes = Some(cx.now.wall + INVITED_MAX);
+                link.keep();
+                link.closes.get_or_insert(cx.now.wall + INVITED_MAX);
                 cx.transmit(Transmit::Known { link: id });
                 let binding = link.talk.binding("answerer", true).ok_or(Error::Broken)?;
                 greeting.answerer = self.invites.answer(&invite, &binding);

@@ -195,7 +195,7 @@ impl Log {
         self.items.len()
     }
 
-    /// The reconciled set, everything that is or was here; told to a peer is what it can open.
+    /// The reconciled set, everything that is or was here; told to a peer is what it can open, unless it is nobody's.
     pub(crate) fn reconciled(&self, opens: impl Fn(&Order) -> bool) -> impl Iterator<Item = Listed> {
         let told = move |id: &EnvelopeId, item| self.is_told(id, item, &opens);
         self.items.iter().map(move |(id, item)| Listed { hour: item.hour, id: *id, told: told(id, item) })
@@ -208,8 +208,8 @@ impl Log {
 
     fn is_told(&self, id: &EnvelopeId, item: &Item, opens: impl Fn(&Order) -> bool) -> bool {
         let order = if item.order == Order::UNKNOWN { self.waiting.placed(id).order } else { item.order };
-        // What nobody here can place may be nobody's: whoever brought it answers for it, and it is told once it is opened.
-        order != Order::UNKNOWN && opens(&order)
+        // Of what cannot be placed here a peer is told all the same: it may have the keys, or ask for the words.
+        !self.waiting.is_vain(id) && opens(&order)
     }
 
     /// Keeps an envelope that cannot be opened yet, on the account of the peer that brought it.

@@ -261,7 +261,7 @@ impl Group {
     }
 
     /// Which envelopes are of use to a member, by where they stand: not those of epochs that it was not in (PROTOCOL M6).
-    fn opens(&self, member: Option<MemberId>) -> impl Fn(&Order) -> bool + use<> {
+    pub(crate) fn opens(&self, member: Option<MemberId>) -> impl Fn(&Order) -> bool + use<> {
         let was_in = |roster: &Roster| member.is_some_and(|member| roster.has(&member));
         let epochs = self.epochs.iter().map(|(_, epoch)| (epoch.number, was_in(&epoch.roster)));
         let known = epochs.fold(BTreeMap::new(), |mut known, (number, has)| {

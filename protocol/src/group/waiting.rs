@@ -130,6 +130,11 @@ impl Waiting {
         room
     }
 
+    /// Whether that is remembered of one.
+    pub(crate) fn is_vain(&self, id: &EnvelopeId) -> bool {
+        self.vain.contains_key(id)
+    }
+
     /// What was nobody's is forgotten.
     pub(crate) fn forget_vain(&mut self, id: &EnvelopeId) {
         let Some((by, _)) = self.vain.remove(id) else { return };
