@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::{self, File, TryLockError};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 
 use kinfold_protocol::persist::{Key, ReadError, Rows, Table, WriteBatch};
@@ -25,14 +25,14 @@ mod rewrite;
 mod state;
 
 pub use self::found::OpenReport;
-use self::many::MANY;
+use self::many::{MANY, on_two_threads};
 use self::state::Core;
 
 /// The store that people use: ciphertext in sled, keys in the keyring file.
 pub struct SealedStore {
     /// Shared with readers, and `None` once closed, so that closing takes keys from readers too. One task owns
-    /// the store and reads through its readers, so nobody ever waits for this lock.
-    core: Arc<Mutex<Option<Core>>>,
+    /// the store and reads through its readers: nobody waits for this lock but the two threads of a scan.
+    core: Arc<RwLock<Option<Core>>>,
     /// Outlives the core: after an error this is what the next open is compared with.
     commit_seq: u64,
     now: Time,
@@ -112,7 +112,7 @@ impl SealedStore {
     fn start(dir: &DataDir, core: Core) -> Result<Self, StoreError> {
         let ballast = Ballast::hold(dir.ballast()).map_err(ballast_error)?;
         let (commit_seq, now) = (core.commit_seq(), core.now());
-        Ok(Self { core: Arc::new(Mutex::new(Some(core))), commit_seq, now, ballast })
+        Ok(Self { core: Arc::new(RwLock::new(Some(core))), commit_seq, now, ballast })
     }
 
     /// Runs a change. Any error but one that is known to have changed nothing closes the store.
@@ -135,7 +135,7 @@ impl Store for SealedStore {
     }
 
     fn report(&self) -> OpenReport {
-        lock_core(&self.core).as_ref().map(Core::report).unwrap_or_default()
+        read_core(&self.core).as_ref().map(Core::report).unwrap_or_default()
     }
 
     fn reader(&self) -> Box<dyn Rows> {
@@ -165,11 +165,11 @@ impl Store for SealedStore {
     }
 
     fn due(&self) -> Option<Time> {
-        lock_core(&self.core).as_ref().and_then(Core::due)
+        read_core(&self.core).as_ref().and_then(Core::due)
     }
 
     fn chores(&self) -> Option<Instant> {
-        lock_core(&self.core).as_ref().map(Core::chores)
+        read_core(&self.core).as_ref().map(Core::chores)
     }
 
     fn has_room(&mut self) -> bool {
@@ -208,48 +208,69 @@ impl fmt::Debug for SealedStore {
 }
 
 struct Reader {
-    core: Arc<Mutex<Option<Core>>>,
+    core: Arc<RwLock<Option<Core>>>,
 }
 
 impl Rows for Reader {
     fn get(&self, key: &Key) -> Result<Option<Zeroizing<Vec<u8>>>, ReadError> {
-        let guard = lock_core(&self.core);
+        let guard = read_core(&self.core);
         let core = guard.as_ref().ok_or(ReadError)?;
         core.get(key.table as u8, &key.name).map_err(read_error)
     }
 
     fn scan(&self, visit: &mut dyn FnMut(&Key, &[u8])) -> Result<(), ReadError> {
-        let names = lock_core(&self.core).as_ref().ok_or(ReadError)?.names();
-        let mut trails = <[Trails; 2]>::default();
-        for some in names.chunks(MANY) {
-            // The lock is let go of before each visit, so that a visitor may read other rows.
-            let rows = self.some(some, &mut trails)?;
-            for row in rows.into_iter().flatten() {
-                let table = Table::from_number(row.table).ok_or(ReadError)?;
-                visit(&Key { table, name: row.logical.to_vec() }, &row.value);
+        let names = read_core(&self.core).as_ref().ok_or(ReadError)?.names();
+        let parts: Vec<&[Name]> = names.chunks(MANY).collect();
+        let mut done = Ok(());
+        // The lock is let go of before each visit, so that a visitor may read other rows.
+        let one = |names: &&[Name], trails: &mut Trails| self.some(names, trails);
+        on_two_threads(&parts, one, |some| {
+            if done.is_ok() {
+                done = some.and_then(|some| self.show(some, visit));
             }
-        }
-        if let Some(core) = lock_core(&self.core).as_ref() {
+        });
+        done?;
+        if let Some(core) = read_core(&self.core).as_ref() {
             core.remove_others();
         }
         Ok(())
     }
 }
 
+/// What came of some names.
+#[derive(Default)]
+struct Opened {
+    rows: Vec<Row>,
+    /// Under these there are none that can be read.
+    none: Vec<Name>,
+}
+
 impl Reader {
     /// The rows with these names that are alive and what they say they are.
-    fn some(&self, names: &[Name], trails: &mut [Trails; 2]) -> Result<Vec<Option<Row>>, ReadError> {
-        let mut guard = lock_core(&self.core);
-        let core = guard.as_mut().ok_or(ReadError)?;
-        let opened = core.rows(names, trails);
-        let mut rows = Vec::with_capacity(opened.len());
-        for (name, row) in names.iter().zip(opened) {
-            match row {
-                Err(StoreError::Damaged { .. } | StoreError::NewerVersion) => core.give_up(name),
-                row => rows.push(row.map_err(read_error)?),
+    fn some(&self, names: &[Name], trails: &mut Trails) -> Result<Opened, ReadError> {
+        let guard = read_core(&self.core);
+        let core = guard.as_ref().ok_or(ReadError)?;
+        let mut some = Opened::default();
+        for name in names {
+            match core.row(name, trails) {
+                Err(StoreError::Damaged { .. } | StoreError::NewerVersion) => some.none.push(*name),
+                row => some.rows.extend(row.map_err(read_error)?),
             }
         }
-        Ok(rows)
+        Ok(some)
+    }
+
+    fn show(&self, some: Opened, visit: &mut dyn FnMut(&Key, &[u8])) -> Result<(), ReadError> {
+        if !some.none.is_empty()
+            && let Some(core) = lock_core(&self.core).as_mut()
+        {
+            some.none.iter().for_each(|name| core.give_up(name));
+        }
+        for row in some.rows {
+            let table = Table::from_number(row.table).ok_or(ReadError)?;
+            visit(&Key { table, name: row.logical.to_vec() }, &row.value);
+        }
+        Ok(())
     }
 }
 
@@ -259,9 +280,19 @@ fn read_error(err: StoreError) -> ReadError {
     ReadError
 }
 
-fn lock_core(core: &Mutex<Option<Core>>) -> MutexGuard<'_, Option<Core>> {
+fn read_core(core: &RwLock<Option<Core>>) -> RwLockReadGuard<'_, Option<Core>> {
+    loop {
+        match core.read() {
+            Ok(guard) => return guard,
+            Err(poisoned) => drop(poisoned),
+        }
+        drop(lock_core(core));
+    }
+}
+
+fn lock_core(core: &RwLock<Option<Core>>) -> RwLockWriteGuard<'_, Option<Core>> {
     // A panic while it was held can have left the core half changed: it is closed, not used.
-    core.lock().unwrap_or_else(|poisoned: PoisonError<_>| {
+    core.write().unwrap_or_else(|poisoned: PoisonError<_>| {
         core.clear_poison();
         let mut guard = poisoned.into_inner();
         *guard = None;

@@ -7,6 +7,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::ops::RangeBounds;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -116,12 +117,16 @@ impl Engine {
         guarded(|| db.size_on_disk())
     }
 
-    /// Shows every stored value once.
-    pub(super) fn scan(&self, mut visit: impl FnMut(&[u8], &[u8]) -> Result<(), StoreError>) -> Result<(), StoreError> {
+    /// Shows every stored value of some names once.
+    pub(super) fn scan(
+        &self,
+        names: impl RangeBounds<Name>,
+        mut visit: impl FnMut(&[u8], &[u8]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         let db = self.db()?;
-        let mut rows = db.iter();
+        let mut rows = db.range(names);
         while let Some((name, stored)) = guarded(|| rows.next().transpose())? {
-            // Of what it only walks over sled lets go of nothing: a page counts against its cache once it is asked for.
+            // Of what it only walks over sled lets go of nothing until it has walked far.
             guarded(|| db.get(&name))?;
             visit(&name, &stored)?;
         }

@@ -22,6 +22,9 @@ mod raw_mls;
 mod rest;
 mod table;
 mod talk;
+#[path = "../../tests/shared/wrong_clock.rs"]
+#[expect(dead_code, reason = "shared with tests that set other clocks")]
+mod wrong_clock;
 
 use std::io::{Write, stdout};
 use std::process::Command;

@@ -17,6 +17,7 @@ use tokio::runtime::Builder;
 use zeroize::Zeroizing;
 
 use crate::face::{Face, PATIENCE};
+use crate::wrong_clock::WrongClock;
 
 /// So many others a node dials and keeps; in a small group these are all.
 const LINKS: usize = 4;
@@ -44,7 +45,17 @@ impl Node {
 
     /// A process of its own; how long it took until it was ready.
     pub(crate) fn process(dir: PathBuf, name: &str) -> (Self, Duration) {
+        Self::started(dir, name, Command::new(program()))
+    }
+
+    /// The same by another clock.
+    pub(crate) fn by(clock: &WrongClock, dir: PathBuf, name: &str) -> Self {
         let mut command = Command::new(program());
+        clock.give(&mut command);
+        Self::started(dir, name, command).0
+    }
+
+    fn started(dir: PathBuf, name: &str, mut command: Command) -> (Self, Duration) {
         command.args(["up", "--json", "--listen", LOOPBACK]).stdin(Stdio::null()).stdout(Stdio::piped());
         command.env("KINFOLD_DATA_DIR", &dir).env("KINFOLD_PASSPHRASE", PASSPHRASE).stderr(Stdio::null());
         let begin = Instant::now();

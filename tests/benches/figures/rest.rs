@@ -14,6 +14,7 @@ use crate::raw_disk;
 use crate::raw_mls;
 use crate::table::{Table, millis, percentile, ratio};
 use crate::talk::loopback;
+use crate::wrong_clock::WrongClock;
 
 /// Messages that were missed, or that are kept.
 const MANY: usize = 10_000;
@@ -27,6 +28,9 @@ const SETTLED: Duration = Duration::from_secs(60);
 const TRIES: usize = 5;
 /// Between two starts: the others, on the same two cores, have then done what a member who goes and comes gives them to do.
 const QUIET: Duration = Duration::from_secs(10);
+
+/// When what a group says now is gone, if it has not set a time of its own, and so is every trace of it.
+const LATER: &str = "+9d";
 
 /// From accepting an invite to the first message that can be read.
 pub(crate) fn joining() -> String {
@@ -192,16 +196,31 @@ fn starting(node: Node) -> String {
     let (node, _) = Node::process(dir, "Away");
     thread::sleep(SETTLED);
     let memory = counted(node.pid(), "status", "VmRSS") >> 10;
-    node.down();
+    let emptied = emptied(node.down());
     let program = fs::metadata(nodes::program()).expect("built").len();
-    let mut table =
-        Table::new(&["start until ready", "memory a minute later", "program", "data directory", "a message"]);
+    let mut table = Table::new(&[
+        "start until ready",
+        "memory a minute later",
+        "program",
+        "data directory",
+        "a message",
+        "emptied",
+    ]);
     table.row(&[
         millis(ready),
         format!("{memory} MB"),
         format!("{:.1} MB", program as f64 / 1e6),
         format!("{:.1} MB", kept as f64 / 1e6),
         format!("{} bytes", kept / MANY as u64),
+        format!("{:.1} MB", emptied as f64 / 1e6),
     ]);
     format!("\n{table}")
+}
+
+/// What is left on the disk when everything that was said is past its time and forgotten, and the node was stopped then.
+fn emptied(dir: PathBuf) -> u64 {
+    let clock = WrongClock::new(dir.with_extension("clock"), LATER).expect("libfaketime");
+    let node = Node::by(&clock, dir, "Away");
+    node.face().until("status", &json!({}), |status| status["groups"][0]["unread"] == 0);
+    bytes_of(&node.down())
 }

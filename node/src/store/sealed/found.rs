@@ -1,5 +1,8 @@
 //! What opening finds, beside what was last known to be durable.
 
+use std::ops::RangeInclusive;
+
+use super::many::on_two_threads;
 use crate::store::StoreError;
 use crate::store::index::{Fact, Index};
 use crate::store::meta::{META_NAME, META_TABLE};
@@ -65,18 +68,49 @@ impl Found {
 /// What every row says of itself. Whether that is true shows when it is read.
 pub(super) fn index_rows(engine: &Engine, keyring: &Keyring) -> Result<(Index, Found), StoreError> {
     let meta_name = keyring.row_name(META_TABLE, META_NAME);
-    let (mut index, mut found) = (Index::default(), Found::default());
-    engine.scan(|name, stored| {
-        let Some(name) = Name::try_from(name).ok().filter(|name| *name != meta_name) else { return Ok(()) };
-        found.values += 1;
-        if let Ok(Header { part: Part::Head(chunks), leaves }) = keyring.header(stored) {
-            let head = stored.len().try_into().unwrap_or(u16::MAX);
-            let fact = Fact { dies: leaves.time, chunks, head };
-            found.rows += 1;
-            found.in_rows += fact.values();
-            index.insert(name, fact);
+    let (mut index, mut found, mut failed) = (Index::default(), Found::default(), None);
+    // A name begins with any byte as often as with any other.
+    let parts: Vec<u8> = (0..=u8::MAX).step_by(16).collect();
+    let one = |first: &u8, (): &mut ()| facts(engine, keyring, *first..=first.saturating_add(15));
+    on_two_threads(&parts, one, |facts| match facts {
+        Ok(facts) => {
+            for (name, fact) in facts.into_iter().filter(|(name, _)| *name != meta_name) {
+                found.values += 1;
+                if let Some(fact) = fact {
+                    found.rows += 1;
+                    found.in_rows += fact.values();
+                    index.insert(name, fact);
+                }
+            }
         }
+        Err(err) => drop(failed.get_or_insert(err)),
+    });
+    failed.map_or(Ok((index, found)), Err)
+}
+
+/// What the stored values say of themselves whose names begin with one of some bytes; nothing, if they are no row's heads.
+fn facts(
+    engine: &Engine,
+    keyring: &Keyring,
+    first: RangeInclusive<u8>,
+) -> Result<Vec<(Name, Option<Fact>)>, StoreError> {
+    let mut facts = Vec::new();
+    let begins = |byte: &u8, rest: u8| {
+        let mut name = [rest; size_of::<Name>()];
+        name[0] = *byte;
+        name
+    };
+    engine.scan(begins(first.start(), 0)..=begins(first.end(), u8::MAX), |name, stored| {
+        let Ok(name) = Name::try_from(name) else { return Ok(()) };
+        let head = stored.len().try_into().unwrap_or(u16::MAX);
+        facts.push((
+            name,
+            match keyring.header(stored) {
+                Ok(Header { part: Part::Head(chunks), leaves }) => Some(Fact { dies: leaves.time, chunks, head }),
+                Ok(_) | Err(_) => None,
+            },
+        ));
         Ok(())
     })?;
-    Ok((index, found))
+    Ok(facts)
 }

@@ -1,42 +1,83 @@
-//! Opening many rows: on two threads, and with what neighbours share of the way to their keys.
+//! Much of one kind, done on two threads: a phone has more than one core too, and starting is waited for.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::sync_channel;
 use std::thread;
 
-use crate::vault::row::Trails;
+/// Rows in a part: enough that handing them over costs little; three parts at a time are in memory.
+pub(super) const MANY: usize = 256;
+/// Parts that are done and wait to be taken.
+const AHEAD: usize = 1;
 
-/// Rows that are opened before any of them is looked at: enough to keep two threads busy, little memory.
-pub(super) const MANY: usize = 512;
-
-/// Does the same with all items, in their order: a phone has more than one core too, and starting is waited for.
-pub(super) fn on_two_threads<T: Sync, R: Send>(
-    items: &[T],
-    trails: &mut [Trails; 2],
-    one: impl Fn(&T, &mut Trails) -> R + Sync,
-) -> Vec<R> {
-    let (here, there) = items.split_at(items.len() / 2);
-    let [ours, theirs] = trails;
-    let all = |items: &[T], trails: &mut Trails| items.iter().map(|item| one(item, trails)).collect::<Vec<R>>();
+/// Does the same with all parts, in whatever order, each thread with what it keeps from one to the next; what comes of
+/// them is taken on the calling thread.
+pub(super) fn on_two_threads<T: Sync, K: Default, R: Send>(
+    parts: &[T],
+    one: impl Fn(&T, &mut K) -> R + Sync,
+    mut take: impl FnMut(R),
+) {
+    let next = AtomicUsize::new(0);
+    let part = || parts.get(next.fetch_add(1, Ordering::Relaxed));
+    let (part, one) = (&part, &one);
     thread::scope(|scope| {
-        let other = thread::Builder::new().spawn_scoped(scope, || all(there, theirs));
-        let mut done = all(here, ours);
-        done.extend(match other {
-            Ok(other) => other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            // Without a thread to spare it takes longer.
-            Err(_) => all(there, ours),
+        let (tell, told) = sync_channel(AHEAD);
+        let other = thread::Builder::new().spawn_scoped(scope, move || {
+            let mut kept = K::default();
+            while let Some(part) = part() {
+                if tell.send(one(part, &mut kept)).is_err() {
+                    return;
+                }
+            }
         });
-        done
-    })
+        let mut kept = K::default();
+        loop {
+            if let Ok(done) = told.try_recv() {
+                take(done);
+            } else if let Some(part) = part() {
+                take(one(part, &mut kept));
+            } else {
+                break;
+            }
+        }
+        told.iter().for_each(take);
+        // Without a thread to spare it took longer.
+        if let Ok(Err(panic)) = other.map(thread::ScopedJoinHandle::join) {
+            std::panic::resume_unwind(panic);
+        }
+    });
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     #[test]
-    fn everything_is_done_once_and_in_order() {
-        for len in [0, 1, 2, 3, 511, 512] {
-            let items: Vec<usize> = (0..len).collect();
-            assert_eq!(on_two_threads(&items, &mut Default::default(), |item, _| *item), items);
+    fn everything_is_done_once_whoever_is_slow() {
+        for (len, slow) in [(0, 0), (1, 0), (2, 1_000), (3, 1_000), (100, 100), (512, 0)] {
+            let (parts, here) = ((0..len).collect::<Vec<u64>>(), thread::current().id());
+            let one = |part: &u64, done: &mut usize| {
+                *done += 1;
+                if (thread::current().id() == here) == part.is_multiple_of(2) {
+                    (0..slow).for_each(|_| thread::yield_now());
+                }
+                (*part, (thread::current().id() == here, *done))
+            };
+            let (mut taken, mut firsts) = (Vec::new(), BTreeSet::new());
+            on_two_threads(&parts, one, |(part, how)| {
+                taken.push(part);
+                assert!(firsts.insert(how), "each thread keeps what it has from one to the next");
+            });
+            assert_eq!(taken.len(), parts.len());
+            assert_eq!(taken.into_iter().collect::<BTreeSet<_>>(), parts.into_iter().collect());
         }
+    }
+
+    #[test]
+    fn two_threads_work_at_a_time() {
+        let both = std::sync::Barrier::new(2);
+        let mut taken = 0;
+        on_two_threads(&[(), ()], |(), (): &mut ()| both.wait().is_leader(), |_| taken += 1);
+        assert_eq!(taken, 2);
     }
 }

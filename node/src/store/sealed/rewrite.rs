@@ -16,7 +16,9 @@ impl Core {
     /// Whether the database is much longer than its rows, and than it was when it was last written anew.
     pub(super) fn is_worn(&self) -> Result<bool, StoreError> {
         let len = self.engine.len()?;
-        Ok(len > WORN_MIN + WORN_TIMES * self.index.bytes() && len / 3 * 2 > self.anew)
+        let bytes = self.index.bytes();
+        let spare = (SPARE_MIN + SPARE_TIMES * bytes).min(SPARE_MAX);
+        Ok(len > spare + WORN_TIMES * bytes && len / 3 * 2 > self.anew)
     }
 
     /// Copies all rows as they are into a new database, which takes the old one's place with one store of the keyring.
@@ -71,7 +73,7 @@ impl Core {
     fn copied(&self, place: &Path) -> Result<Engine, StoreError> {
         let engine = Engine::open(place, Arc::clone(&self.barrier))?;
         let (mut some, mut bytes): (Vec<Change>, usize) = (Vec::new(), 0);
-        self.engine.scan(|name, stored| {
+        self.engine.scan(.., |name, stored| {
             let Ok(name) = name.try_into() else { return Ok(()) };
             bytes += stored.len();
             some.push((name, Some(stored.to_vec())));
@@ -88,7 +90,9 @@ impl Core {
 
 /// A database that was just written anew is some times as long as its rows; this is well above.
 const WORN_TIMES: u64 = 2;
-/// Below this nobody misses the room.
-const WORN_MIN: u64 = 8 * 1024 * 1024;
+/// So much longer it may be all the same: with few rows, which are soon copied, less than with many.
+const SPARE_MIN: u64 = 2 * 1024 * 1024;
+const SPARE_TIMES: u64 = 6;
+const SPARE_MAX: u64 = 8 * 1024 * 1024;
 /// So much is made durable together: few syncs, and little memory.
 const COPIED_AT_ONCE: usize = 1024 * 1024;

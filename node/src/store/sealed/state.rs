@@ -11,7 +11,6 @@ use kinfold_protocol::time::Time;
 use zeroize::Zeroizing;
 
 use super::found::{Found, OpenReport, index_rows};
-use super::many::on_two_threads;
 use crate::paths::DataDir;
 use crate::store::error::{DATABASE, KEYRING};
 use crate::store::index::{Fact, Index};
@@ -296,12 +295,8 @@ impl Core {
         Ok(self.row(&self.keyring.row_name(table, logical), &mut Trails::default())?.map(|row| row.value))
     }
 
-    /// Opens rows, those that are alive, in their order.
-    pub(super) fn rows(&self, names: &[Name], trails: &mut [Trails; 2]) -> Vec<Result<Option<Row>, StoreError>> {
-        on_two_threads(names, trails, |name, trails| self.row(name, trails))
-    }
-
-    fn row(&self, name: &Name, trails: &mut Trails) -> Result<Option<Row>, StoreError> {
+    /// Opens a row, if it is alive, as one of many.
+    pub(super) fn row(&self, name: &Name, trails: &mut Trails) -> Result<Option<Row>, StoreError> {
         if self.index.living(name, self.now.secs()).is_none() {
             return Ok(None);
         }

@@ -72,6 +72,53 @@ fn gives_back(hourly: bool) {
     assert_eq!(databases(&dir), after);
 }
 
+/// Rows like those of messages, so many of each kind.
+fn of_messages(store: &mut SealedStore, count: u32) {
+    for from in (0..count).step_by(100) {
+        let rows = (from..from + 100).flat_map(|row| {
+            [(Table::Envelope, 1_024), (Table::Line, 450), (Table::Tombstone, 90)].map(|(table, len)| {
+                let key = Key { table, name: row.to_be_bytes().to_vec() };
+                (key, Some(Value::lasting(vec![1; len])))
+            })
+        });
+        commit(store, rows, false).unwrap();
+    }
+}
+
+#[test]
+fn what_was_written_anew_is_not_copied_at_every_close() {
+    for count in [0, 300, 3_000] {
+        let (_temp, dir, mut store) = fresh();
+        of_messages(&mut store, count);
+        rewrite(&store).unwrap();
+        assert!(!lock_core(&store.core).as_ref().unwrap().is_worn().unwrap(), "{count}");
+        Box::new(store).close().unwrap();
+        let place = databases(&dir);
+        for round in 0..3 {
+            let mut store = open(&dir);
+            for row in 0..50 {
+                put(&mut store, &key(1), Value::lasting(vec![row; 1_000])).unwrap();
+            }
+            Box::new(store).close().unwrap();
+            assert_eq!(databases(&dir), place, "{count} rows, round {round}");
+        }
+    }
+}
+
+#[test]
+fn of_which_everything_is_gone_little_is_left() {
+    let (_temp, dir, mut store) = fresh();
+    of_messages(&mut store, 1_000);
+    let rows: Vec<_> = contents(&*store.reader()).into_keys().collect();
+    for some in rows.chunks(500) {
+        commit(&mut store, some.iter().map(|key| (key.clone(), None)), false).unwrap();
+    }
+    Box::new(store).close().unwrap();
+    let place = databases(&dir);
+    let size: u64 = place.iter().flat_map(|place| tree(place)).map(|path| fs::metadata(path).unwrap().len()).sum();
+    assert!(place.len() == 1 && size < 2_000_000, "{size} bytes");
+}
+
 #[test]
 fn it_also_happens_while_the_store_stays_open() {
     let (_temp, dir, mut store) = fresh();
