@@ -111,7 +111,7 @@ impl Log {
     /// Takes the row of an id met while opening.
     pub(crate) fn restore_seen(&mut self, key: &Key, bytes: &[u8]) -> Result<(), Error> {
         if let Some(said) = key.name.get(8..).and_then(|name| name.strip_prefix(SAID)).and_then(MsgId::from_slice) {
-            self.messages.insert(said, journal::parse(bytes)?);
+            self.remember(said, journal::parse(bytes)?);
             return Ok(());
         }
         let id = envelope_id(key)?;
@@ -120,9 +120,15 @@ impl Log {
         self.waiting.remove(&id);
         self.insert(id, Item { hour: row.hour, end: row.end, held, order: row.order, msg: row.msg });
         if let Some(msg) = row.msg {
-            self.messages.insert(msg, row.msg_until);
+            self.remember(msg, row.msg_until);
         }
         Ok(())
+    }
+
+    /// Of several rows of one thing said the longest counts, whichever is met first.
+    fn remember(&mut self, msg: MsgId, until: Time) {
+        let known = self.messages.entry(msg).or_insert(until);
+        *known = until.max(*known);
     }
 
     fn insert(&mut self, id: EnvelopeId, item: Item) {
@@ -368,6 +374,27 @@ fn envelope_id(key: &Key) -> Result<EnvelopeId, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// It came by hand and in an envelope, and their rows end at different times.
+    #[test]
+    fn a_thing_said_is_known_for_as_long_as_its_longest_row_says() {
+        let (net, said, [early, late]) = (NetId(1), MsgId::from_bytes([3; 32]), [5, 9].map(Time::from_ms));
+        for turns in [false, true] {
+            for (of_envelope, by_hand) in [(early, late), (late, early)] {
+                let row =
+                    SeenRow { hour: 1, end: Time::MAX, order: Order::CONTROL, msg: Some(said), msg_until: of_envelope };
+                let seen = (Key::new(Table::Tombstone, net, &[&[7; 32]]), crate::wire::encode(&row));
+                let came = (Key::new(Table::Tombstone, net, &[SAID, said.as_bytes()]), crate::wire::encode(&by_hand));
+                let mut rows = [seen, came];
+                if turns {
+                    rows.reverse();
+                }
+                let mut log = Log::default();
+                rows.iter().for_each(|(key, bytes)| log.restore_seen(key, bytes).unwrap());
+                assert!(log.has_message(&said, Time::from_ms(8)) && !log.has_message(&said, late));
+            }
+        }
+    }
 
     /// Whoever makes an envelope may try until its id begins as it likes.
     #[test]

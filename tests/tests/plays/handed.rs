@@ -50,6 +50,34 @@ fn what_was_said_in_a_state_that_is_long_gone_reaches_those_it_was_meant_for() {
     assert_eq!(stage.state(CHI, id), Some(MessageState::Received { by: 3, of: 3 }));
 }
 
+/// PROTOCOL D2: four days on, Ben alone meets Chi, and then Ana alone meets Ben. He was handed what Chi said, and cannot open
+/// its envelope either; that he has it is all that makes Ana ask.
+#[test]
+fn whoever_was_handed_words_is_a_bridge_to_the_next() {
+    let mut stage = Stage::empty(&[0; 4]);
+    let group = stage.found(&[BEN, CHI, DAN]);
+    stage.split(2);
+    stage.pass(60_000);
+    stage.say(CHI, "are you there");
+    stage.pass(5_000);
+    let retention = Duration::from_secs(6 * 86_400);
+    stage.ask(ANA, Command::SetRetention { group, retention });
+    for _ in 0..4 * 24 {
+        stage.pass(3_600_000);
+    }
+    stage.wall = None;
+    stage.lose(ANA);
+    stage.lose(DAN);
+    stage.online(BEN);
+    stage.pass(900_000);
+    assert_eq!(stage.texts(BEN), ["are you there"]);
+    stage.lose(CHI);
+    assert!(stage.texts(ANA).is_empty());
+    stage.online(ANA);
+    stage.pass(900_000);
+    assert_eq!(stage.texts(ANA), ["are you there"]);
+}
+
 /// PROTOCOL M6: what was said before Chi came in is of no use to her, and nobody gives it to her.
 #[test]
 fn a_newcomer_keeps_no_copy_of_what_it_cannot_open() {
