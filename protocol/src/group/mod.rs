@@ -35,6 +35,8 @@ mod link;
 mod links;
 mod load;
 mod log;
+#[cfg(test)]
+mod ordering;
 mod outbox;
 mod reach;
 mod receive;

@@ -1,0 +1,187 @@
+//! Which state of a group is its head: a function of the shape of its commits and of votes (PROTOCOL H1, H2). Plain data
+//! goes in and a name comes out: no clock, no keys, no order of arrival (H3), so that equal knowledge gives equal heads.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::iter::successors;
+
+use crate::id::{CommitId, EpochId, GroupId, MemberId};
+use crate::seal::digest;
+
+/// What a device knows of the states of a group.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Shape {
+    /// The states that something was built on.
+    pub(crate) parents: BTreeMap<EpochId, Parent>,
+    /// The latest vote of each member (PROTOCOL O4). One for a state that is unknown here counts for nothing yet.
+    pub(crate) votes: BTreeMap<MemberId, EpochId>,
+}
+
+/// A state that something was built on.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Parent {
+    /// Who is in it.
+    pub(crate) members: BTreeSet<MemberId>,
+    /// Whom tickets of its facilitators add.
+    pub(crate) added: BTreeSet<MemberId>,
+    /// Whom tickets of its facilitators remove.
+    pub(crate) out: BTreeSet<MemberId>,
+    /// Whether its forks are beyond what a state can judge: held for 72 hours (PROTOCOL H2).
+    pub(crate) old: bool,
+    /// What was built on it.
+    pub(crate) children: Vec<Child>,
+}
+
+/// A state built on another.
+#[derive(Clone, Debug)]
+pub(crate) struct Child {
+    /// Its name.
+    pub(crate) epoch: EpochId,
+    /// The commit that leads to it.
+    pub(crate) commit: CommitId,
+    /// The [`turn`] of who made the commit.
+    pub(crate) turn: [u8; 32],
+    /// What this device knows of the commit.
+    pub(crate) judged: Judged,
+}
+
+/// What a device knows of a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Judged {
+    /// No way to go: refused, or not come yet though the state before it is here. Votes beyond it still count for what is
+    /// before it, for those who cannot judge it count them too.
+    Closed,
+    /// Judged good here, by the state before it.
+    Good {
+        /// Whether it removes somebody by a facilitator's ticket.
+        removes: bool,
+    },
+    /// Known by its link only (PROTOCOL O2): this device cannot go there by itself.
+    Heard,
+    /// On the way to a state that is here, though the state before it is not: this device joined later.
+    Walked,
+}
+
+/// Where the walk ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    /// The head, among the states that this device can go to.
+    pub(crate) here: EpochId,
+    /// The head of those who can go everywhere, if it is another: there a swap leads (PROTOCOL H5).
+    pub(crate) beyond: Option<EpochId>,
+}
+
+/// Whose turn it is to commit on a state, smallest first: it orders equal children (PROTOCOL H1 (4)) and who waits how
+/// long (C2). Another in each epoch, so that it favours nobody.
+pub(crate) fn turn(group: &GroupId, number: u64, committer: &MemberId) -> [u8; 32] {
+    digest("kinfold order", &[group.as_bytes(), &number.to_be_bytes(), committer.as_bytes()])
+}
+
+impl Shape {
+    /// The head, walking from the oldest state that is known.
+    pub(crate) fn head(&self, root: EpochId) -> Head {
+        let tally = Tally::of(self, root);
+        let here = self.walk(&tally, root, |judged| matches!(judged, Judged::Good { .. } | Judged::Walked));
+        let all = self.walk(&tally, root, |judged| judged != Judged::Closed);
+        Head { here, beyond: (all != here).then_some(all) }
+    }
+
+    /// Goes from each state to the best child that is open. Links are anybody's word, so no state is passed twice.
+    fn walk(&self, tally: &Tally<'_>, root: EpochId, open: impl Fn(Judged) -> bool) -> EpochId {
+        let mut passed = BTreeSet::from([root]);
+        let mut at = root;
+        while let Some(parent) = self.parents.get(&at) {
+            let best = parent.best(tally, |child| open(child.judged) && !passed.contains(&child.epoch));
+            let Some(next) = best else { break };
+            passed.insert(next);
+            at = next;
+        }
+        at
+    }
+
+    /// The state before each. If several are claimed, one that this device went from is before those it only heard of, for
+    /// a vote counts in one branch.
+    fn before(&self) -> BTreeMap<EpochId, EpochId> {
+        let mut claims = BTreeMap::new();
+        for (epoch, parent) in &self.parents {
+            for child in &parent.children {
+                let claim = (matches!(child.judged, Judged::Closed | Judged::Heard), child.commit, *epoch);
+                let best = claims.entry(child.epoch).or_insert(claim);
+                *best = claim.min(*best);
+            }
+        }
+        claims.into_iter().map(|(epoch, (.., parent))| (epoch, parent)).collect()
+    }
+}
+
+impl Parent {
+    /// The best child of those that are open (PROTOCOL H1, H2). While the state is young and here, its own judgement finds
+    /// the best that it can judge; against what it cannot judge only that counts which all can see.
+    fn best(&self, tally: &Tally<'_>, open: impl Fn(&Child) -> bool) -> Option<EpochId> {
+        let judged = |child: &&Child| !self.old && matches!(child.judged, Judged::Good { .. });
+        let (rivals, mut rest): (Vec<_>, Vec<_>) = self.children.iter().filter(|child| open(child)).partition(judged);
+        rest.extend(first(rivals, |child| self.young(tally, child)));
+        first(rest, |child| self.seen_by_all(tally, child)).map(|child| child.epoch)
+    }
+
+    /// Where a child stands among those that are judged here (PROTOCOL H1): a standing majority, else a removal, votes,
+    /// whose turn it was, the commit. Nobody's vote is dropped: a late sibling could overturn a settled branch by it (H3).
+    fn young(&self, tally: &Tally<'_>, child: &Child) -> impl Ord + use<> {
+        let votes = tally.count(child, |member| self.members.contains(member));
+        let majority = votes > self.members.len() / 2;
+        let removes = child.judged == Judged::Good { removes: true };
+        (Reverse(majority), Reverse(removes), Reverse(votes), child.turn, child.commit, child.epoch)
+    }
+
+    /// Where a child stands for everybody, also for who cannot judge it (PROTOCOL H2): votes of members whom nobody wants
+    /// removed, votes of all and of those who come, the commit. No threshold: sides would swap for ever.
+    fn seen_by_all(&self, tally: &Tally<'_>, child: &Child) -> impl Ord + use<> {
+        let staying = tally.count(child, |member| self.members.contains(member) && !self.out.contains(member));
+        let all = tally.count(child, |member| self.members.contains(member) || self.added.contains(member));
+        (Reverse(staying), Reverse(all), child.commit, child.epoch)
+    }
+}
+
+/// The child that stands first. One alone is compared with nothing, as on most of the way.
+fn first<'a, Rank: Ord>(children: Vec<&'a Child>, rank: impl Fn(&'a Child) -> Rank) -> Option<&'a Child> {
+    match children.as_slice() {
+        [only] => Some(only),
+        _ => children.into_iter().min_by_key(|child| rank(child)),
+    }
+}
+
+/// Who voted for each state or for one after it: a vote counts for its state and for all before it (PROTOCOL O4).
+struct Tally<'a>(BTreeMap<EpochId, Vec<&'a MemberId>>);
+
+impl<'a> Tally<'a> {
+    /// Carries the votes up to the root, those for one state together.
+    fn of(shape: &'a Shape, root: EpochId) -> Self {
+        let mut before = shape.before();
+        // Whatever claims to be before the root would get every vote.
+        before.remove(&root);
+        let mut cast: BTreeMap<EpochId, Vec<&MemberId>> = BTreeMap::new();
+        for (member, epoch) in &shape.votes {
+            cast.entry(*epoch).or_default().push(member);
+        }
+        let mut tally: BTreeMap<EpochId, Vec<&MemberId>> = BTreeMap::new();
+        for (epoch, voters) in cast {
+            let way = successors(Some(epoch), |state| before.get(state).copied()).take(before.len().saturating_add(1));
+            let way: Vec<EpochId> = way.collect();
+            // What is unknown does not lead to the root, nor does a circle, which only forged links make.
+            if way.last() == Some(&root) {
+                for state in way {
+                    tally.entry(state).or_default().extend(&voters);
+                }
+            }
+        }
+        Self(tally)
+    }
+
+    /// How many of those that count voted for a child.
+    fn count(&self, child: &Child, counts: impl Fn(&MemberId) -> bool) -> usize {
+        self.0.get(&child.epoch).map_or(0, |voters| voters.iter().filter(|voter| counts(voter)).count())
+    }
+}
+
+#[cfg(test)]
+mod tests;
