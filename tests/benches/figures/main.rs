@@ -33,13 +33,14 @@ use std::process::Command;
 type Section = (&'static str, &'static str, fn() -> String);
 
 /// Every table, in the order of the document.
-const SECTIONS: [Section; 9] = [
+const SECTIONS: [Section; 10] = [
     ("cost", "Processor time of a received message", cost::run),
     ("three", "From send to shown: 3 members, a process each", talk::three),
     ("apart", "From send to shown: 20 members, a process each", talk::twenty_apart),
     ("twenty", "From send to shown: 20 members in one process", talk::twenty),
     ("fifty", "From send to shown: 50 members in one process", talk::fifty),
     ("largest", "From send to shown: 150 members in one process", talk::largest),
+    ("largest-apart", "From send to shown: 150 members, a process each", talk::largest_apart),
     ("joining", "From an invite to the first message", rest::joining),
     ("away", "Coming back to 10,000 messages, and rest", rest::away),
     ("hundred", "Coming back to 10,000 messages of 100 members", rest::hundred),

@@ -51,6 +51,11 @@ pub(crate) fn twenty_apart() -> String {
     apart(20, &[20, 60])
 }
 
+/// The largest group, each its own process.
+pub(crate) fn largest_apart() -> String {
+    apart(LARGEST, &[1])
+}
+
 fn apart(count: usize, per_second: &[u32]) -> String {
     let place = TempDir::new().expect("a folder");
     let members = nodes::processes(place.path(), count);
