@@ -1,7 +1,7 @@
 //! Moving on from one epoch to the next: executing tickets, taking a commit, and what follows from either.
 
 use super::cx::Cx;
-use super::history::{LineRow, RowKind};
+use super::line::{LineRow, RowKind};
 use super::{Group, StandingRow};
 use crate::error::Error;
 use crate::id::{CommitId, EpochId, LinkId, MemberId, MsgId};

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::epochs::Epochs;
-use super::history::{History, LineRow, RowKind};
+use super::history::History;
+use super::line::{LineRow, RowKind};
 use super::{Cx, Facts, Group, Own, SINCE_SLACK, StandingRow, advance};
 use crate::error::Error;
 use crate::id::{CommitId, GroupId, MemberId, NetId};

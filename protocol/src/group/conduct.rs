@@ -62,7 +62,7 @@ struct Record {
     /// What it said that others brought by gossip, and what it signed that anybody did.
     said: Used,
     /// What it said and brought itself.
-    told: Used,
+    own: Used,
     asked: Used,
     /// What it gave on by hand and was nobody's.
     brought: Used,
@@ -281,7 +281,7 @@ impl Group {
         }
         let (record, now) = (self.record(author), cx.now.wall);
         if by == Some(author) {
-            if !record.told.take(SAID_BY_AUTHOR, 1, now) {
+            if !record.own.take(SAID_BY_AUTHOR, 1, now) {
                 self.mute(cx, author);
             }
         } else if !record.said.take(SAID_BY_AUTHOR, 1, now) {

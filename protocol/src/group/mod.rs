@@ -13,6 +13,7 @@
 //! facilitator's leave is `LastFacilitator` while others remain, and forgets the group when nobody does.
 //! A group that was left is wiped at once. A joining device has no `Group` yet: that is [`crate::joining`].
 
+mod addresses;
 pub(crate) mod admit;
 pub(crate) mod advance;
 mod begin;
@@ -31,6 +32,7 @@ mod heard;
 mod history;
 mod invites;
 mod judging;
+mod line;
 mod link;
 mod links;
 mod load;
@@ -38,6 +40,7 @@ mod log;
 #[cfg(test)]
 mod ordering;
 mod outbox;
+mod place;
 mod reach;
 mod receive;
 mod rescan;

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::Group;
 use super::cx::Cx;
-use super::history::{LineRow, RowKind, to_line};
+use super::line::{LineRow, RowKind, to_line};
 use super::link::Link;
 use super::outbox::Entry;
 use crate::error::Error;

@@ -6,7 +6,8 @@ use zeroize::Zeroizing;
 
 use super::Group;
 use super::cx::Cx;
-use super::history::{History, RowKind, to_line};
+use super::history::History;
+use super::line::{RowKind, to_line};
 use super::outbox::Entry;
 use crate::clock::Now;
 use crate::error::Error;

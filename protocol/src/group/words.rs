@@ -2,7 +2,7 @@
 
 use super::Group;
 use super::cx::Cx;
-use super::history::{LineRow, RowKind, to_line};
+use super::line::{LineRow, RowKind, to_line};
 use super::log::Order;
 use crate::error::{Error, Refusal, Why};
 use crate::id::{EnvelopeId, MsgId};
