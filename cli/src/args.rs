@@ -77,6 +77,8 @@ Where it listens:
     Send(SendArgs),
     /// Show what was said
     History(HistoryArgs),
+    /// Show who came, went, and changed the group, and how
+    Log(InGroup),
     /// Show what is being said, as it comes
     Follow(FollowArgs),
     /// Show who is in a group
@@ -85,10 +87,16 @@ Where it listens:
     Verify(VerifyArgs),
     /// Take somebody out of a group
     Remove(RemoveArgs),
+    /// Say who may change a group: invite, remove, set how long messages live
+    #[command(subcommand)]
+    Facilitator(FacilitatorVerb),
     /// Show or set how long messages of a group live
     Retention(RetentionArgs),
     /// Show own messages that nobody else is known to have yet
     Outbox(OutboxArgs),
+    /// Show how things stand inside
+    #[command(subcommand)]
+    Doctor(DoctorVerb),
     /// Try to reach the group at an address
     Connect(ConnectArgs),
     /// Lock: the keys leave memory, and this device goes offline
@@ -276,6 +284,22 @@ pub(crate) struct RemoveArgs {
     /// Do not ask whether that is meant
     #[arg(long)]
     pub(crate) yes: bool,
+}
+
+/// `doctor ...`
+#[derive(Debug, Subcommand)]
+pub(crate) enum DoctorVerb {
+    /// Show on which state of a group this device and others stand, and what it will do next
+    Group(InGroup),
+}
+
+/// `facilitator ...`
+#[derive(Debug, Subcommand)]
+pub(crate) enum FacilitatorVerb {
+    /// Let somebody change the group, as you may
+    Add(RemoveArgs),
+    /// Let a facilitator do so no longer; of three or more, two must say so
+    Remove(RemoveArgs),
 }
 
 /// `retention ...`

@@ -3,7 +3,8 @@
 use kinfold_node::control::lines::{OutboxRow, State};
 use kinfold_node::control::names;
 use kinfold_node::control::rows::{
-    ClockDoubt, GroupDetail, GroupRow, InviteRow, InviteState, JoinRow, MemberRow, Role, Standing, Status, Verification,
+    ClockDoubt, GroupDetail, GroupRow, InviteRow, InviteState, JoinRow, MemberRow, Proposal, Role, Standing, Status,
+    Verification,
 };
 
 use crate::scroll::{self, Scroll};
@@ -56,11 +57,28 @@ pub(crate) fn group_detail(detail: &GroupDetail, scroll: &Scroll) -> String {
         newcomer(row, scroll),
     ];
     if row.standing == Standing::Active && row.facilitators == 1 && row.members > 1 {
-        lines.push("Only one person can invite or remove; if that device is lost, nobody can.".to_owned());
+        lines.push(
+            "Only one person can invite or remove; if that device is lost, nobody can. That person can share it: \
+             `kinfold facilitator add`."
+                .to_owned(),
+        );
     }
+    let shown = plain::quoted(&row.name, &row.group_id);
+    lines.extend(detail.proposals.iter().map(|wanted| proposal(wanted, &shown)));
     lines.push(format!("Id: {}", row.group_id));
     lines.extend(detail.addresses.iter().map(|address| format!("Listens at {}", plain::name(address))));
     lines.join("\n")
+}
+
+/// What takes one more facilitator, and how that one says so.
+fn proposal(wanted: &Proposal, group: &str) -> String {
+    let (by, member, id) = (plain::name(&wanted.by), plain::name(&wanted.member), id(&wanted.member_id));
+    if wanted.removal {
+        format!("{by} wants to remove {member}, a facilitator. One more must: `kinfold remove {group} {id}`")
+    } else {
+        let verb = format!("kinfold facilitator remove {group} {id}");
+        format!("{by} wants {member} to be a facilitator no longer. One more must: `{verb}`")
+    }
 }
 
 /// What somebody who came later must know about what they see.
@@ -256,11 +274,13 @@ mod tests {
 
     #[test]
     fn a_newcomer_is_told_what_is_not_shown_and_a_lone_facilitator_is_named_as_a_risk() {
-        let detail = GroupDetail { row: row(), addresses: vec!["/ip4/127.0.0.1/tcp/4001".into()] };
+        let detail =
+            GroupDetail { row: row(), addresses: vec!["/ip4/127.0.0.1/tcp/4001".into()], proposals: Vec::new() };
         let expected = "Tuesday circle: 3 people, 1 connected (Ana), 2 unread  [0a0b0c0d]\n\
             Messages are gone after 7 days.\n\
             You are here since Thursday 1 January 1970 at 00:00; what was said before is not shown.\n\
-            Only one person can invite or remove; if that device is lost, nobody can.\n\
+            Only one person can invite or remove; if that device is lost, nobody can. That person can share it: \
+            `kinfold facilitator add`.\n\
             Id: 0a0b0c0d0e0f\n\
             Listens at /ip4/127.0.0.1/tcp/4001";
         assert_eq!(group_detail(&detail, &scroll()), expected);

@@ -167,7 +167,12 @@ impl Scroll {
             // Who came or went is who did it.
             Kind::Joined => format!("{author} joined."),
             Kind::Left => format!("{author} left."),
-            Kind::Removed => format!("{author} removed {}.", self.removed(row)),
+            Kind::Removed => format!("{author} removed {}.", self.whom(row)),
+            Kind::Back if row.own => "Your device had lost touch with the group, and has been let back in.".to_owned(),
+            Kind::Back => format!("{author}'s device was away a long time, and has been let back in."),
+            Kind::Appointed => format!("{author} made {} a facilitator.", self.whom(row)),
+            Kind::Dismissed if self.is_own_role(row) => format!("{author} gave up being a facilitator."),
+            Kind::Dismissed => format!("{author} let {} be a facilitator no longer.", self.whom(row)),
             Kind::Retention => {
                 let span = span::in_words(row.retention_secs.unwrap_or_default());
                 format!("{author} set messages to be gone after {span}.")
@@ -180,8 +185,13 @@ impl Scroll {
         }
     }
 
-    /// Who was removed. The line carries no id: the name is this person's if nobody else is known to go by it.
-    fn removed(&self, row: &Row) -> String {
+    /// Whether somebody changed the own role.
+    fn is_own_role(&self, row: &Row) -> bool {
+        row.member.as_deref() == Some(&row.author) && self.namesakes(&row.group_id, &row.author) < 2
+    }
+
+    /// Who was removed, or has another role. The line carries no id: the name is this person's if nobody else is known to go by it.
+    fn whom(&self, row: &Row) -> String {
         let name = row.member.as_deref().unwrap_or_default();
         let me = self.me.get(&row.group_id).is_some_and(|me| names::looks(me) == names::looks(name));
         if me && !row.own && self.namesakes(&row.group_id, name) < 2 {

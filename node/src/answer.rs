@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 use crate::control::api::Secret;
 use crate::control::errors::Named;
 use crate::control::resolve::{Candidate, Unresolved, resolve, resolve_whole};
-use crate::control::{ApiError, ErrorKind, NodeError, Request, rows, show};
+use crate::control::{ApiError, ErrorKind, NodeError, Request, inside, rows, show};
 use crate::execute::Round;
 use crate::store::OpenReport;
 use crate::{limited, net};
@@ -67,13 +67,10 @@ impl Desk<'_> {
                 self.done(Command::Connect { group, address: Address(address) })
             }
             Request::GroupCreate { name, display_name } => self.create(name, display_name),
+            Request::GroupDoctor { group } => self.doctor(&group),
             Request::GroupLeave { group } => self.leave(&group),
             Request::GroupList {} => value(&rows::Groups { groups: self.group_rows() }),
-            Request::GroupShow { group } => {
-                let view = self.group(&group)?;
-                let row = self.row(&view);
-                value(&show::group_detail(&view, row))
-            }
+            Request::GroupShow { group } => self.show(&group),
             Request::History { group, last, all_unread, mark_read } => {
                 self.history(&group, last, all_unread, mark_read)
             }
@@ -102,10 +99,12 @@ impl Desk<'_> {
                 // With no room for the mark the lines stay unread, and were shown all the same.
                 if self.full { value(&rows::Done {}) } else { self.done(Command::MarkRead { group, upto: Some(mark) }) }
             }
+            Request::FacilitatorAdd { group, member } => self.role(&group, &member, true),
+            Request::FacilitatorRemove { group, member } => self.role(&group, &member, false),
             Request::Remove { group, member } => {
                 let group = self.group(&group)?.group;
                 let member = self.member(group, &member, resolve_whole)?.member;
-                self.done(Command::Remove { group, member })
+                self.changed(Command::Remove { group, member })
             }
             Request::Retention { group, secs } => self.retention(&group, secs),
             Request::Send { group, text, expires_secs } => self.send(&group, text.into_inner(), expires_secs),
@@ -136,6 +135,30 @@ impl Desk<'_> {
             Outcome::Duplicate | Outcome::Parked(_) => Ok(Reply::Done),
             Outcome::Refused(refusal) => Err(refusal.into()),
         }
+    }
+
+    fn changed(&mut self, command: Command) -> Answered {
+        let proposed = self.command(command)? == Reply::Proposed;
+        value(&rows::Changed { proposed })
+    }
+
+    fn show(&mut self, group: &str) -> Answered {
+        let view = self.group(group)?;
+        let row = self.row(&view);
+        // Of a group that was left nobody is known.
+        let members = self.client.members(view.group).unwrap_or_default();
+        value(&show::group_detail(&view, row, &members))
+    }
+
+    fn doctor(&self, group: &str) -> Answered {
+        let group = self.group(group)?.group;
+        value(&inside::inside(group, &self.client.examine(group)?, self.now))
+    }
+
+    fn role(&mut self, group: &str, member: &str, may: bool) -> Answered {
+        let group = self.group(group)?.group;
+        let member = self.member(group, member, resolve_whole)?.member;
+        self.changed(Command::SetFacilitator { group, member, may })
     }
 
     fn done(&mut self, command: Command) -> Answered {

@@ -69,7 +69,7 @@ struct JoiningRow {
 }
 
 /// The largest Welcome: a leaf with the longest credential takes half of this for each member.
-const WELCOME_BYTES_MAX: usize = MEMBERS_MAX * 1_024;
+pub(crate) const WELCOME_BYTES_MAX: usize = MEMBERS_MAX * 1_024;
 
 /// What a join has come to.
 pub(crate) enum Arrival {
@@ -299,8 +299,9 @@ impl Joining {
         joined.arrive(cx, arrival)?;
         // The private half outlives the join until it is settled, in case it must be repeated (PROTOCOL J1).
         for (name, value) in &self.rows {
-            let dies = Some(cx.now.sweep + READER_KEPT);
-            cx.tx.put(key(self.net, b"k", name), Value { bytes: value.clone(), dies });
+            let (key, dies) = (key(self.net, b"k", name), Some(cx.now.sweep + READER_KEPT));
+            cx.tx.put(key.clone(), Value { bytes: value.clone(), dies });
+            joined.keep_package(key);
         }
         cx.tx.delete(key(self.net, b"j", &[]));
         // As a member this device says hello anew.

@@ -243,8 +243,11 @@ fn on_command(rooms: &mut Rooms, cx: &mut Cx<'_>, command: Command) -> Result<Re
         Command::Send { group, text, expires } => return find_mut(rooms, group)?.send(cx, &text, expires),
         Command::Release { group, id } => find_mut(rooms, group)?.release(cx, id)?,
         Command::Drop { group, id } => find_mut(rooms, group)?.drop_message(cx, id)?,
-        Command::Remove { group, member } => find_mut(rooms, group)?.remove(cx, member)?,
-        Command::SetRetention { group, retention } => find_mut(rooms, group)?.set_retention(cx, retention)?,
+        Command::Remove { group, member } => return find_mut(rooms, group)?.remove(cx, member),
+        Command::SetFacilitator { group, member, may } => {
+            return find_mut(rooms, group)?.set_facilitator(cx, member, may);
+        }
+        Command::SetRetention { group, retention } => return find_mut(rooms, group)?.set_retention(cx, retention),
         Command::Verify { group, member, verified } => find_mut(rooms, group)?.verify(cx, member, verified)?,
         Command::MarkRead { group, upto } => find_mut(rooms, group)?.mark_read(cx, upto),
         Command::Connect { group, address } => find_mut(rooms, group)?.connect(cx, address)?,

@@ -172,6 +172,15 @@ pub enum Command {
         /// Whom.
         member: MemberId,
     },
+    /// Lets a member change the group, or no longer.
+    SetFacilitator {
+        /// Of which group.
+        group: GroupId,
+        /// Whom.
+        member: MemberId,
+        /// Whether the member may, from now on.
+        may: bool,
+    },
     /// Leaves.
     Leave {
         /// Which group.
@@ -260,6 +269,8 @@ pub enum Reply {
         /// Where it stands.
         state: MessageState,
     },
+    /// Everybody hears that this person wants it; one more facilitator must ask for the same (PROTOCOL V7).
+    Proposed,
 }
 
 /// Something for the network to do.

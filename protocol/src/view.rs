@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use crate::id::{GroupId, InviteId, MemberId, MsgId, NetId};
+use crate::id::{EpochId, GroupId, InviteId, MemberId, MsgId, NetId};
 use crate::step::{Address, MessageState, Standing};
 use crate::time::Time;
 
@@ -52,10 +52,118 @@ pub struct GroupView {
     pub waiting: usize,
     /// People who may change it.
     pub facilitators: usize,
+    /// What one of them wants, and one more must agree to.
+    pub proposals: Vec<ProposalView>,
     /// When this device came in.
     pub joined: Time,
     /// Where this device listens for it now.
     pub addresses: Vec<Address>,
+}
+
+/// That a facilitator is to go, or to be one no longer, which takes two of three or more (PROTOCOL V7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProposalView {
+    /// Who wants it.
+    pub by: MemberId,
+    /// Whom it is about.
+    pub member: MemberId,
+    /// Whether the member is to go.
+    pub removal: bool,
+}
+
+/// How a group stands inside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DoctorView {
+    /// The state that this device stands on.
+    pub head: EpochId,
+    /// Its number.
+    pub number: u64,
+    /// The state that this device last voted for.
+    pub voted: Option<EpochId>,
+    /// Everybody's latest vote that is known here.
+    pub votes: Vec<(MemberId, EpochId)>,
+    /// The state that others stand on, if this device cannot go there.
+    pub beyond: Option<EpochId>,
+    /// The states that are known here, by number.
+    pub states: Vec<StateView>,
+    /// Where those stand who are linked.
+    pub peers: Vec<PeerView>,
+    /// Signed wishes that are good here and not carried out yet.
+    pub tickets: Vec<TicketView>,
+    /// What came and cannot be opened yet.
+    pub waiting: usize,
+    /// Senders of whom earlier messages are missing.
+    pub gaps: usize,
+    /// When this device does something next by itself.
+    pub next: Option<Time>,
+}
+
+/// A signed wish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TicketView {
+    /// What for.
+    pub wish: Wish,
+    /// Whose.
+    pub by: MemberId,
+    /// About whom.
+    pub member: MemberId,
+    /// Whether it takes one more facilitator.
+    pub takes_two: bool,
+}
+
+/// What somebody wants of the group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// That somebody comes in.
+    Add,
+    /// That somebody may change the group.
+    Appoint,
+    /// That somebody may do so no longer.
+    Dismiss,
+    /// To go.
+    Leave,
+    /// That somebody goes.
+    Remove,
+    /// That other rules hold.
+    Rules,
+    /// To be let back in.
+    Return,
+}
+
+/// A state that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StateView {
+    /// Its name.
+    pub state: EpochId,
+    /// Its number.
+    pub number: u64,
+    /// The state before it, if it was made here.
+    pub parent: Option<EpochId>,
+    /// How many are in it.
+    pub people: usize,
+    /// Whether the head is it or has come from it.
+    pub on_line: bool,
+    /// Whether this device could still go on from it another way.
+    pub open: bool,
+    /// Whether what was said in it can still be opened.
+    pub readable: bool,
+    /// The ways on from it that are known.
+    pub ways: usize,
+    /// Members who voted for it or for a state after it.
+    pub votes: usize,
+}
+
+/// Where somebody else stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerView {
+    /// Who.
+    pub member: MemberId,
+    /// On which state, as it said last.
+    pub state: EpochId,
+    /// Its number.
+    pub number: u64,
+    /// Whether everything flows on the link.
+    pub full: bool,
 }
 
 /// A member, as a list shows it.

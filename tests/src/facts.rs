@@ -1,6 +1,6 @@
 //! What the people of a run know of each other: who founded which group, who was asked in, who came, who had to go.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use kinfold_protocol::Client;
@@ -14,6 +14,13 @@ use crate::levers::{self, Levers};
 /// Something that a person asked of a device, and that an answer is remembered for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ask {
+    /// To let somebody change the group, too.
+    Appoint {
+        /// In which circle.
+        circle: usize,
+        /// Whom.
+        whom: usize,
+    },
     /// To try an address.
     Connect,
     /// To found a group.
@@ -121,6 +128,8 @@ pub enum Role {
         expires: Time,
         /// Whether it was taken back before it was used.
         revoked: bool,
+        /// Whose device made it.
+        by: usize,
     },
     /// Is on the way in.
     Joining {
@@ -146,8 +155,10 @@ pub enum Role {
 /// One group and the people around it.
 #[derive(Clone, Debug, Default)]
 pub struct Circle {
-    /// The founder, who alone invites and removes.
+    /// The founder, who stays in and may change the group.
     pub founder: usize,
+    /// Others who may, or are asked to: they stay in as well.
+    pub leaders: BTreeSet<usize>,
     /// The group, once founded.
     pub group: Option<GroupId>,
     /// Everybody else.
@@ -208,7 +219,7 @@ impl Facts {
                 }
             }
             (Ask::Invite { circle, guest }, Some(Ok(Reply::Invite { text, id, expires }))) => {
-                let invited = Role::Invited { text: text.to_string(), id, expires, revoked: false };
+                let invited = Role::Invited { text: text.to_string(), id, expires, revoked: false, by: node };
                 self.set_role(circle, guest, Some(invited));
             }
             (Ask::Invite { circle, guest }, _) => self.set_role(circle, guest, None),
@@ -220,6 +231,7 @@ impl Facts {
             (Ask::Remove { circle, whom }, Some(Ok(_))) => self.goes(circle, whom, levers::REMOVES, levers),
             (Ask::Leave { circle }, Some(Ok(_))) => self.goes(circle, node, levers::LEAVES, levers),
             (Ask::Mistake, Some(Err(_))) => levers.pull(levers::MISTAKES),
+            (Ask::Appoint { .. }, Some(Ok(_))) => levers.pull(levers::APPOINTED),
             (Ask::Connect, Some(Ok(_))) => levers.pull(levers::CONNECTS),
             (Ask::Forget { circle, .. }, Some(Ok(_))) => self.forgets(circle, node, levers),
             (Ask::Read { .. }, Some(Ok(_))) => levers.pull(levers::READS),
@@ -227,7 +239,8 @@ impl Facts {
             (Ask::Verify { .. }, Some(Ok(_))) => levers.pull(levers::VERIFIES),
             (Ask::Retention { .. }, Some(Ok(_))) => levers.pull(levers::RETENTIONS),
             (
-                Ask::Connect
+                Ask::Appoint { .. }
+                | Ask::Connect
                 | Ask::Create { .. }
                 | Ask::Drop { .. }
                 | Ask::Forget { .. }

@@ -2,6 +2,7 @@
 //! at any time.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use kinfold_protocol::id::{GroupId, MemberId, MsgId};
@@ -79,6 +80,54 @@ impl Erasure {
         }
         Ok(())
     }
+}
+
+/// How every device stands inside, to read when it never settles.
+#[must_use]
+pub fn inside(world: &World) -> String {
+    let mut text = String::new();
+    for (node, client) in (0..world.len()).filter_map(|node| Some((node, world.client(node)?))) {
+        for view in client.groups() {
+            let Ok(inside) = client.examine(view.group) else { continue };
+            let _ = writeln!(
+                text,
+                "n{node} {} {} at {} {}, voted {:?}, beyond {:?}",
+                view.name,
+                short(view.group.as_bytes()),
+                inside.number,
+                short(inside.head.as_bytes()),
+                inside.voted.map(|epoch| short(epoch.as_bytes())),
+                inside.beyond.map(|epoch| short(epoch.as_bytes())),
+            );
+            for state in inside.states {
+                let _ = writeln!(
+                    text,
+                    "  {} {} after {:?}: {} people, {} votes, {} ways{}{}",
+                    state.number,
+                    short(state.state.as_bytes()),
+                    state.parent.map(|epoch| short(epoch.as_bytes())),
+                    state.people,
+                    state.votes,
+                    state.ways,
+                    if state.on_line { ", on line" } else { "" },
+                    if state.open { ", open" } else { "" },
+                );
+            }
+            for ticket in inside.tickets {
+                let (by, about) = (short(ticket.by.as_bytes()), short(ticket.member.as_bytes()));
+                let _ = writeln!(text, "  {by} wants {:?} {about}, two {}", ticket.wish, ticket.takes_two);
+            }
+            for (member, state) in inside.votes {
+                let _ = writeln!(text, "  {} votes {}", short(member.as_bytes()), short(state.as_bytes()));
+            }
+            for peer in inside.peers {
+                let (member, state) = (short(peer.member.as_bytes()), short(peer.state.as_bytes()));
+                let _ =
+                    writeln!(text, "  {member} at {} {state}{}", peer.number, if peer.full { ", full" } else { "" });
+            }
+        }
+    }
+    text
 }
 
 /// Messages that wait for their author's word, and their authors.

@@ -52,6 +52,14 @@ pub const REMOVES: &str = "removes";
 pub const LEAVES: &str = "leaves";
 /// Retentions that were set.
 pub const RETENTIONS: &str = "retentions";
+/// Members who were let change the group.
+pub const APPOINTED: &str = "facilitators appointed";
+/// Changes that were told and turned out not to be so: the head went over to another branch.
+pub const ROLLBACKS: &str = "rollbacks";
+/// Devices that were let back in.
+pub const SWAPS: &str = "swaps";
+/// Newcomers who came in once more, by another branch.
+pub const WELCOMED_AGAIN: &str = "welcomed again";
 /// Lines that died before the eyes of a face.
 pub const EXPIRED: &str = "lines expired";
 /// Clocks that were set wrong.
@@ -84,8 +92,9 @@ pub const PARKED_GAP: &str = "gaps asked for";
 pub const WAITED: &str = "messages waited";
 
 /// How often each must happen in forty seeds at the least.
-const LEAST: [(&str, u64); 35] = [
-    (ACCEPTED, 1_000),
+const LEAST: [(&str, u64); 39] = [
+    (ACCEPTED, 900),
+    (APPOINTED, 20),
     (BATCHES_LOST, 10),
     (CLEAN, 20),
     (COMMITS, 100),
@@ -94,6 +103,7 @@ const LEAST: [(&str, u64); 35] = [
     (DOUBLED, 100),
     (EXPIRED, 100),
     (FORGOTTEN, 8),
+    (FORKS, 6),
     (FORWARDED, 100),
     (HEALS, 20),
     (JOINS, 80),
@@ -115,11 +125,13 @@ const LEAST: [(&str, u64); 35] = [
     (REMOVES, 8),
     (RETENTIONS, 20),
     (REVOKED, 4),
+    (ROLLBACKS, 12),
     (SKEWS, 20),
     (TRANSMITS_LOST, 10),
     (UNCLEAN, 20),
     (VERIFIES, 20),
     (WAITED, 20),
+    (WELCOMED_AGAIN, 1),
 ];
 /// Seeds for which [`LEAST`] is meant.
 const LEAST_SEEDS: u64 = 40;

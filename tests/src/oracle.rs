@@ -41,6 +41,8 @@ struct Shown {
     order: Vec<MsgId>,
     expires: BTreeMap<MsgId, Option<Time>>,
     gone: BTreeSet<MsgId>,
+    /// The lines that say that the device's own person came in.
+    joined: BTreeSet<MsgId>,
 }
 
 /// The oracle.
@@ -215,6 +217,12 @@ impl Oracle {
             if expires.contains_key(id) {
                 continue;
             }
+            // What a commit changed on a branch that was left is not so.
+            if dies.is_none() {
+                let own = shown.joined.contains(id);
+                levers.pull(if own { levers::WELCOMED_AGAIN } else { levers::ROLLBACKS });
+                continue;
+            }
             let dead = dies.is_some_and(|dies| dies <= now);
             let dropped = self.sent.get(id).is_some_and(|sent| sent.dropped);
             if !dead && !dropped {
@@ -225,6 +233,11 @@ impl Oracle {
                 shown.gone.insert(*id);
             }
         }
+        let back = |line: &&Line| line.own && matches!(line.kind, LineKind::Back(_));
+        let back = lines.iter().filter(back).filter(|line| !shown.expires.contains_key(&line.id)).count();
+        levers.add(levers::SWAPS, back as u64);
+        let joined = lines.iter().filter(|line| line.own && matches!(line.kind, LineKind::Joined(_)));
+        shown.joined = joined.map(|line| line.id).collect();
         shown.order = order;
         shown.expires = expires;
         Ok(())

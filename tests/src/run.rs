@@ -27,7 +27,7 @@ pub struct Run {
 pub fn play(seed: u64) -> Run {
     let watch = Watch::default();
     let mut dice = Dice::new(seed, 0);
-    let nodes = usize::try_from(dice.between(3, 6)).unwrap_or(3);
+    let nodes = usize::try_from(dice.between(3, 8)).unwrap_or(3);
     let mut world = World::new(seed, nodes, watch.clone());
     let result = tracing::subscriber::with_default(watch, || Script::new(seed).play(&mut world));
     Run { seed, levers: world.levers, trace: world.trace, violation: result.err() }

@@ -31,6 +31,8 @@ const RETENTIONS_H: [u64; 4] = [1, 24, 7 * 24, 90 * 24];
 pub struct Script {
     dice: Dice,
     said: u64,
+    /// In which circles others than the founder are let change the group.
+    shared: Vec<bool>,
     copies: rival::Copies,
     erasure: Erasure,
 }
@@ -39,7 +41,13 @@ impl Script {
     /// The script of a seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self { dice: Dice::new(seed, 3), said: 0, copies: rival::Copies::default(), erasure: Erasure::default() }
+        Self {
+            dice: Dice::new(seed, 3),
+            said: 0,
+            shared: Vec::new(),
+            copies: rival::Copies::default(),
+            erasure: Erasure::default(),
+        }
     }
 
     /// Plays it to its end.
@@ -51,6 +59,7 @@ impl Script {
         let circles = if self.dice.chance(250) && world.len() > 2 { 2 } else { 1 };
         for circle in 0..circles {
             world.facts.circles.push(Circle { founder: circle, ..Circle::default() });
+            self.shared.push(self.dice.chance(500));
         }
         let actions = self.dice.between(60, 120);
         for _ in 0..actions {
@@ -92,7 +101,9 @@ impl Script {
             match judge::settled(world) {
                 Ok(()) if world.all_up() => stays += LOOK_MS,
                 Ok(()) => stays = 0,
-                Err(what) if world.clock.now_ms() >= end => return Err(format!("it never settles: {what}")),
+                Err(what) if world.clock.now_ms() >= end => {
+                    return Err(format!("it never settles: {what}\n{}", judge::inside(world)));
+                }
                 Err(_) => stays = 0,
             }
             if stays >= STAY_MS {
@@ -113,6 +124,10 @@ impl Script {
         let founded = world.facts.circles.get(circle).is_some_and(|circle| circle.group.is_some());
         if !founded {
             self.found(world, circle);
+            return Ok(());
+        }
+        if self.shared.get(circle).is_some_and(|shared| *shared) && self.dice.chance(450) {
+            self.quarrel(world, circle);
             return Ok(());
         }
         match self.dice.below(1_000) {
@@ -184,20 +199,20 @@ impl Script {
         }
         let outside: Vec<usize> =
             (0..world.len()).filter(|node| *node != known.founder && !known.roles.contains_key(node)).collect();
-        let founder = known.founder;
         let Some(guest) = self.dice.pick(&outside).copied() else { return };
+        let Some(leader) = self.leader(world, circle) else { return };
         if let Some(known) = world.facts.circles.get_mut(circle) {
             known.roles.insert(guest, Role::Asked);
         }
         let valid = Duration::from_millis(self.dice.between(HOUR_MS, 24 * HOUR_MS));
-        world.ask(founder, Ask::Invite { circle, guest }, Command::Invite { group, valid });
+        world.ask(leader, Ask::Invite { circle, guest }, Command::Invite { group, valid });
     }
 
     fn remove(&mut self, world: &mut World, circle: usize) {
         let Some((group, inside)) = inside(world, circle) else { return };
         let Some((whom, member)) = self.guest(world, circle, &inside) else { return };
-        let founder = inside.first().copied().unwrap_or(0);
-        world.ask(founder, Ask::Remove { circle, whom }, Command::Remove { group, member });
+        let Some(leader) = self.leader(world, circle).filter(|leader| *leader != whom) else { return };
+        world.ask(leader, Ask::Remove { circle, whom }, Command::Remove { group, member });
     }
 
     fn leave(&mut self, world: &mut World, circle: usize) {
@@ -206,12 +221,52 @@ impl Script {
         world.ask(node, Ask::Leave { circle }, Command::Leave { group });
     }
 
-    /// Somebody who is in and not the founder, if the circle can spare anybody.
+    /// Several who may change the group do so, and often without hearing of each other.
+    fn quarrel(&mut self, world: &mut World, circle: usize) {
+        match self.dice.below(100) {
+            0..20 => self.appoint(world, circle),
+            20..60 => self.retention(world, circle),
+            60..78 => self.invite(world, circle),
+            78..84 => self.remove(world, circle),
+            84..96 if !world.network.is_apart() => self.fall_apart(world),
+            84..96 => self.retention(world, circle),
+            _ => self.come_together(world),
+        }
+    }
+
+    /// Lets one more change the group.
+    fn appoint(&mut self, world: &mut World, circle: usize) {
+        let Some((group, inside)) = inside(world, circle) else { return };
+        if !self.shared.get(circle).is_some_and(|shared| *shared) {
+            return;
+        }
+        let Some((whom, member)) = self.guest(world, circle, &inside) else { return };
+        let Some(leader) = self.leader(world, circle) else { return };
+        if let Some(known) = world.facts.circles.get_mut(circle) {
+            known.leaders.insert(whom);
+        }
+        world.ask(leader, Ask::Appoint { circle, whom }, Command::SetFacilitator { group, member, may: true });
+    }
+
+    /// Somebody whose device says that its person may change the group.
+    fn leader(&mut self, world: &World, circle: usize) -> Option<usize> {
+        let (group, inside) = inside(world, circle)?;
+        let may = |node: &usize| {
+            let members = world.client(*node).and_then(|client| client.members(group).ok()).unwrap_or_default();
+            members.iter().any(|member| member.own && member.facilitator)
+        };
+        let leaders: Vec<usize> = inside.into_iter().filter(may).collect();
+        self.dice.pick(&leaders).copied()
+    }
+
+    /// Somebody who is in and does not lead, if the circle can spare anybody.
     fn guest(&mut self, world: &World, circle: usize, inside: &[usize]) -> Option<(usize, MemberId)> {
         if inside.len() < 3 {
             return None;
         }
-        let whom = self.dice.pick(inside.get(1..)?).copied()?;
+        let leaders = &world.facts.circles.get(circle)?.leaders;
+        let guests: Vec<usize> = inside.get(1..)?.iter().filter(|node| !leaders.contains(node)).copied().collect();
+        let whom = self.dice.pick(&guests).copied()?;
         match world.facts.circles.get(circle)?.roles.get(&whom)? {
             Role::In { member } => Some((whom, *member)),
             Role::Asked | Role::Forgot { .. } | Role::Invited { .. } | Role::Joining { .. } | Role::Out { .. } => None,
@@ -219,11 +274,11 @@ impl Script {
     }
 
     fn retention(&mut self, world: &mut World, circle: usize) {
-        let Some((group, inside)) = inside(world, circle) else { return };
+        let Some((group, _)) = inside(world, circle) else { return };
         let hours = self.dice.pick(&RETENTIONS_H).copied().unwrap_or(1);
         let retention = Duration::from_secs(hours * 3_600);
-        let founder = inside.first().copied().unwrap_or(0);
-        world.ask(founder, Ask::Retention { circle }, Command::SetRetention { group, retention });
+        let Some(leader) = self.leader(world, circle) else { return };
+        world.ask(leader, Ask::Retention { circle }, Command::SetRetention { group, retention });
     }
 
     /// Asks for what no device may do: the rest of its round must not notice.

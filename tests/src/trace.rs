@@ -87,6 +87,7 @@ fn command_kind(command: &Command) -> &'static str {
         Command::Remove { .. } => "remove",
         Command::RevokeInvite { .. } => "revoke",
         Command::Send { .. } => "send",
+        Command::SetFacilitator { .. } => "facilitator",
         Command::SetRetention { .. } => "retention",
         Command::Verify { .. } => "verify",
     }

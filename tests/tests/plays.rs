@@ -5,6 +5,8 @@
 
 #[path = "plays/absences.rs"]
 mod absences;
+#[path = "plays/branches.rs"]
+mod branches;
 #[path = "plays/clocks.rs"]
 mod clocks;
 #[path = "plays/comebacks.rs"]

@@ -4,7 +4,9 @@ mod chat;
 mod completions;
 mod connect;
 mod demo;
+mod doctor;
 mod down;
+mod facilitator;
 mod follow;
 mod group;
 mod history;
@@ -12,6 +14,7 @@ mod init;
 mod invite;
 mod join;
 mod lock;
+mod log;
 mod members;
 mod outbox;
 mod remove;
@@ -31,7 +34,7 @@ use std::path::PathBuf;
 use jiff::tz::TimeZone;
 use kinfold_node::NodeError;
 
-use crate::args::{Cli, Global, GroupVerb, InviteArgs, InviteVerb, Verb};
+use crate::args::{Cli, DoctorVerb, FacilitatorVerb, Global, GroupVerb, InviteArgs, InviteVerb, Verb};
 use crate::error::{Error, Local, Result};
 use crate::out::Out;
 use crate::remote::Remote;
@@ -96,12 +99,15 @@ fn group_of(verb: &Verb) -> Option<&str> {
         Verb::Chat(args) => Some(&args.group),
         Verb::Connect(args) => Some(&args.group),
         Verb::Group(GroupVerb::Leave(args)) => Some(&args.group),
-        Verb::Group(GroupVerb::Show(args)) | Verb::Members(args) => Some(&args.group),
+        Verb::Group(GroupVerb::Show(args)) | Verb::Log(args) | Verb::Members(args) => Some(&args.group),
+        Verb::Doctor(DoctorVerb::Group(args)) => Some(&args.group),
         Verb::History(args) => Some(&args.group),
         Verb::Invite(InviteArgs { verb: Some(InviteVerb::List(args)), .. }) => Some(&args.group),
         Verb::Invite(InviteArgs { verb: Some(InviteVerb::Revoke { group, .. }), .. }) => Some(group),
         Verb::Invite(args) => args.group.as_deref(),
-        Verb::Remove(args) => Some(&args.group),
+        Verb::Facilitator(FacilitatorVerb::Add(args) | FacilitatorVerb::Remove(args)) | Verb::Remove(args) => {
+            Some(&args.group)
+        }
         Verb::Retention(args) => Some(&args.group),
         Verb::Send(args) => Some(&args.group),
         Verb::Verify(args) => Some(&args.group),
@@ -116,7 +122,9 @@ fn dispatch(context: &Context, verb: Verb) -> Result<()> {
         Verb::Completions { shell } => completions::run(out, shell),
         Verb::Connect(args) => connect::run(context, args),
         Verb::Demo => demo::run(out),
+        Verb::Doctor(verb) => doctor::run(context, verb),
         Verb::Down => down::run(context),
+        Verb::Facilitator(verb) => facilitator::run(context, verb),
         Verb::Follow(args) => follow::run(context, args),
         Verb::Group(verb) => group::run(context, verb),
         Verb::History(args) => history::run(context, args),
@@ -124,6 +132,7 @@ fn dispatch(context: &Context, verb: Verb) -> Result<()> {
         Verb::Invite(args) => invite::run(context, args),
         Verb::Join(args) => join::run(context, args),
         Verb::Lock => lock::run(context),
+        Verb::Log(args) => log::run(context, args),
         Verb::Members(args) => members::run(context, args),
         Verb::Outbox(args) => outbox::run(context, args),
         Verb::Remove(args) => remove::run(context, args),

@@ -71,3 +71,51 @@ fn a_leave_waits_for_the_facilitator_and_the_last_one_may_go_when_alone() {
     assert_eq!(ana.done(&["group", "leave", GROUP, "--yes"])["standing"], "left");
     assert_eq!(ana.rows(&["group", "list"]), Vec::<Value>::new());
 }
+
+/// Ana shares the group with Ben, who lets Chi in, and then with Chi. Of three it takes two to take the role from one.
+#[test]
+fn a_group_that_is_shared_is_changed_by_each_and_against_one_of_three_by_two() {
+    let place = place();
+    let [ana, mut ben, chi] = ["Ana", "Ben", "Chi"].map(|name| Device::started(place.path(), name));
+    ana.done(&["group", "create", GROUP, "--name", "Ana"]);
+    ben.join(&ana, GROUP);
+    ben.until_people(GROUP, &["Ana", "Ben"]);
+    assert_eq!(ana.done(&["facilitator", "add", GROUP, "Ben", "--yes"])["proposed"], Value::Null);
+    let role = |at: &Device, name: &str| {
+        let people = at.rows(&["members", GROUP]);
+        people.iter().find(|row| row["name"] == name).map(|row| text(&row["role"])).expect("a member")
+    };
+    until("Ben as facilitator", || (role(&ben, "Ben") == "facilitator").then_some(()));
+    chi.join(&ben, GROUP);
+    for device in [&ana, &ben, &chi] {
+        device.until_people(GROUP, &["Ana", "Ben", "Chi"]);
+    }
+    ben.done(&["facilitator", "add", GROUP, "Chi", "--yes"]);
+    until("Chi as facilitator", || {
+        (role(&chi, "Chi") == "facilitator" && role(&ana, "Chi") == "facilitator").then_some(())
+    });
+    assert_eq!(ana.done(&["facilitator", "remove", GROUP, "Ben", "--yes"])["proposed"], true);
+    until("Ana's wish at Chi", || {
+        let shown = chi.done(&["group", "show", GROUP]);
+        (shown["proposals"][0]["by"] == "Ana" && shown["proposals"][0]["member"] == "Ben").then_some(())
+    });
+    assert_eq!(role(&ben, "Ben"), "facilitator");
+    assert_eq!(chi.done(&["facilitator", "remove", GROUP, "Ben", "--yes"])["proposed"], Value::Null);
+    until("the end of Ben's role", || (role(&ben, "Ben") == "member").then_some(()));
+    assert_eq!(ben.refused(&["invite", GROUP]), refused("not_facilitator"));
+    // The one who made the group may go now, whoever else is there.
+    assert_eq!(ana.done(&["group", "leave", GROUP, "--yes"])["standing"], "leaving");
+    chi.until_people(GROUP, &["Ben", "Chi"]);
+    let told: Vec<_> = kinds(&chi).into_iter().filter(|(kind, _)| kind != "text" && kind != "joined").collect();
+    let told: Vec<_> =
+        told.iter().map(|(kind, member)| (kind.as_str(), member.as_deref().unwrap_or_default())).collect();
+    assert_eq!(told, [("appointed", "Chi"), ("dismissed", "Ben"), ("left", "Ana")]);
+    let [at_ben, at_chi] = [&ben, &chi].map(|device| device.done(&["doctor", "group", GROUP]));
+    assert_eq!((&at_ben["state"], &at_ben["number"]), (&at_chi["state"], &at_chi["number"]));
+    assert!(at_chi["peers"].as_array().expect("peers").iter().any(|peer| peer["state"] == at_chi["state"]));
+    let log = chi.rows(&["log", GROUP]);
+    let logged: Vec<_> = log.iter().map(|row| (text(&row["kind"]), text(&row["author"]))).collect();
+    let expected = [("joined", "Chi"), ("appointed", "Ben"), ("dismissed", "Ana"), ("left", "Ana")];
+    assert_eq!(logged, expected.map(|(kind, by)| (kind.to_owned(), by.to_owned())));
+    ben.down();
+}

@@ -19,7 +19,10 @@ pub const API_VERSION: u32 = 1;
 pub const METHODS: &[&str] = &[
     "connect",
     "down",
+    "facilitator.add",
+    "facilitator.remove",
     "group.create",
+    "group.doctor",
     "group.leave",
     "group.list",
     "group.show",
@@ -62,6 +65,22 @@ pub enum Request {
     /// Stops the node. Answer: [`super::rows::Done`], then the connection closes.
     #[serde(rename = "down")]
     Down {},
+    /// Lets a member change the group. Answer: [`super::rows::Changed`].
+    #[serde(rename = "facilitator.add")]
+    FacilitatorAdd {
+        /// Of which group.
+        group: String,
+        /// Whom.
+        member: String,
+    },
+    /// Lets a facilitator change the group no longer. Answer: [`super::rows::Changed`].
+    #[serde(rename = "facilitator.remove")]
+    FacilitatorRemove {
+        /// Of which group.
+        group: String,
+        /// Whom.
+        member: String,
+    },
     /// Makes a group. Answer: [`super::rows::GroupMade`].
     #[serde(rename = "group.create")]
     GroupCreate {
@@ -69,6 +88,12 @@ pub enum Request {
         name: String,
         /// This person's name in it.
         display_name: String,
+    },
+    /// Looks into a group. Answer: [`super::inside::Inside`].
+    #[serde(rename = "group.doctor")]
+    GroupDoctor {
+        /// Which.
+        group: String,
     },
     /// Leaves a group. Answer: [`super::rows::Left`].
     #[serde(rename = "group.leave")]
@@ -184,7 +209,7 @@ pub enum Request {
         /// The `read_mark` of the history that was shown: what has come since stays unread.
         mark: u64,
     },
-    /// Takes a member out of a group. Answer: [`super::rows::Done`].
+    /// Takes a member out of a group. Answer: [`super::rows::Changed`].
     #[serde(rename = "remove")]
     Remove {
         /// Of which group.
@@ -254,7 +279,10 @@ impl Request {
         match self {
             Self::Connect { .. } => "connect",
             Self::Down {} => "down",
+            Self::FacilitatorAdd { .. } => "facilitator.add",
+            Self::FacilitatorRemove { .. } => "facilitator.remove",
             Self::GroupCreate { .. } => "group.create",
+            Self::GroupDoctor { .. } => "group.doctor",
             Self::GroupLeave { .. } => "group.leave",
             Self::GroupList {} => "group.list",
             Self::GroupShow { .. } => "group.show",

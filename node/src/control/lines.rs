@@ -17,6 +17,12 @@ pub enum Kind {
     Left,
     /// Somebody was removed: see `member`.
     Removed,
+    /// Somebody's device had lost the way, and was let in anew: see `member`.
+    Back,
+    /// Somebody may change the group from now on: see `member`.
+    Appointed,
+    /// Somebody may do so no longer: see `member`.
+    Dismissed,
     /// Messages live another time from now on: see `retention_secs`.
     Retention,
     /// Something said: see `text`.
@@ -52,7 +58,7 @@ pub struct Row {
     pub group_id: String,
     /// The group's name.
     pub group: String,
-    /// Who joined, left or was removed.
+    /// Who joined, left, was removed or changed roles.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub member: Option<String>,
     /// How long messages live from now on.

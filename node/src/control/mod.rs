@@ -17,6 +17,7 @@ macro_rules! redacted {
 pub mod api;
 pub mod errors;
 pub(crate) mod frame;
+pub mod inside;
 pub mod lines;
 pub mod names;
 pub mod resolve;

@@ -11,6 +11,14 @@ use super::lines::{Moment, OutboxRow, Row, Stand};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Done {}
 
+/// A group was changed, or is to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    /// Whether it takes one more facilitator who asks for the same.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub proposed: bool,
+}
+
 /// A group that this device is in now.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupMade {
@@ -83,6 +91,24 @@ pub struct GroupDetail {
     pub row: GroupRow,
     /// Where this device listens for it now.
     pub addresses: Vec<String>,
+    /// What one facilitator wants, and one more must agree to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub proposals: Vec<Proposal>,
+}
+
+/// That a facilitator is to go, or to be one no longer: of three or more, two must want it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proposal {
+    /// Who wants it.
+    pub by: String,
+    /// Who, by id.
+    pub by_id: String,
+    /// Whom it is about.
+    pub member: String,
+    /// Whom, by id.
+    pub member_id: String,
+    /// Whether the member is to leave the group.
+    pub removal: bool,
 }
 
 /// All groups.
@@ -360,6 +386,7 @@ redacted!(
     Left,
     GroupRow,
     GroupDetail,
+    Proposal,
     Groups,
     JoinRow,
     Status,

@@ -1,14 +1,17 @@
 //! Turns the protocol's views into rows of the local API. Pure; nothing here decides anything.
 
-use kinfold_protocol::id::GroupId;
+use kinfold_protocol::id::{GroupId, MemberId};
 use kinfold_protocol::step::{Line, LineKind, MessageState, Standing as Lifecycle};
 use kinfold_protocol::time::Time;
-use kinfold_protocol::view::{self, ClockView, GroupView, InviteView, MemberView, OutboxView, SafetyCode};
+use kinfold_protocol::view::{
+    self, ClockView, GroupView, InviteView, MemberView, OutboxView, ProposalView, SafetyCode,
+};
 
 use super::lines::{Kind, Moment, OutboxRow, Row, Stand, State};
 use super::names;
 use super::rows::{
-    ClockDoubt, Full, GroupDetail, GroupRow, InviteRow, InviteState, Lost, MemberRow, Role, Standing, Verification,
+    ClockDoubt, Full, GroupDetail, GroupRow, InviteRow, InviteState, Lost, MemberRow, Proposal, Role, Standing,
+    Verification,
 };
 use crate::store::OpenReport;
 
@@ -81,9 +84,21 @@ fn told_apart(member: &MemberView, all: &[MemberView]) -> String {
 
 /// A group, looked at.
 #[must_use]
-pub fn group_detail(view: &GroupView, row: GroupRow) -> GroupDetail {
+pub fn group_detail(view: &GroupView, row: GroupRow, members: &[MemberView]) -> GroupDetail {
     let addresses = view.addresses.iter().map(|address| address.0.clone()).collect();
-    GroupDetail { row, addresses }
+    let name = |id: MemberId| {
+        let member = members.iter().find(|member| member.member == id);
+        member.map_or_else(|| id.to_hex(), |member| told_apart(member, members))
+    };
+    let proposal = |wanted: &ProposalView| Proposal {
+        by: name(wanted.by),
+        by_id: wanted.by.to_hex(),
+        member: name(wanted.member),
+        member_id: wanted.member.to_hex(),
+        removal: wanted.removal,
+    };
+    let proposals = view.proposals.iter().map(proposal).collect();
+    GroupDetail { row, addresses, proposals }
 }
 
 /// A member for a list.
@@ -149,6 +164,9 @@ pub fn line(group: GroupId, name: &str, line: &Line) -> Row {
         LineKind::Joined(member) => (Kind::Joined, None, Some(member.clone()), None),
         LineKind::Left(member) => (Kind::Left, None, Some(member.clone()), None),
         LineKind::Removed(member) => (Kind::Removed, None, Some(member.clone()), None),
+        LineKind::Back(member) => (Kind::Back, None, Some(member.clone()), None),
+        LineKind::Appointed(member) => (Kind::Appointed, None, Some(member.clone()), None),
+        LineKind::Dismissed(member) => (Kind::Dismissed, None, Some(member.clone()), None),
         LineKind::Retention(span) => (Kind::Retention, None, None, Some(span.as_secs())),
         LineKind::Text(text) => (Kind::Text, Some(text.to_string()), None, None),
     };
@@ -201,7 +219,7 @@ pub const fn standing(standing: Lifecycle) -> Standing {
 mod tests {
     use std::time::Duration;
 
-    use kinfold_protocol::id::{MemberId, MsgId};
+    use kinfold_protocol::id::MsgId;
     use zeroize::Zeroizing;
 
     use super::*;

@@ -8,7 +8,7 @@ use crate::journal::Tx;
 use crate::rooms::{Room, find, groups_of};
 use crate::step::Line;
 use crate::time::Time;
-use crate::view::{ClockView, GroupView, InviteView, MemberView, OutboxView, SafetyCode};
+use crate::view::{ClockView, DoctorView, GroupView, InviteView, MemberView, OutboxView, SafetyCode};
 
 impl Client {
     /// The groups of this device, in the order of their names.
@@ -54,6 +54,14 @@ impl Client {
     /// When the group is unknown or the rows cannot be read.
     pub fn outbox(&mut self, group: GroupId, now: Time) -> Result<Vec<OutboxView>, Error> {
         self.look(group, now, |group, cx| group.outbox(cx))
+    }
+
+    /// How a group stands inside.
+    ///
+    /// # Errors
+    /// When the group is unknown or set aside.
+    pub fn examine(&self, group: GroupId) -> Result<DoctorView, Error> {
+        self.group(group)?.examine(self.now)
     }
 
     /// The invites of a group that this device made.

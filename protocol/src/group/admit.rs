@@ -6,10 +6,10 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::Group;
-use super::advance::Executed;
+use super::commits::{CommitRow, Commits};
 use super::cx::Cx;
 use crate::error::{Error, Refusal};
-use crate::id::{InviteId, LinkId, MemberId};
+use crate::id::{CommitId, EpochId, InviteId, LinkId, MemberId};
 use crate::identity::Credential;
 use crate::journal;
 use crate::limits::{EXPIRY_MIN, INVITE_ADDRESSES_MAX, INVITE_VALID_MAX, MEMBERS_MAX, PUSH_BYTES_MAX, READER_KEPT};
@@ -18,9 +18,10 @@ use crate::meet::hello::Admission;
 use crate::mls;
 use crate::persist::{Key, Table};
 use crate::step::{Outcome, Reply};
-use crate::wire::control::Operation;
+use crate::time::Time;
+use crate::wire::control::{Operation, Ticket};
 use crate::wire::invite::{self, Invite};
-use crate::wire::message::{Bundle, Bytes, CommitWire, JoinRefusal, Message};
+use crate::wire::message::{Bundle, CommitWire, JoinRefusal, Message};
 
 impl Group {
     /// Makes an invite for one person.
@@ -120,49 +121,84 @@ impl Group {
         let mut ticket = self.ticket(Operation::Add, member)?;
         ticket.key_package = Some(package.to_vec());
         let signed = self.me.sign(self.id, &ticket);
-        let Some(Executed { commit, at, welcome }) = self.execute(cx, vec![signed])? else { return Ok(None) };
+        self.execute_with(cx, &ticket, signed)?;
+        if !self.roster()?.has(&member) || !self.welcomes.contains(&member) {
+            return Ok(None);
+        }
         self.invites.spend(cx, self.net, invite, member);
+        tracing::trace!(code = "during_join");
+        cx.tx.read(&welcome_key(self, &member))
+    }
+
+    /// Keeps what those need whom a commit of this device has let in, until they are known to have it; whoever has come
+    /// by another branch before, and is here, gets it at once (PROTOCOL J2).
+    pub(super) fn keep_welcome(
+        &mut self,
+        cx: &mut Cx<'_>,
+        welcome: Vec<u8>,
+        (commit, at, child): (CommitId, Time, EpochId),
+        tickets: &[Ticket],
+    ) -> Result<(), Error> {
+        // The last one that a newcomer is told of is that in which it begins, wherever we stand by now.
+        let begins = self.epochs.get(&child).ok_or(Error::Broken)?.generation;
         let bundle = Bundle {
-            welcome: welcome.ok_or(Error::Broken)?,
+            welcome,
             commit,
-            generations: self.generations.values().map(Generation::to_wire).collect(),
+            generations: self
+                .own_generations()
+                .into_iter()
+                .filter(|generation| generation.rank() <= begins)
+                .map(Generation::to_wire)
+                .collect(),
             at,
             inviter: self.me.key(),
             reach: self.known_reach()?,
             commits: self.latest_commits(cx)?,
         };
-        cx.tx.write(welcome_key(self, &member), &bundle, Some(cx.now.later() + READER_KEPT));
-        self.welcomes.insert(member);
-        tracing::trace!(code = "during_join");
-        Ok(Some(bundle))
+        for ticket in tickets.iter().filter(|ticket| ticket.operation.adds()) {
+            cx.tx.write(welcome_key(self, &ticket.target), &bundle, Some(cx.now.later() + READER_KEPT));
+            self.welcomes.insert(ticket.target);
+            if ticket.operation == Operation::Swap {
+                self.returned.retain(|member, _| self.welcomes.contains(member));
+                self.returned.insert(ticket.target, cx.now.wall);
+            }
+        }
+        let links: Vec<LinkId> = self.links.keys().copied().collect();
+        links.into_iter().try_for_each(|link| self.offer_welcome(cx, link))
     }
 
     /// The latest commits, newest first, as many as fit beside a Welcome: with them a newcomer can bring back somebody
     /// who was away when it came, though the founder be gone.
     fn latest_commits(&self, cx: &Cx<'_>) -> Result<Vec<CommitWire>, Error> {
-        let mut parents: Vec<_> = self.epochs.iter().map(|(id, epoch)| (epoch.number, *id)).collect();
-        parents.sort_unstable_by(|a, b| b.cmp(a));
         let (mut commits, mut size) = (Vec::new(), 0_usize);
-        for (_, parent) in parents {
-            let (Some(commit), Some((envelope, child))) =
-                (self.commits.on(&parent), self.commits.after(cx, self.net, &parent)?)
-            else {
-                continue;
-            };
-            size = size.saturating_add(envelope.len());
+        for (step, child) in self.commits.back_from(self.facts.head) {
+            let Some(row) = Commits::row(cx, self.net, &step)? else { continue };
+            let moves = row.moves();
+            let CommitRow { envelope, .. } = row;
+            if envelope.0.is_empty() {
+                break;
+            }
+            size = size.saturating_add(envelope.0.len());
             if size > PUSH_BYTES_MAX {
                 break;
             }
-            commits.push(CommitWire { parent, commit, child, envelope: Bytes(envelope) });
+            let (parent, commit) = step;
+            commits.push(CommitWire { parent, commit, child, envelope, moves });
         }
         Ok(commits)
     }
 
-    /// A newcomer stands on its own feet: its Welcome is not needed any more.
-    pub(crate) fn settle_welcome(&mut self, cx: &mut Cx<'_>, member: MemberId) {
-        if self.welcomes.remove(&member) {
+    /// A newcomer stands where our head comes from: its Welcome is not needed any more.
+    pub(crate) fn settle_welcome(&mut self, cx: &mut Cx<'_>, member: MemberId, head: &EpochId) -> Result<(), Error> {
+        if !self.is_on_line(head) || !self.welcomes.contains(&member) {
+            return Ok(());
+        }
+        let bundle: Option<Bundle> = cx.tx.read(&welcome_key(self, &member))?;
+        if bundle.is_none_or(|bundle| self.has_come_by(&bundle, head)) {
+            self.welcomes.remove(&member);
             cx.tx.delete(welcome_key(self, &member));
         }
+        Ok(())
     }
 }
 
@@ -173,7 +209,7 @@ fn requester(cx: &Cx<'_>, package: &[u8]) -> Option<Credential> {
     (facts.signature_key == credential.device_key).then_some(credential)
 }
 
-fn welcome_key(group: &Group, member: &MemberId) -> Key {
+pub(super) fn welcome_key(group: &Group, member: &MemberId) -> Key {
     Key::new(Table::Welcome, group.net, &[member.as_bytes()])
 }
 

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use super::changes::joined_id;
+use super::commits::Kept;
 use super::epochs::Epochs;
 use super::history::History;
 use super::line::{LineRow, RowKind};
-use super::{Cx, Facts, Group, Own, SINCE_SLACK, StandingRow, advance};
+use super::{Cx, Facts, Group, Own, SINCE_SLACK, StandingRow};
 use crate::error::Error;
 use crate::id::{CommitId, GroupId, MemberId, NetId};
 use crate::identity::Identity;
@@ -18,6 +20,9 @@ use crate::time::Time;
 use crate::wire::control::Policy;
 use crate::wire::envelope::Envelope;
 use crate::wire::message::CommitWire;
+
+/// Commits that are kept on others' word: those that came with a Welcome, and some branches.
+const TOLD_MAX: usize = 2_048;
 
 impl Group {
     /// A group with this device's person as its only member.
@@ -73,17 +78,27 @@ impl Group {
         for (address, member) in others.into_iter().filter(|(_, member)| *member != self.me.member()) {
             self.reach.learn(cx, self.net, address, Some(member));
         }
-        for CommitWire { parent, commit, child, envelope } in arrival.commits {
-            if Envelope::parse(envelope.0.clone()).is_ok() {
-                self.commits.keep(cx, self.net, parent, (commit, child), &envelope.0);
-            }
-        }
+        self.keep_told(cx, arrival.commits)?;
         let name = self.me.credential.name.clone();
         let line = LineRow::of_change(arrival.at, self.me.member(), name.clone(), RowKind::Joined(name), true);
-        self.show(cx, advance::line_id(&arrival.commit, 0), line);
+        self.show(cx, joined_id(&arrival.commit, &self.me.member()), line);
         self.refresh_topics(cx);
         if let Some((port, listening)) = arrival.listening {
             self.on_listening(cx, port, listening)?;
+        }
+        Ok(())
+    }
+
+    /// Keeps commits that others have told of.
+    pub(super) fn keep_told(&mut self, cx: &mut Cx<'_>, commits: Vec<CommitWire>) -> Result<(), Error> {
+        for CommitWire { parent, commit, child, envelope, moves } in commits {
+            let step = (parent, commit);
+            let fits = envelope.0.is_empty() || Envelope::parse(envelope.0.clone()).is_ok();
+            if self.commits.known(&step).is_some() {
+                self.commits.lead_out(cx, self.net, &step, child)?;
+            } else if fits && self.commits.told() < TOLD_MAX {
+                self.commits.keep(cx, self.net, step, (child, Kept::Told(moves)), &envelope.0);
+            }
         }
         Ok(())
     }

@@ -31,6 +31,8 @@ const FRAME: u64 = 4;
 const PAGE: u64 = 1;
 /// A ticket or vote has a signature to be checked.
 const CONTROL: u64 = 4;
+/// MLS looks at every leaf of the group.
+const WELCOME: u64 = 200;
 /// Handing over what nobody signed.
 pub(crate) const BAD_HAND: u64 = 50;
 /// A commit that MLS had to read before it was refused.
@@ -125,6 +127,8 @@ fn cost(link: &Link, message: &Message, log: usize) -> u64 {
         Message::Missing(span) => u64::from(span.to.saturating_sub(span.from).min(crate::limits::RATCHET_WINDOW)) / 16,
         Message::Controls(controls) => each(controls.len(), CONTROL),
         Message::After(_) => CONTROL,
+        Message::Welcome(_) => WELCOME,
+        Message::Line(commits) => each(commits.len(), 1),
         Message::Have(ids) | Message::Got(ids) => each(ids.len(), 1) / 32,
         _ => 0,
     };

@@ -7,15 +7,18 @@ use std::collections::BTreeMap;
 use super::Group;
 use super::cx::Cx;
 use crate::error::Error;
-use crate::id::{LinkId, MemberId, NetId};
+use crate::id::{EpochId, LinkId, MemberId, NetId};
 use crate::journal;
 use crate::limits::{CONTROL_KEPT, MEMBERS_MAX, PUSH_BYTES_MAX};
 use crate::persist::{Key, Table};
-use crate::policy::judge;
+use crate::policy::judge::{self, SEQUENCE_STEP_MAX};
 use crate::time::Time;
 use crate::wire::control::{Control, Operation, Ticket, Vote};
 use crate::wire::message::{CONTROLS_MAX, Message, Told};
 use crate::wire::signed::{Body as _, Signed};
+
+/// Tickets of one member that are kept.
+const TICKETS_OF_ISSUER: usize = 64;
 
 /// What one of them is about: a newer one takes the place of an older.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,11 +29,14 @@ enum About {
     Vote(MemberId),
 }
 
-/// The highest sequence or counter, then the smallest hash, is the newest (PROTOCOL O4).
-type Rank = (u64, Reverse<[u8; 32]>);
+/// The highest sequence or counter is the newest; of one sequence the ticket that is good from the lowest number on, then
+/// the smallest hash (PROTOCOL O4).
+type Rank = (u64, Reverse<(u64, [u8; 32])>);
 
 struct Kept {
     control: Control,
+    /// The state that a vote is for.
+    voted: Option<EpochId>,
     rank: Rank,
     until: Time,
 }
@@ -45,16 +51,18 @@ impl Controls {
     /// Takes a row met while opening.
     pub(crate) fn restore(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let Told { control, until } = journal::parse(bytes)?;
-        let (about, rank) = place(&control).ok_or(Error::Broken)?;
-        self.kept.insert(about, Kept { control, rank, until });
+        let (about, rank, voted) = place(&control).ok_or(Error::Broken)?;
+        self.kept.insert(about, Kept { control, voted, rank, until });
         Ok(())
     }
 
     /// Keeps a checked ticket or vote, unless one that is as new is here. Whether it was news.
     pub(crate) fn keep(&mut self, cx: &mut Cx<'_>, net: NetId, Told { control, until }: Told) -> bool {
-        let Some((about, rank)) = place(&control) else { return false };
+        let Some((about, rank, voted)) = place(&control) else { return false };
         let until = until.min(cx.now.sweep + CONTROL_KEPT);
-        let room = self.kept.contains_key(&about) || self.kept.len() < CONTROLS_MAX;
+        // Only members vote, so that votes have room whatever else is here.
+        let votes = matches!(about, About::Vote(_));
+        let room = votes || self.kept.contains_key(&about) || self.kept.len() < CONTROLS_MAX;
         let before = self.kept.get(&about);
         let news = before.is_none_or(|before| before.rank < rank);
         // Whoever brings it first does not make it end sooner.
@@ -64,8 +72,34 @@ impl Controls {
         }
         let row = Told { control, until };
         cx.tx.write(row_key(net, &about), &row, Some(until));
-        self.kept.insert(about, Kept { control: row.control, rank, until });
+        self.kept.insert(about, Kept { control: row.control, voted, rank, until });
         news
+    }
+
+    /// Whether another ticket of somebody's is kept: nobody fills the room of the others.
+    fn has_room_for(&self, issuer: &MemberId) -> bool {
+        let of_it = self.kept.keys().filter(|about| matches!(about, About::Ticket(_, _, by) if by == issuer));
+        of_it.count() < TICKETS_OF_ISSUER
+    }
+
+    /// The highest sequence of those that an operation on somebody must come after.
+    pub(crate) fn highest(&self, operation: Operation, target: &MemberId, spent: u64) -> u64 {
+        let of_it = self.kept.iter().filter(|(about, _)| match about {
+            About::Ticket(other, about, _) => {
+                operation.follows(*other) && (about == target || operation == Operation::Policy)
+            }
+            About::Vote(_) => false,
+        });
+        let number = |kept: &Kept| kept.rank.0.min(spent.saturating_add(SEQUENCE_STEP_MAX / 2));
+        of_it.map(|(_, kept)| number(kept)).max().unwrap_or(spent)
+    }
+
+    /// Whether somebody wanted a member to go who came by a ticket of a sequence.
+    pub(crate) fn has_gone(&self, member: &MemberId, sequence: u64) -> bool {
+        self.kept.iter().any(|(about, kept)| {
+            let goes = |operation: Operation| operation.removes() && kept.rank.0 >= sequence;
+            matches!(about, About::Ticket(operation, target, _) if target == member && goes(*operation))
+        })
     }
 
     /// All of them, with their ends.
@@ -76,6 +110,20 @@ impl Controls {
     /// The tickets.
     pub(crate) fn tickets(&self) -> impl Iterator<Item = &Signed> {
         self.iter().filter_map(|(control, _)| if let Control::Ticket(signed) = control { Some(signed) } else { None })
+    }
+
+    /// Each member's latest vote: who, for which state, and its counter.
+    pub(crate) fn votes(&self) -> impl Iterator<Item = (MemberId, EpochId, u64)> {
+        self.kept.iter().filter_map(|(about, kept)| match (about, kept.voted) {
+            (About::Vote(voter), Some(epoch)) => Some((*voter, epoch, kept.rank.0)),
+            _ => None,
+        })
+    }
+
+    /// A member's latest vote, and its counter.
+    pub(crate) fn vote_of(&self, member: &MemberId) -> Option<(EpochId, u64)> {
+        let kept = self.kept.get(&About::Vote(*member))?;
+        Some((kept.voted?, kept.rank.0))
     }
 
     /// Forgets what is too old.
@@ -98,9 +146,18 @@ impl Controls {
 impl Group {
     /// Tells a member the tickets that could be executed here, and the latest votes.
     pub(crate) fn say_controls(&mut self, cx: &mut Cx<'_>, id: LinkId) -> Result<(), Error> {
-        let parent = self.parent(&self.facts.head)?;
+        let (parent, peer) = (self.parent(&self.facts.head)?, self.member_at(id));
         let good = |(control, _): &(&Control, Time)| match control {
-            Control::Ticket(signed) => judge::open_ticket(parent, signed).is_ok(),
+            // Whoever lets somebody in does so itself.
+            // Whoever is out is shown why.
+            Control::Ticket(signed) => {
+                judge::open_in_time(parent, signed).is_ok_and(|ticket| ticket.operation != Operation::Add)
+                    || peer.is_some_and(|peer| {
+                        signed
+                            .open::<Ticket>(self.id)
+                            .is_ok_and(|ticket| ticket.target == peer && ticket.operation.removes())
+                    })
+            }
             Control::Vote(_) | Control::Link(_) => true,
         };
         let (mut frames, mut size) = (vec![Vec::new()], 0_usize);
@@ -116,6 +173,17 @@ impl Group {
             self.say(cx, id, &Message::Controls(frame));
         }
         Ok(())
+    }
+
+    /// What a commit carries out stays wanted, should another stand before it. Whoever lets somebody in does so itself.
+    pub(super) fn keep_tickets(&mut self, cx: &mut Cx<'_>, tickets: &[Signed]) {
+        let until = cx.now.later() + CONTROL_KEPT;
+        for signed in tickets {
+            let ticket = signed.open::<Ticket>(self.id);
+            if ticket.is_ok_and(|ticket| ticket.operation != Operation::Add) {
+                self.controls.keep(cx, self.net, Told { control: Control::Ticket(signed.clone()), until });
+            }
+        }
     }
 
     /// A peer tells what it keeps.
@@ -137,23 +205,31 @@ impl Group {
                 signed.open::<crate::wire::control::Link>(self.id).map(|link| link.committer.member())
             }
         };
-        author.ok().filter(|author| self.roster().is_ok_and(|roster| roster.has(author)))
+        let is_vote = matches!(control, Control::Vote(_));
+        let known = |author: &MemberId| self.roster().is_ok_and(|roster| roster.has(author));
+        author.ok().filter(|author| known(author) || (is_vote && self.has_a_say(author)))
     }
 
-    /// Takes what a member signed: a vote is kept for those who weigh it, a leave until it is executed. Other tickets
-    /// are executed by whoever issues them.
+    /// Takes what a member signed: a vote is kept for those who weigh it, a ticket until it is executed.
     pub(crate) fn take_control(&mut self, cx: &mut Cx<'_>, told: Told) -> Result<(), Error> {
         match &told.control {
             Control::Ticket(signed) => {
-                // One that is spent or not good here yet may still be good elsewhere: its envelope is carried.
-                let ticket = judge::open_ticket(self.parent(&self.facts.head)?, signed);
-                let leave = ticket.is_ok_and(|ticket| ticket.operation == Operation::Leave);
-                if leave && self.controls.keep(cx, self.net, told) {
-                    self.execute_pending(cx)?;
+                // One that is spent may still be good elsewhere: its envelope is carried.
+                let roster = self.roster()?;
+                let ticket = judge::open_in_time(self.parent(&self.facts.head)?, signed).ok();
+                let of_use = |ticket: &Ticket| {
+                    ticket.operation != Operation::Add
+                        && (ticket.operation == Operation::Policy || roster.has(&ticket.target))
+                        && self.controls.has_room_for(&ticket.issuer.member())
+                };
+                if ticket.as_ref().is_some_and(of_use) && self.controls.keep(cx, self.net, told) {
+                    self.tend_tickets(cx)?;
                 }
             }
             Control::Vote(_) => {
-                self.controls.keep(cx, self.net, told);
+                if self.controls.keep(cx, self.net, told) {
+                    self.weigh_votes(cx)?;
+                }
             }
             Control::Link(_) => {}
         }
@@ -161,18 +237,20 @@ impl Group {
     }
 }
 
-/// What a ticket or vote is about, and how new it is.
-fn place(control: &Control) -> Option<(About, Rank)> {
-    let hash = |signed: &Signed| Reverse(*blake3::hash(&signed.body).as_bytes());
+/// What a ticket or vote is about, how new it is, and the state that a vote is for.
+fn place(control: &Control) -> Option<(About, Rank, Option<EpochId>)> {
+    let rank = |sequence: u64, number: u64, signed: &Signed| {
+        (sequence, Reverse((number, *blake3::hash(&signed.body).as_bytes())))
+    };
     match control {
         Control::Ticket(signed) => {
             let ticket: Ticket = crate::wire::decode(&signed.body, Ticket::BYTES_MAX).ok()?;
             let about = About::Ticket(ticket.operation, ticket.target, ticket.issuer.member());
-            Some((about, (ticket.sequence, hash(signed))))
+            Some((about, rank(ticket.sequence, ticket.number, signed), None))
         }
         Control::Vote(signed) => {
             let vote: Vote = crate::wire::decode(&signed.body, Vote::BYTES_MAX).ok()?;
-            Some((About::Vote(vote.voter.member()), (vote.counter, hash(signed))))
+            Some((About::Vote(vote.voter.member()), rank(vote.counter, 0, signed), Some(vote.epoch)))
         }
         Control::Link(_) => None,
     }

@@ -29,8 +29,8 @@ use self::row::{HEARD, SENT, counts_key, mls_key, split_epoch};
 /// MLS states held in memory beside the head: late messages come for a few epochs at a time.
 const LOADED_MAX: usize = 4;
 
-/// How long a state that the head has left could still be replayed from: while one facilitator commits, no rival can
-/// win, and the ten minutes of settling suffice.
+/// How long a state that the head has left can still be gone on from, once that is settled: by votes, or because one alone
+/// may change the group.
 const REPLAY_KEPT: Duration = Duration::from_secs(600);
 
 /// What is known of an epoch. Outlives the state itself.
@@ -49,11 +49,23 @@ pub(crate) struct Epoch {
     pub(crate) sent: u32,
     /// Whether its replay half is gone: it opens late messages and nothing else.
     pub(crate) closed: bool,
+    /// Whether more than half of its members have voted for one way on from it.
+    settled: bool,
     /// What was opened of each sender, by leaf.
     heard: BTreeMap<u32, Heard>,
 }
 
 impl Epoch {
+    /// Whether commits on it can still be judged here.
+    pub(crate) const fn is_young(&self) -> bool {
+        self.keys.is_some() && !self.closed
+    }
+
+    /// How long its replay half is kept after the head has left it.
+    fn replay_kept(&self) -> Duration {
+        if self.settled || !self.extension.has_several() { REPLAY_KEPT } else { READER_KEPT }
+    }
+
     /// Whether its keys have had their time.
     fn dies(&self, now: Time) -> bool {
         self.keys.is_some() && self.left.is_some_and(|left| now >= left + READER_KEPT)
@@ -139,6 +151,10 @@ impl Epochs {
         let group = GroupId::from_slice(state.group_id()).ok_or(Error::Broken)?;
         let authenticator = state.authenticator().map_err(|_| Error::Broken)?;
         let id = epoch_id(group, state.number(), &authenticator);
+        if self.all.contains_key(&id) {
+            // Built a second time, it would go through the same keys again (PROTOCOL O1).
+            return Ok(id);
+        }
         let export = |label: &str| state.export(cx.mls, label, &[]).map_err(|_| Error::Broken);
         let keys = EpochKeys::new(export("kinfold content")?, export("kinfold commit")?);
         let epoch = Epoch {
@@ -148,9 +164,11 @@ impl Epochs {
             extension: Extension::parse(&state.extension()).map_err(|_| Error::Broken)?,
             generation,
             keys: Some(keys),
-            left: None,
+            // Until the head is there, if it ever is.
+            left: parent.map(|_| cx.now.sweep),
             sent: 0,
             closed: false,
+            settled: false,
             heard: BTreeMap::new(),
         };
         for (name, value) in state.rows(cx.mls).map_err(|_| Error::Broken)? {
@@ -164,11 +182,30 @@ impl Epochs {
         Ok(id)
     }
 
-    /// The head moves on from a state.
-    pub(crate) fn leave(&mut self, cx: &mut Cx<'_>, net: NetId, id: &EpochId) {
-        if let Some(epoch) = self.all.get_mut(id) {
-            epoch.left = Some(cx.now.sweep);
-            row::write(cx, net, id, epoch);
+    /// The head goes from one state to another.
+    pub(crate) fn go(&mut self, cx: &mut Cx<'_>, net: NetId, from: EpochId, to: EpochId) {
+        for (id, left) in [(from, Some(cx.now.sweep)), (to, None)] {
+            if let Some(epoch) = self.all.get_mut(&id) {
+                epoch.left = left;
+                row::write(cx, net, &id, epoch);
+            }
+        }
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// How many could still have children.
+    pub(crate) fn young(&self) -> usize {
+        self.all.values().filter(|epoch| epoch.is_young()).count()
+    }
+
+    /// Which states are settled now.
+    pub(crate) fn settle_on(&mut self, settled: &BTreeSet<EpochId>) {
+        for (id, epoch) in &mut self.all {
+            epoch.settled = settled.contains(id);
         }
     }
 
@@ -188,9 +225,11 @@ impl Epochs {
     /// What is missing before one may be on its way, if that is not long ago.
     pub(crate) fn heard_at(&mut self, orders: impl Iterator<Item = (Order, Time)>, now: Time) {
         let with_keys = self.all.iter().filter(|(_, epoch)| epoch.keys.is_some());
-        let by_number: BTreeMap<u64, EpochId> = with_keys.map(|(id, epoch)| (epoch.number, *id)).collect();
+        let mut by_number: BTreeMap<u64, Vec<EpochId>> = BTreeMap::new();
+        with_keys.for_each(|(id, epoch)| by_number.entry(epoch.number).or_default().push(*id));
         for (order, sealed) in orders {
-            if let Some(id) = by_number.get(&order.number) {
+            let of_it = by_number.get(&order.number).into_iter().flatten().find(|id| order.is_in(id, order.number));
+            if let Some(id) = of_it {
                 self.heard((*id, order.leaf), order.count, 0, now.min(sealed));
             }
         }
@@ -321,7 +360,7 @@ impl Epochs {
         let closing: Vec<EpochId> = self
             .all
             .iter()
-            .filter(|(_, epoch)| !epoch.closed && !passed(epoch, READER_KEPT) && passed(epoch, REPLAY_KEPT))
+            .filter(|(_, epoch)| !epoch.closed && !passed(epoch, READER_KEPT) && passed(epoch, epoch.replay_kept()))
             .map(|(id, _)| *id)
             .collect();
         for id in closing {
@@ -369,7 +408,7 @@ impl Epochs {
     pub(crate) fn deadline(&self) -> Option<Time> {
         let due = |epoch: &Epoch| {
             let kept = match (&epoch.keys, epoch.closed) {
-                (Some(_), false) => REPLAY_KEPT,
+                (Some(_), false) => epoch.replay_kept(),
                 (Some(_), true) => READER_KEPT,
                 (None, _) => CONTROL_KEPT,
             };

@@ -319,7 +319,7 @@ impl Group {
     /// A peer lacks messages of a sender: it gets those that are here.
     pub(crate) fn on_missing(&mut self, cx: &mut Cx<'_>, id: LinkId, span: Span) -> Result<(), Error> {
         let Some(number) = self.epochs.get(&span.epoch).map(|epoch| epoch.number) else { return Ok(()) };
-        let (from, to) = (Order::said(number, span.leaf, span.from), Order::said(number, span.leaf, span.to));
+        let [from, to] = [span.from, span.to].map(|count| Order::said(number, &span.epoch, span.leaf, count));
         let window = usize::try_from(RATCHET_WINDOW).unwrap_or(usize::MAX);
         let held: Vec<EnvelopeId> = self.log.between(from, to).take(window).collect();
         if held.is_empty() {

@@ -104,7 +104,7 @@ impl Group {
             if let Some(address) = address {
                 self.reach.worked(&address);
             }
-            self.settle_welcome(cx, member);
+            self.settle_welcome(cx, member, &head.epoch)?;
         }
         // First of all: nothing is sealed while the peer knows of a later head.
         self.ask_after(cx, id);
@@ -127,17 +127,22 @@ impl Group {
     /// A peer has moved on.
     pub(crate) fn on_head(&mut self, cx: &mut Cx<'_>, id: LinkId, head: Head) -> Result<(), Error> {
         if let Some(link) = self.links.get_mut(&id) {
-            link.head = Some(head);
+            // What led it there may lead nowhere from where we stand: that is no reason not to ask for more.
+            if link.head.replace(head).is_none_or(|before| before.epoch != head.epoch) {
+                link.asked_after = None;
+            }
         }
         self.compare_again(cx, id);
         self.follow(cx);
-        self.weigh(cx, id)
+        self.weigh(cx, id)?;
+        // It may have come over to us: nothing is waited for then.
+        self.seal_intents(cx)
     }
 
-    /// Whether a peer stands on a later state than we do.
+    /// Whether a peer stands on a state that we do not know and that is no earlier than ours.
     pub(super) fn is_ahead(&self, link: &Link) -> bool {
         let number = self.head().map_or(u64::MAX, |head| head.number);
-        link.head.is_some_and(|theirs| theirs.number > number)
+        link.head.is_some_and(|theirs| theirs.number >= number && self.epochs.get(&theirs.epoch).is_none())
     }
 
     /// Asks a peer that is ahead for the commits after our head, once for each head.
@@ -152,6 +157,15 @@ impl Group {
             link.catches_up = Some(cx.now.wall + CATCH_UP_MAX);
         }
         self.say(cx, id, &Message::After(head));
+    }
+
+    /// Asks a peer who is on a branch of its own for that, once for each head.
+    pub(super) fn ask_for_branch(&mut self, cx: &mut Cx<'_>, id: LinkId) {
+        let head = self.facts.head;
+        if let Some(link) = self.links.get_mut(&id).filter(|link| link.asked_after != Some(head)) {
+            link.asked_after = Some(head);
+            self.say(cx, id, &Message::After(head));
+        }
     }
 
     /// Asks somebody who is ahead for what we lack, one at a time: others will have moved by the same commits.
@@ -201,17 +215,26 @@ impl Group {
             // A member who is out is shown its removal, and nothing else; one of whom we do not know yet gets a minute.
             let wait = if ahead { INVITED_MAX } else { REMOVED_MAX };
             link.closes.get_or_insert(cx.now.wall + wait);
+            // Where it stands nobody is out: what shows that another way was taken are votes.
+            if self.has_a_say(&member) {
+                return self.tell_controls(cx, id);
+            }
             return Ok(());
         }
         link.keep();
-        if !std::mem::replace(&mut link.has_controls, true) {
-            self.say_controls(cx, id)?;
-        }
+        self.tell_controls(cx, id)?;
+        self.offer_welcome(cx, id)?;
         if proved && agrees && !self.conduct.is_muted(&member) {
             self.become_full(cx, id)?;
         }
         self.say_blind(cx, id);
         Ok(())
+    }
+
+    /// Tells the tickets and votes, once.
+    fn tell_controls(&mut self, cx: &mut Cx<'_>, id: LinkId) -> Result<(), Error> {
+        let told = self.links.get_mut(&id).is_none_or(|link| std::mem::replace(&mut link.has_controls, true));
+        if told { Ok(()) } else { self.say_controls(cx, id) }
     }
 
     /// The head has moved: every member hears of it, and every link is weighed anew.

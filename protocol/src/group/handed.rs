@@ -133,6 +133,11 @@ impl Group {
             }
             handed.push(Handed { envelope, epoch, signed });
         }
+        // Whoever was not there cannot tell for whom it was.
+        let aside: BTreeSet<EpochId> = handed.iter().map(|handed: &Handed| handed.epoch).collect();
+        for epoch in aside.into_iter().filter(|epoch| !self.is_on_line(epoch)).collect::<Vec<_>>() {
+            self.say_branch(cx, id, epoch)?;
+        }
         if !handed.is_empty() && self.may_use(cx, id, u64::try_from(handed.len()).unwrap_or(u64::MAX)) {
             self.say(cx, id, &Message::Handed(handed));
         }
@@ -142,7 +147,7 @@ impl Group {
     /// What is known of an envelope here: where it was sealed, and what it said or is said to have said.
     pub(crate) fn said_in(&self, envelope: &EnvelopeId) -> Vec<(EnvelopeId, EpochId, MsgId)> {
         if let (Some(order), Some(message)) = (self.log.order(envelope), self.log.message(envelope)) {
-            let epochs = self.epochs.iter().filter(|(_, epoch)| epoch.number == order.number);
+            let epochs = self.epochs.iter().filter(|(id, epoch)| order.is_in(id, epoch.number));
             return epochs.map(|(epoch, _)| (*envelope, *epoch, message)).collect();
         }
         let hand = self.hands.get(envelope);
@@ -184,12 +189,13 @@ impl Group {
         content: Content,
     ) -> Result<bool, Error> {
         let Handed { envelope, epoch: id, signed } = handed;
-        let Some(epoch) = self.epochs.get(&id).filter(|epoch| epoch.roster.has(&self.me.member())) else {
+        let (author, me) = (content.author.member(), self.me.member());
+        let Some(audience) =
+            self.audience(&id).filter(|audience| [me, author].iter().all(|who| audience.contains(who)))
+        else {
             return Ok(false);
         };
-        let author = content.author.member();
-        let Some(seat) = epoch.roster.seat(&author) else { return Ok(false) };
-        let (name, in_audience) = (seat.credential.name.clone(), epoch.roster.has(&peer));
+        let (name, in_audience) = (self.name_of(&author), audience.contains(&peer));
         if !matches!(content.kind, Kind::Text(_)) || self.left_before(&author, content.pos)? {
             return Ok(false);
         }
@@ -207,6 +213,22 @@ impl Group {
             }
         }
         Ok(true)
+    }
+
+    /// Who was in an epoch: where this device was not, as it was told when it was let in anew.
+    fn audience(&self, id: &EpochId) -> Option<BTreeSet<MemberId>> {
+        match self.epochs.get(id) {
+            Some(epoch) => Some(epoch.roster.seats().iter().map(|seat| seat.member).collect()),
+            None => self.rosters().remove(id),
+        }
+    }
+
+    /// By which name somebody was known last.
+    fn name_of(&self, member: &MemberId) -> String {
+        let head = self.roster().into_iter();
+        let others = self.epochs.iter().map(|(_, epoch)| &epoch.roster);
+        let seat = head.chain(others).find_map(|roster| roster.seat(member));
+        seat.map(|seat| seat.credential.name.clone()).unwrap_or_default()
     }
 
     /// Whether a member was out at a moment, as far as this device followed.

@@ -2,16 +2,18 @@
 
 use std::time::Duration;
 
-use super::Group;
-use super::advance::Advance;
+use super::advance::Taken;
+use super::commits::Change;
 use super::cx::Cx;
 use super::log::{Order, end_of};
 use super::receive::Origin;
 use super::waiting::Placed;
+use super::{Epoch, Group};
 use crate::error::{Error, Refusal, Why};
 use crate::id::{EpochId, MsgId};
 use crate::limits::{CONTROL_KEPT, PROTOCOL_VERSION};
 use crate::meet::generation::Rank;
+use crate::mls::MlsError;
 use crate::policy::judge::{self, Parent};
 use crate::seal;
 use crate::step::{Outcome, Reply};
@@ -21,6 +23,10 @@ use crate::wire::commit::{Commit, CommitBinding};
 use crate::wire::control::Control;
 use crate::wire::envelope::Envelope;
 use crate::wire::message::Told;
+
+/// States at a time on which commits are judged, of whoever makes one beside another: enough for the longest quarrel of
+/// honest people that the rule was tried with.
+const YOUNG_MAX: usize = 48;
 
 impl Group {
     /// A ticket, vote or link in its envelope.
@@ -61,7 +67,7 @@ impl Group {
         Ok(Outcome::Applied(Reply::Done))
     }
 
-    /// A commit in its envelope: taken if it follows the head and the rules allow it, kept if it may be of use later.
+    /// A commit in its envelope: taken if it can be judged and the rules allow it, kept if it may be of use later.
     pub(crate) fn open_commit(
         &mut self,
         cx: &mut Cx<'_>,
@@ -75,41 +81,74 @@ impl Group {
         if commit.group != self.id || commit.parent != *parent {
             return Ok(Outcome::Refused(Refusal::Malformed));
         }
-        if *parent != self.facts.head && self.commits.on(parent) == Some(id) {
+        let young = self.epochs.get(parent).is_some_and(Epoch::is_young);
+        // What is only said to be a commit on a state that is here is looked at.
+        if self.commits.known(&(*parent, id)).is_some_and(|known| known.judged.is_some() || !young) {
             // Whoever knows the keys could seal it as often as it likes; it is carried once.
             self.log.note_vain(cx, self.net, envelope, (origin.member, true));
             return Ok(Outcome::Duplicate);
         }
         // What changes nothing here is kept on the account of a member who brings it, and of nobody else's.
         let newer = commit.version.max(self.extension()?.version_min) > PROTOCOL_VERSION;
-        if newer || *parent != self.facts.head {
-            // What is looked at again stays where it is, and on the account that it is on.
-            if !self.log.has(&envelope.id()) {
-                let outsider = origin.member.is_some_and(|from| self.roster().is_ok_and(|roster| !roster.has(&from)));
-                let number = self.epochs.get(parent).ok_or(Error::Broken)?.number;
-                let placed = Placed { order: Order::commit(number), spot: None };
-                if outsider || !self.keep_waiting(cx, envelope, origin, placed) {
-                    return Ok(Outcome::Refused(Refusal::NoRoom));
-                }
-            }
-            return Ok(Outcome::Parked(if newer { Why::NewerProtocol } else { Why::Rival }));
+        let side = *parent != self.facts.head;
+        if newer || !young || (side && self.epochs.young() >= YOUNG_MAX) {
+            let why = if newer { Why::NewerProtocol } else { Why::Rival };
+            return self.park_commit(cx, envelope, parent, (origin, why));
         }
         let staged = self.epochs.with(cx, self.net, self.id, parent, |state, mls| state.stage(mls, &commit.mls))?;
-        let Ok(staged) = staged else { return Ok(Outcome::Refused(Refusal::InvalidCommit)) };
+        let staged = match staged {
+            Ok(staged) => staged,
+            // Of before this device was set back, or of a copy of it: it cannot be read here.
+            Err(MlsError::Own) => return self.park_commit(cx, envelope, parent, (origin, Why::Rival)),
+            Err(_) => return Ok(Outcome::Refused(Refusal::InvalidCommit)),
+        };
         let Ok(binding) = CommitBinding::check(&staged.view.aad, *parent, &commit.tickets) else {
             return Ok(Outcome::Refused(Refusal::InvalidCommit));
         };
         let Ok(verdict) = judge::judge(self.parent(parent)?, &staged.view, &commit.tickets) else {
             return Ok(Outcome::Refused(Refusal::InvalidCommit));
         };
-        if staged.view.removes_self {
-            self.go(cx, id, &binding, &verdict)?;
-            return Ok(Outcome::Applied(Reply::Done));
+        // Where one alone changes the group, two commits on one state are of a device that was set back, or of a copy of it:
+        // it could not follow the others to the other one.
+        let several = self.epochs.get(parent).is_some_and(|epoch| epoch.extension.has_several());
+        if !several && self.commits.on(parent).any(|(_, known)| known.judged.is_some()) {
+            return self.park_commit(cx, envelope, parent, (origin, Why::Rival));
         }
-        let child = self.epochs.with(cx, self.net, self.id, parent, |state, mls| state.apply(mls, staged))?;
-        let Ok(child) = child else { return Ok(Outcome::Refused(Refusal::InvalidCommit)) };
-        self.advance(cx, Advance { child, commit: id, envelope, at: binding.at, verdict: &verdict })?;
+        if several {
+            self.keep_tickets(cx, &commit.tickets);
+        }
+        let me = self.me.member();
+        let swapped = staged.view.removes_self && verdict.back.iter().any(|(member, _)| *member == me);
+        let change = Change { at: binding.at, verdict, out: staged.view.removes_self, swapped };
+        let child = if change.out {
+            None
+        } else {
+            let made = self.epochs.with(cx, self.net, self.id, parent, |state, mls| state.apply(mls, staged))?;
+            let Ok(child) = made else { return Ok(Outcome::Refused(Refusal::InvalidCommit)) };
+            Some(child)
+        };
+        self.take_commit(cx, Taken { step: (*parent, id), child, envelope, change })?;
         Ok(Outcome::Applied(Reply::Done))
+    }
+
+    /// Keeps a commit that cannot be taken now, or never. What is looked at again stays where it is, and on the account that
+    /// it is on.
+    fn park_commit(
+        &mut self,
+        cx: &mut Cx<'_>,
+        envelope: &Envelope,
+        parent: &EpochId,
+        (origin, why): (&Origin, Why),
+    ) -> Result<Outcome, Error> {
+        if !self.log.has(&envelope.id()) {
+            let outsider = origin.member.is_some_and(|from| self.roster().is_ok_and(|roster| !roster.has(&from)));
+            let number = self.epochs.get(parent).ok_or(Error::Broken)?.number;
+            let placed = Placed { order: Order::commit(number, parent), spot: None };
+            if outsider || !self.keep_waiting(cx, envelope, origin, placed) {
+                return Ok(Outcome::Refused(Refusal::NoRoom));
+            }
+        }
+        Ok(Outcome::Parked(why))
     }
 
     /// A state as the judge sees it.

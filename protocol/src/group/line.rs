@@ -110,6 +110,12 @@ pub(crate) enum RowKind {
     Removed(#[n(0)] String),
     #[n(4)]
     Retention(#[n(0)] u64),
+    #[n(5)]
+    Appointed(#[n(0)] String),
+    #[n(6)]
+    Dismissed(#[n(0)] String),
+    #[n(7)]
+    Back(#[n(0)] String),
 }
 
 impl LineRow {
@@ -148,6 +154,9 @@ pub(crate) fn to_line(id: MsgId, row: &LineRow, state: MessageState) -> Line {
         RowKind::Joined(name) => LineKind::Joined(name.clone()),
         RowKind::Left(name) => LineKind::Left(name.clone()),
         RowKind::Removed(name) => LineKind::Removed(name.clone()),
+        RowKind::Appointed(name) => LineKind::Appointed(name.clone()),
+        RowKind::Dismissed(name) => LineKind::Dismissed(name.clone()),
+        RowKind::Back(name) => LineKind::Back(name.clone()),
         RowKind::Retention(seconds) => LineKind::Retention(Duration::from_secs(*seconds)),
     };
     Line {

@@ -43,6 +43,10 @@ pub(crate) struct Link {
     pub(crate) catch_up: bool,
     /// The state after which the peer was asked for commits.
     pub(crate) asked_after: Option<EpochId>,
+    /// Where we stood when the peer was told how we came there.
+    pub(crate) lined: Option<EpochId>,
+    /// Where we stood when the peer was let in once more.
+    pub(crate) welcomed: Option<EpochId>,
     /// Whether the peer has been told the tickets and votes.
     pub(crate) has_controls: bool,
     /// The reconciliation under way.
@@ -105,6 +109,8 @@ impl Link {
             full_since: Time::ZERO,
             catch_up: false,
             asked_after: None,
+            lined: None,
+            welcomed: None,
             has_controls: false,
             session: None,
             session_ends: None,

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::commits::{Commits, Step};
 use super::cx::Cx;
 use super::link::Link;
 use super::{Group, sync};
@@ -166,6 +167,8 @@ impl Group {
             Message::JoinRequest(request) if invited => return self.on_join_request(cx, id, &request),
             Message::Greeting(greeting) if !invited && !greeted => return self.on_greeting(cx, id, &greeting),
             Message::Prove(proof) if greeted => self.on_proof(cx, id, proof),
+            Message::Welcome(bundle) if greeted => return self.on_welcome(cx, id, *bundle),
+            Message::Line(commits) if greeted => self.on_line(cx, id, commits),
             Message::After(epoch) if greeted => self.on_after(cx, id, &epoch),
             Message::Push(push) if greeted => return self.on_push(cx, id, push),
             Message::Have(ids) if greeted => self.note_held(cx, id, &ids),
@@ -242,6 +245,7 @@ impl Group {
         if let Some(member) = member.filter(|member| !told.contains(member)) {
             cx.tell(Event::Connected { group: self.id, member, up: true });
         }
+        self.commit_due.get_or_insert(cx.now.wall);
         self.seal_intents(cx)
     }
 
@@ -320,18 +324,18 @@ impl Group {
     /// Sends the commits that a peer behind us lacks. One who is out sees them up to its removal and no further.
     pub(crate) fn on_after(&mut self, cx: &mut Cx<'_>, id: LinkId, epoch: &EpochId) -> Result<(), Error> {
         let member = self.member_at(id);
-        let mut at = *epoch;
         let out = |epoch: &super::Epoch| member.is_some_and(|member| !epoch.roster.has(&member));
         // Whoever is out is told so by the commit that did it, and follows no further.
         if self.epochs.get(epoch).is_some_and(out) {
             return Ok(());
         }
         let mut envelopes = sync::Bundle::default();
-        while let Some((envelope, child)) = self.commits.after(cx, self.net, &at)? {
-            if !envelopes.add(envelope) {
+        let (steps, rival) = self.steps_after(epoch);
+        for (step, child) in steps {
+            let Some(row) = Commits::row(cx, self.net, &step)? else { break };
+            if row.envelope.0.is_empty() || !envelopes.add(row.envelope.0) {
                 break;
             }
-            at = child;
             // Of what was before our time we cannot tell who was out; whoever was cannot open more for it.
             if self.epochs.get(&child).is_some_and(out) {
                 break;
@@ -340,6 +344,26 @@ impl Group {
         if !envelopes.is_empty() {
             self.say(cx, id, &envelopes.into_push(false));
         }
+        if rival || self.roster().is_ok_and(|roster| member.is_some_and(|member| !roster.has(&member))) {
+            self.say_line(cx, id)?;
+        }
+        // Its branch may be the better one, though it be shorter.
+        if rival {
+            self.ask_for_branch(cx, id);
+        }
         Ok(())
+    }
+
+    /// The commits by which a peer comes from its state to our head: from where its line meets ours, as far as that is
+    /// known here; from the first that can still have others after it, if it is on a branch that is not known here at all.
+    fn steps_after(&self, epoch: &EpochId) -> (Vec<(Step, EpochId)>, bool) {
+        let mut steps = self.commits.back_from(self.facts.head);
+        steps.reverse();
+        let on_line = |at: &EpochId| steps.iter().position(|((parent, _), _)| parent == at);
+        let back = |at: &EpochId| self.epochs.get(at)?.parent;
+        let met = std::iter::successors(Some(*epoch), back).find_map(|at| on_line(&at));
+        let rival = met.is_none() && self.epochs.get(epoch).is_none();
+        let from = met.or_else(|| on_line(&self.root()).filter(|_| rival));
+        (from.map_or(Vec::new(), |from| steps.split_off(from)), rival)
     }
 }

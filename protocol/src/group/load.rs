@@ -113,6 +113,8 @@ impl Group {
         group.look_from = (!group.log.waiting.is_empty()).then_some(BEGIN);
         group.head()?;
         group.newest()?;
+        group.voting.look();
+        group.note_settled();
         Ok(Some(group))
     }
 
@@ -137,13 +139,8 @@ impl Group {
                 self.verified.insert(member_of(key)?, journal::parse::<minicbor::bytes::ByteArray<32>>(bytes)?.into());
             }
             Table::Address => self.reach.restore(bytes)?,
-            Table::Device
-            | Table::Envelope
-            | Table::Group
-            | Table::Joining
-            | Table::Line
-            | Table::Outbox
-            | Table::Tombstone => {}
+            Table::Joining => drop(self.package.insert(key.clone())),
+            Table::Device | Table::Envelope | Table::Group | Table::Line | Table::Outbox | Table::Tombstone => {}
         }
         Ok(())
     }

@@ -8,20 +8,23 @@ use minicbor::{Decode, Encode};
 use super::cx::Cx;
 use super::waiting::{Came, Placed, Waiting};
 use crate::error::Error;
-use crate::id::{EnvelopeId, MemberId, MsgId, NetId};
+use crate::id::{EnvelopeId, EpochId, MemberId, MsgId, NetId};
 use crate::journal;
 use crate::meet::reconcile::Listed;
 use crate::persist::{Key, Table, Value};
 use crate::time::Time;
 use crate::wire::envelope::Envelope;
 
-/// Where an envelope stands along the chain: epoch number, leaf, count; commits after all messages of their parent.
-/// Unopened ones come last.
+/// Where an envelope stands: epoch, leaf, count; commits after all messages of their parent. Unopened ones come last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
 #[cbor(map)]
 pub(crate) struct Order {
     #[n(0)]
     pub(crate) number: u64,
+    /// Which of the epochs with that number; rows of before there were several have none.
+    #[n(3)]
+    #[cbor(default)]
+    branch: u32,
     #[n(1)]
     pub(crate) leaf: u32,
     #[n(2)]
@@ -30,24 +33,34 @@ pub(crate) struct Order {
 
 impl Order {
     /// Of an envelope that nobody here could open.
-    pub(crate) const UNKNOWN: Self = Self { number: u64::MAX, leaf: u32::MAX, count: u32::MAX };
-    /// Of a message.
-    pub(crate) const fn said(number: u64, leaf: u32, count: u32) -> Self {
-        Self { number, leaf, count }
+    pub(crate) const UNKNOWN: Self = Self { number: u64::MAX, branch: u32::MAX, leaf: u32::MAX, count: u32::MAX };
+    /// Of a message in an epoch with this number.
+    pub(crate) fn said(number: u64, epoch: &EpochId, leaf: u32, count: u32) -> Self {
+        Self { number, branch: branch(epoch), leaf, count }
     }
 
     /// Of tickets, votes and links: before everything, for they help to judge it.
-    pub(crate) const CONTROL: Self = Self { number: 0, leaf: 0, count: 0 };
+    pub(crate) const CONTROL: Self = Self { number: 0, branch: 0, leaf: 0, count: 0 };
 
     /// Of a commit on the epoch with this number.
-    pub(crate) const fn commit(number: u64) -> Self {
-        Self { number, leaf: u32::MAX, count: 0 }
+    pub(crate) fn commit(number: u64, epoch: &EpochId) -> Self {
+        Self { number, branch: branch(epoch), leaf: u32::MAX, count: 0 }
+    }
+
+    /// Whether it is in an epoch, whose number this is.
+    pub(crate) fn is_in(&self, epoch: &EpochId, number: u64) -> bool {
+        self.number == number && (self.branch == 0 || self.branch == branch(epoch))
     }
 
     /// Whether it is a commit's.
     pub(crate) const fn is_commit(&self) -> bool {
         self.leaf == u32::MAX && self.count == 0
     }
+}
+
+/// Enough to tell apart the few epochs of one number.
+fn branch(epoch: &EpochId) -> u32 {
+    epoch.as_bytes().first_chunk().map_or(0, |first| u32::from_be_bytes(*first))
 }
 
 struct Item {

@@ -17,17 +17,20 @@ mod addresses;
 pub(crate) mod admit;
 pub(crate) mod advance;
 mod begin;
+pub(crate) mod changes;
 mod commits;
 mod conduct;
 mod controls;
 pub(crate) mod cx;
 mod delivery;
+mod doctor;
 mod epochs;
 #[cfg(feature = "sim")]
 mod forge;
 mod gaps;
 mod greet;
 mod handed;
+mod head;
 mod heard;
 mod history;
 mod invites;
@@ -37,19 +40,22 @@ mod link;
 mod links;
 mod load;
 mod log;
-#[cfg(test)]
+mod newcomer;
 mod ordering;
 mod outbox;
 mod place;
 mod reach;
 mod receive;
 mod rescan;
+mod returning;
 mod send;
 mod spare;
 mod spread;
 mod sync;
+mod tickets;
 mod timers;
 mod views;
+mod voting;
 mod waiting;
 mod words;
 
@@ -74,7 +80,9 @@ pub(crate) use self::load::{LoadedRow, Loader};
 use self::log::Log;
 use self::outbox::Outbox;
 use self::reach::Reach;
+use self::returning::Stray;
 use self::spread::Spread;
+use self::voting::Voting;
 use crate::error::Error;
 use crate::id::{EnvelopeId, EpochId, GroupId, LinkId, MemberId, MsgId, NetId};
 use crate::identity::{Identity, IdentityRow};
@@ -110,6 +118,8 @@ pub(crate) struct Group {
     invites: Invites,
     /// Welcomes by newcomer, to be sent again until a receipt.
     welcomes: BTreeSet<MemberId>,
+    /// The private half of the key package by which this device came in, as long as it is kept.
+    package: BTreeSet<Key>,
     controls: Controls,
     verified: BTreeMap<MemberId, [u8; 32]>,
     reach: Reach,
@@ -124,6 +134,13 @@ pub(crate) struct Group {
     gaps: BTreeMap<Sender, Gap>,
     /// What was handed over for envelopes that wait, in this run.
     hands: BTreeMap<EnvelopeId, Hand>,
+    voting: Voting,
+    /// That others stand where this device cannot go.
+    stray: Option<Stray>,
+    /// Whom this device let in anew, and when.
+    returned: BTreeMap<MemberId, Time>,
+    /// When it is this device's turn to execute what others want.
+    commit_due: Option<Time>,
     /// When peers are told what waits and cannot be opened.
     blind_due: Option<Time>,
     /// From where on what waits is to be looked at again.
@@ -205,6 +222,7 @@ impl Group {
             outbox: Outbox::default(),
             invites: Invites::default(),
             welcomes: BTreeSet::new(),
+            package: BTreeSet::new(),
             controls: Controls::default(),
             verified: BTreeMap::new(),
             reach: Reach::default(),
@@ -217,6 +235,10 @@ impl Group {
             delivery: Delivery::default(),
             gaps: BTreeMap::new(),
             hands: BTreeMap::new(),
+            voting: Voting::default(),
+            stray: None,
+            returned: BTreeMap::new(),
+            commit_due: None,
             blind_due: None,
             look_from: None,
             vain_claims: BTreeSet::new(),
@@ -318,12 +340,13 @@ impl Group {
         Ok(&self.head()?.extension)
     }
 
+    /// The generation that the head stands in.
     fn newest(&self) -> Result<&Generation, Error> {
-        self.generations.values().next_back().ok_or(Error::Broken)
+        self.generations.get(&self.head()?.generation).ok_or(Error::Broken)
     }
 
     fn newest_rank(&self) -> Option<Rank> {
-        self.generations.keys().next_back().copied()
+        self.newest().ok().map(Generation::rank)
     }
 
     fn write_facts(&self, cx: &mut Cx<'_>) {
@@ -357,6 +380,9 @@ impl Group {
                 return;
             }
             let rank = *rank;
+            if self.epochs.iter().any(|(_, epoch)| epoch.is_young() && epoch.generation == rank) {
+                return;
+            }
             cx.tx.delete(Key::new(Table::Generation, self.net, &[rank.1.as_bytes()]));
             self.generations.remove(&rank);
         }
@@ -366,8 +392,21 @@ impl Group {
     /// who have not seen it can read them (PROTOCOL O5).
     fn control_generation(&self, now: Time) -> Result<&Generation, Error> {
         let settled = |generation: &&Generation| generation.at + READER_KEPT <= now;
-        let last_settled = self.generations.values().rev().find(settled);
-        last_settled.or_else(|| self.generations.values().next()).ok_or(Error::Broken)
+        let ours = self.own_generations();
+        ours.iter().rev().find(|generation| settled(generation)).or(ours.first()).copied().ok_or(Error::Broken)
+    }
+
+    /// The generations that the head has come through, the oldest first, without those of branches that were left.
+    fn own_generations(&self) -> Vec<&Generation> {
+        let back = |id: &EpochId| self.epochs.get(id)?.parent;
+        let line: BTreeSet<EpochId> = std::iter::successors(Some(self.facts.head), back).collect();
+        let (ours, theirs): (Vec<_>, Vec<_>) = self.epochs.iter().partition(|(id, _)| line.contains(id));
+        let has = |of: &[(&EpochId, &Epoch)], rank| of.iter().any(|(_, epoch)| epoch.generation == rank);
+        let left = |generation: &&Generation| has(&theirs, generation.rank()) && !has(&ours, generation.rank());
+        let newest = self.newest_rank();
+        let ours = self.generations.values().filter(|generation| !left(generation));
+        // Whoever came later cannot tell of every one which branch it is of.
+        ours.filter(|generation| Some(generation.rank()) <= newest).collect()
     }
 
     /// Takes every row of the group away.

@@ -86,6 +86,31 @@ impl Shape {
         Head { here, beyond: (all != here).then_some(all) }
     }
 
+    /// How many have voted for a state or for one after it.
+    pub(crate) fn votes_from(&self, root: EpochId) -> usize {
+        Tally::of(self, root).0.get(&root).map_or(0, Vec::len)
+    }
+
+    /// The states from the root on that are left by a way for which more than half of their members have voted.
+    pub(crate) fn settled(&self, root: EpochId) -> BTreeSet<EpochId> {
+        let tally = Tally::of(self, root);
+        let mut settled = BTreeSet::new();
+        let mut at = root;
+        while let Some(parent) = self.parents.get(&at) {
+            let standing = |child: &&Child| {
+                tally.count(child, |member| parent.members.contains(member)) > parent.members.len() / 2
+            };
+            // Where there was nothing to choose nobody is counted.
+            let only = || parent.children.first().filter(|_| parent.members.is_empty());
+            let Some(next) = parent.children.iter().find(standing).or_else(only) else { break };
+            if !settled.insert(at) {
+                break;
+            }
+            at = next.epoch;
+        }
+        settled
+    }
+
     /// Goes from each state to the best child that is open. Links are anybody's word, so no state is passed twice.
     fn walk(&self, tally: &Tally<'_>, root: EpochId, open: impl Fn(Judged) -> bool) -> EpochId {
         let mut passed = BTreeSet::from([root]);

@@ -99,14 +99,14 @@ impl Group {
         let order = match seal {
             Seal::Unknown => Order::UNKNOWN,
             Seal::Control(_) => Order::CONTROL,
-            Seal::Commit(parent) => number(parent).map_or(Order::UNKNOWN, Order::commit),
+            Seal::Commit(parent) => number(parent).map_or(Order::UNKNOWN, |number| Order::commit(number, parent)),
             Seal::Content(id) => {
                 let Some(number) = number(id) else { return Placed::NOWHERE };
                 let Ok(Numbered { leaf, count, burnt, .. }) = self.numbered(id, envelope) else {
-                    return Placed { order: Order::said(number, 0, 0), spot: None };
+                    return Placed { order: Order::said(number, id, 0, 0), spot: None };
                 };
                 let spot = Some(Spot { sender: (*id, leaf), count, burnt });
-                return Placed { order: Order::said(number, leaf, count), spot };
+                return Placed { order: Order::said(number, id, leaf, count), spot };
             }
         };
         Placed { order, spot: None }

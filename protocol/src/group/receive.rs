@@ -83,6 +83,16 @@ impl Group {
         }
     }
 
+    /// What came in catch-up, in its order: each commit is known to be one by that before it.
+    pub(crate) fn ingest_commits(&mut self, cx: &mut Cx<'_>, batch: Batch) -> Result<Outcome, Error> {
+        let mut outcome = None;
+        for envelope in batch.envelopes {
+            let one = Batch { envelopes: vec![envelope], from: batch.from, flow: batch.flow };
+            outcome = Some(joint(outcome, self.ingest(cx, one)?));
+        }
+        Ok(outcome.unwrap_or(Outcome::Duplicate))
+    }
+
     /// The one way in for envelopes, whatever brought them. The outcome is that of the last one that was not refused: a
     /// refusal says that nothing of them all took effect.
     pub(crate) fn ingest(&mut self, cx: &mut Cx<'_>, batch: Batch) -> Result<Outcome, Error> {
@@ -110,7 +120,7 @@ impl Group {
                 }
             }
         }
-        let head = self.facts.head;
+        let known = self.epochs.len();
         for ((_, id), (envelope, placed)) in placed {
             let mut origin = origin;
             let taken = if self.may_open(cx, &mut origin, &placed) {
@@ -145,7 +155,7 @@ impl Group {
                 Flow::Gossip | Flow::ControlOnly => self.ask_to_compare(cx, from),
             }
         }
-        if self.facts.head != head {
+        if self.epochs.len() != known {
             self.rescan(cx)?;
         }
         Ok(outcome.unwrap_or(Outcome::Duplicate))
@@ -254,7 +264,7 @@ impl Group {
             Err(refusal) => return Ok(Outcome::Refused(refusal)),
         };
         let known = self.epochs.get(epoch).ok_or(Error::Broken)?;
-        let order = Order::said(known.number, numbered.leaf, numbered.count);
+        let order = Order::said(known.number, epoch, numbered.leaf, numbered.count);
         let sender = (*epoch, numbered.leaf);
         let seat = known.roster.at(numbered.leaf).map(|seat| seat.credential.clone());
         let binding = envelope.cover().binding(numbered.leaf, numbered.count, numbered.burnt);

@@ -22,7 +22,7 @@ const PASSED_ON: Duration = Duration::from_secs(1);
 pub(crate) const BEGIN: (Order, EnvelopeId) = (Order::CONTROL, EnvelopeId::from_bytes([0; 32]));
 
 impl Group {
-    /// Opens what waited for an epoch that is known now (PROTOCOL M5), as long as that moves the head.
+    /// Opens what waited for an epoch that is known now (PROTOCOL M5), as long as that brings more.
     pub(crate) fn rescan(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
         self.look_from = Some(BEGIN);
         self.look_on(cx)
@@ -32,7 +32,7 @@ impl Group {
     pub(crate) fn look_on(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
         let mut vain = 0_usize;
         while let Some(from) = self.look_from.take().filter(|_| self.talks()) {
-            let head = self.facts.head;
+            let known = self.epochs.len();
             if from == BEGIN {
                 self.begin_gaps_anew(cx, |_| true);
                 self.place_waiting(cx)?;
@@ -41,7 +41,7 @@ impl Group {
             let can = |spot: Spot| epochs.has_keys(&spot.sender.0);
             for at in self.log.waiting.in_order(|placed| placed.spot.is_none_or(can)).split_off(&from) {
                 if vain >= TRIED_MAX {
-                    self.look_from = Some(if self.facts.head == head { at } else { BEGIN });
+                    self.look_from = Some(if self.epochs.len() == known { at } else { BEGIN });
                     return Ok(());
                 }
                 let (_, id) = at;
@@ -51,7 +51,7 @@ impl Group {
                 self.pass_gossip_on(cx, id, &came, &outcome);
                 vain = vain.saturating_add(usize::from(matches!(outcome, Outcome::Refused(_))));
             }
-            if self.facts.head != head {
+            if self.epochs.len() != known {
                 self.look_from = Some(BEGIN);
             }
         }

@@ -253,7 +253,7 @@ impl Group {
         let body = wire::encode(&Numbered { leaf, count, burnt, mls });
         let key = self.head()?.keys.as_ref().ok_or(Error::Broken)?.content.clone();
         let envelope = Envelope::seal(&key, &cover, &body).ok_or(Error::Broken)?;
-        let order = super::log::Order { number: self.head()?.number, leaf, count };
+        let order = super::log::Order::said(self.head()?.number, &head, leaf, count);
         let seen = (msg_id(signed), deadline + TOMBSTONE_KEPT);
         self.log.keep_opened(cx, self.net, &envelope, order, Some(deadline), Some(seen));
         self.publish(cx, &envelope)?;

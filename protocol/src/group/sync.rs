@@ -304,9 +304,12 @@ impl Group {
         let own = ids.iter().any(|id| self.outbox.by_envelope(id).is_some());
         let unknown: Vec<EnvelopeId> = ids.iter().filter(|id| !self.log.has(id)).copied().collect();
         let full = self.links.get(&id).ok_or(Error::Broken)?.full;
-        let flow = if full { Flow::All } else { Flow::ControlOnly };
         let before = self.facts.head;
-        let outcome = self.ingest(cx, Batch { envelopes, from: Some(id), flow })?;
+        let outcome = if full {
+            self.ingest(cx, Batch { envelopes, from: Some(id), flow: Flow::All })?
+        } else {
+            self.ingest_commits(cx, Batch { envelopes, from: Some(id), flow: Flow::ControlOnly })?
+        };
         // What came from the peer is held by the peer; what is durable here by the end of the step is held here.
         self.note_held(cx, id, &ids)?;
         let held = ids.into_iter().filter(|id| self.log.has_read(id)).collect();

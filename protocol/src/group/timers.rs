@@ -6,31 +6,40 @@ use super::cx::Cx;
 use super::link::Link;
 use super::{Group, StandingRow, TOPICS_KEPT};
 use crate::error::Error;
+use crate::meet::generation::Generation;
 use crate::step::{Event, MessageState, Transmit};
 use crate::time::Time;
 
 impl Group {
     /// Subscribes to the topics of today and its neighbours, and for a while to those of the generation before.
     pub(crate) fn refresh_topics(&mut self, cx: &mut Cx<'_>) {
-        let day = cx.now.stamp.day();
-        let mut topics = Vec::new();
-        let mut previous_counts = true;
-        for generation in self.generations.values().rev().take(2) {
-            if previous_counts {
-                topics.extend([day.saturating_sub(1), day, day.saturating_add(1)].map(|day| generation.topic(day)));
-            }
-            previous_counts = cx.now.stamp < generation.at + TOPICS_KEPT;
-        }
+        let (day, now) = (cx.now.stamp.day(), cx.now.stamp);
+        let Ok(newest) = self.newest() else { return };
+        let recent = self.handovers().find(|(_, at)| *at > now).map(|(generation, _)| generation);
+        let topics: Vec<_> = std::iter::once(newest)
+            .chain(recent)
+            .flat_map(|generation| [day.saturating_sub(1), day, day.saturating_add(1)].map(|day| generation.topic(day)))
+            .collect();
         if topics != self.topics {
             self.topics.clone_from(&topics);
             cx.transmit(Transmit::Topics { net: self.net, topics });
         }
     }
 
+    /// The other generations of late, the newest first, and until when some members may still stand there.
+    fn handovers(&self) -> impl Iterator<Item = (&Generation, Time)> {
+        let newest = self.newest().ok();
+        let others = self.generations.values().rev().take(2);
+        others.filter_map(move |other| {
+            let newest = newest.filter(|newest| newest.rank() != other.rank())?;
+            Some((other, newest.at.max(other.at) + TOPICS_KEPT))
+        })
+    }
+
     /// When the topics change by themselves.
     fn topics_deadline(&self, now: Time) -> Option<Time> {
         let midnight = Time::ZERO + Duration::from_secs(u64::from(now.day()).saturating_add(1).saturating_mul(86_400));
-        let handover = self.newest().ok().map(|generation| generation.at + TOPICS_KEPT).filter(|at| *at > now);
+        let handover = self.handovers().map(|(_, at)| at).filter(|at| *at > now).min();
         Some(handover.map_or(midnight, |at| at.min(midnight)))
     }
 
@@ -46,6 +55,11 @@ impl Group {
         self.conduct.clock_went_back(now);
         self.delivery.clock_went_back(now);
         self.blind_due = self.blind_due.map(|_| now);
+        self.commit_due = self.commit_due.map(|_| now);
+        self.voting.clock_went_back(now);
+        if let Some(stray) = &mut self.stray {
+            stray.due = now;
+        }
         self.gaps.values_mut().for_each(|gap| gap.clock_went_back(now));
         self.epochs.clock_went_back(now);
     }
@@ -64,6 +78,11 @@ impl Group {
         self.skip_gaps(cx)?;
         self.say_blind_around(cx);
         self.unmute(cx)?;
+        self.vote(cx)?;
+        self.seek_way(cx)?;
+        if self.commit_due.is_some_and(|due| due <= cx.now.wall) {
+            self.tend_tickets(cx)?;
+        }
         self.flush_receipts(cx)?;
         self.push_lacking(cx)?;
         self.tend_links(cx)?;
@@ -131,6 +150,9 @@ impl Group {
             self.links_deadline(),
             self.gaps_deadline(now.wall),
             self.blind_due,
+            self.commit_due,
+            self.voting.deadline(),
+            self.stray.map(|stray| stray.due),
             self.conduct.deadline(),
             self.look_from.map(|_| now.wall),
             self.reach.deadline(&self.ties(now.wall), now.wall),

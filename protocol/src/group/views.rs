@@ -34,6 +34,7 @@ impl Group {
             arrivals: self.history.arrivals(),
             waiting: self.outbox.iter().filter(|(_, entry)| entry.waiting).count(),
             facilitators: head.map_or(0, |head| head.extension.facilitators.len()),
+            proposals: self.proposals(),
             joined: self.facts.joined,
             addresses: self.listening.clone(),
         }

@@ -81,6 +81,11 @@ impl Waiting {
         self.all.contains_key(id)
     }
 
+    /// How many wait.
+    pub(crate) fn len(&self) -> usize {
+        self.all.len()
+    }
+
     /// Whether nothing waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.all.is_empty()

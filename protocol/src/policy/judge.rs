@@ -3,16 +3,24 @@
 
 use std::collections::BTreeSet;
 
+use minicbor::{Decode, Encode};
+
 use super::extension::Extension;
 use super::roster::{Roster, bound_credential};
 use crate::id::{GroupId, MemberId};
 use crate::limits::MEMBERS_MAX;
 use crate::mls::{Committer, StagedView};
 use crate::wire::control::{Operation, Policy, Ticket};
+use crate::wire::message::Moves;
 use crate::wire::signed::Signed;
 
 /// Epochs after which a ticket that is no removal is too old (PROTOCOL V5).
 const TICKET_EPOCHS_MAX: u64 = 64;
+
+/// How far a ticket's number may be above the last one.
+pub(crate) const SEQUENCE_STEP_MAX: u64 = 1 << 32;
+/// The greatest number of a swap, in milliseconds since 1970.
+const SWAP_SEQUENCE_MAX: u64 = 1 << 48;
 
 /// The state that a commit was made on.
 #[derive(Clone, Copy)]
@@ -28,24 +36,46 @@ pub(crate) struct Parent<'a> {
 }
 
 /// What a valid commit does.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
 pub(crate) struct Verdict {
     /// Who made it.
+    #[n(0)]
     pub(crate) committer: MemberId,
     /// Who comes in: the member, and its name.
+    #[n(1)]
     pub(crate) joined: Vec<(MemberId, String)>,
     /// Who leaves.
+    #[n(2)]
     pub(crate) left: Vec<MemberId>,
     /// Who is taken out, and by whom.
+    #[n(3)]
     pub(crate) removed: Vec<(MemberId, MemberId)>,
     /// The new rules, and who made them.
+    #[n(4)]
     pub(crate) policy: Option<(Policy, MemberId)>,
+    /// Who may change the group from now on, or no longer, and who says so.
+    #[n(5)]
+    pub(crate) roles: Vec<(MemberId, bool, MemberId)>,
+    /// Whose device is let in anew, and the member's name.
+    #[n(6)]
+    pub(crate) back: Vec<(MemberId, String)>,
 }
 
 impl Verdict {
     /// Whether an identity goes out: then the net secret changes (PROTOCOL M1).
     pub(crate) fn loses_someone(&self) -> bool {
         !self.left.is_empty() || !self.removed.is_empty()
+    }
+
+    /// Who comes and who goes.
+    pub(crate) fn moves(&self) -> Moves {
+        let removed = self.removed.iter().map(|(member, _)| *member);
+        Moves {
+            came: self.joined.iter().map(|(member, _)| *member).collect(),
+            went: self.left.iter().copied().chain(removed).collect(),
+            at: None,
+        }
     }
 }
 
@@ -104,9 +134,12 @@ fn judge_member(parent: Parent<'_>, leaf: u32, staged: &StagedView, tickets: &[S
         left: Vec::new(),
         removed: Vec::new(),
         policy: None,
+        roles: Vec::new(),
+        back: Vec::new(),
     };
     judge_removes(parent, staged, &tickets, &mut verdict)?;
     judge_adds(parent, staged, &tickets, &mut verdict)?;
+    judge_roles(parent, &tickets, &mut verdict)?;
     judge_extension(parent, staged, &tickets, &mut verdict)?;
     Ok(verdict)
 }
@@ -118,19 +151,30 @@ fn open_tickets(parent: Parent<'_>, tickets: &[Signed]) -> Result<Vec<Ticket>, I
 
 /// A ticket, if it could justify a commit on `parent`.
 pub(crate) fn open_ticket(parent: Parent<'_>, signed: &Signed) -> Result<Ticket, Invalid> {
+    let ticket = open_in_time(parent, signed)?;
+    // Whoever cannot go where the others are may stand on a longer branch.
+    let early = ticket.number > parent.number && ticket.operation != Operation::Swap;
+    if early { Err(Invalid::Ticket) } else { Ok(ticket) }
+}
+
+/// A ticket, if it could justify a commit on `parent`, or on a state with a somewhat greater number.
+pub(crate) fn open_in_time(parent: Parent<'_>, signed: &Signed) -> Result<Ticket, Invalid> {
     let ticket: Ticket = signed.open(parent.group).map_err(|_| Invalid::Ticket)?;
     let issuer = ticket.issuer.member();
     let may = match ticket.operation {
-        Operation::Add | Operation::Remove | Operation::Policy => parent.extension.is_facilitator(&issuer),
-        Operation::Leave => parent.roster.has(&issuer),
+        Operation::Leave | Operation::Swap => parent.roster.has(&issuer),
+        _ => parent.extension.is_facilitator(&issuer),
     };
-    let removal = matches!(ticket.operation, Operation::Remove | Operation::Leave);
-    let age = parent.number.checked_sub(ticket.number);
-    let fresh = age.is_some_and(|age| removal || age <= TICKET_EPOCHS_MAX);
-    let new = ticket.sequence > parent.extension.spent(ticket.operation, &ticket.target);
+    let removal = ticket.operation.removes();
+    let old = parent.number.saturating_sub(ticket.number) > TICKET_EPOCHS_MAX;
+    let far = ticket.number.saturating_sub(parent.number) > TICKET_EPOCHS_MAX;
+    let fresh = (removal || !old) && !far;
+    let spent = parent.extension.spent(ticket.operation, &ticket.target);
+    let new = ticket.sequence > spent;
     let forgotten = ticket.operation == Operation::Add && ticket.number < parent.extension.adds_from;
-    // The last number would leave no room for a next one.
-    let followed = ticket.sequence < u64::MAX;
+    // Nobody takes the last numbers, which would leave no room for a next one. A swap's is a time.
+    let swap = ticket.operation == Operation::Swap;
+    let followed = ticket.sequence <= if swap { SWAP_SEQUENCE_MAX } else { spent.saturating_add(SEQUENCE_STEP_MAX) };
     let good = ticket.group == parent.group && may && fresh && new && !forgotten && followed;
     if good { Ok(ticket) } else { Err(Invalid::Ticket) }
 }
@@ -144,21 +188,49 @@ fn judge_removes(
     let mut gone = BTreeSet::new();
     for leaf in &staged.removes {
         let target = parent.roster.at(*leaf).ok_or(Invalid::Unjustified)?.member;
-        let ticket = tickets
-            .iter()
-            .filter(|ticket| ticket.target == target)
-            .find(|ticket| matches!(ticket.operation, Operation::Remove | Operation::Leave))
-            .ok_or(Invalid::Unjustified)?;
+        let takes = |operation: Operation| operation.removes() || operation == Operation::Swap;
+        let asked: Vec<&Ticket> =
+            tickets.iter().filter(|ticket| ticket.target == target && takes(ticket.operation)).collect();
+        let by = agreed(parent, &asked).ok_or(Invalid::Unjustified)?;
         if !gone.insert(target) {
             return Err(Invalid::Unjustified);
         }
-        match ticket.operation {
+        match by.operation {
             Operation::Leave => verdict.left.push(target),
-            _ => verdict.removed.push((target, ticket.issuer.member())),
+            // The other half of it is added, or there is no such commit.
+            Operation::Swap => {}
+            _ => verdict.removed.push((target, by.issuer.member())),
         }
     }
-    let asked = tickets.iter().filter(|ticket| matches!(ticket.operation, Operation::Remove | Operation::Leave));
-    if asked.count() == gone.len() { Ok(()) } else { Err(Invalid::Unjustified) }
+    let mut asked = tickets.iter().filter(|ticket| ticket.operation.removes());
+    if asked.all(|ticket| gone.contains(&ticket.target)) { Ok(()) } else { Err(Invalid::Unjustified) }
+}
+
+/// Tickets about one member that ask for one thing, of just as many who may say so as it takes (PROTOCOL V7): the first.
+fn agreed<'a>(parent: Parent<'_>, tickets: &[&'a Ticket]) -> Option<&'a Ticket> {
+    let first = tickets.first()?;
+    let takes = if parent.extension.takes_two(first) { 2 } else { 1 };
+    let one_thing = tickets.iter().all(|ticket| ticket.operation == first.operation);
+    let issuers: BTreeSet<_> = tickets.iter().map(|ticket| ticket.issuer).collect();
+    (one_thing && issuers.len() == takes && tickets.len() == takes).then_some(*first)
+}
+
+/// Who may change the group, and who no longer: members who stay, each in a role that is not theirs already.
+fn judge_roles(parent: Parent<'_>, tickets: &[Ticket], verdict: &mut Verdict) -> Result<(), Invalid> {
+    let about: BTreeSet<MemberId> =
+        tickets.iter().filter(|ticket| ticket.operation.is_role()).map(|ticket| ticket.target).collect();
+    for target in about {
+        let asked: Vec<&Ticket> =
+            tickets.iter().filter(|ticket| ticket.target == target && ticket.operation.is_role()).collect();
+        let by = agreed(parent, &asked).ok_or(Invalid::Unjustified)?;
+        let appointed = by.operation == Operation::Appoint;
+        let stays = parent.roster.has(&target) && !tickets.iter().any(|t| t.target == target && t.operation.removes());
+        if !stays || parent.extension.is_facilitator(&target) == appointed {
+            return Err(Invalid::Unjustified);
+        }
+        verdict.roles.push((target, appointed, by.issuer.member()));
+    }
+    Ok(())
 }
 
 fn judge_adds(
@@ -173,16 +245,26 @@ fn judge_adds(
         let member = credential.member();
         let ticket = tickets
             .iter()
-            .find(|ticket| ticket.operation == Operation::Add && ticket.target == member)
+            .find(|ticket| ticket.operation.adds() && ticket.target == member)
             .ok_or(Invalid::Unjustified)?;
         let package = ticket.key_package.as_deref().unwrap_or_default();
         let named = sha256(package) == added.key_package_hash;
-        if !named || parent.roster.has(&member) || !new.insert(member) {
+        let seat = parent.roster.seat(&member);
+        let swap = ticket.operation == Operation::Swap;
+        if !named || seat.is_some() != swap || !new.insert(member) {
             return Err(Invalid::Unjustified);
         }
-        verdict.joined.push((member, credential.name));
+        if let Some(seat) = seat {
+            // The same person by the same name, over its own old leaf (PROTOCOL V4).
+            if seat.credential.name != credential.name || !staged.removes.contains(&seat.leaf) {
+                return Err(Invalid::Identity);
+            }
+            verdict.back.push((member, credential.name));
+        } else {
+            verdict.joined.push((member, credential.name));
+        }
     }
-    let asked = tickets.iter().filter(|ticket| ticket.operation == Operation::Add).count();
+    let asked = tickets.iter().filter(|ticket| ticket.operation.adds()).count();
     let size = parent.roster.len().saturating_sub(staged.removes.len()).saturating_add(new.len());
     if asked == new.len() && size <= MEMBERS_MAX { Ok(()) } else { Err(Invalid::Unjustified) }
 }
@@ -219,8 +301,8 @@ fn judge_external(parent: Parent<'_>, staged: &StagedView, tickets: &[Signed]) -
     }
     let alone = staged.adds.is_empty() && staged.extension.is_none() && tickets.is_empty();
     if alone && seat.credential == credential {
-        let (left, removed, joined) = (Vec::new(), Vec::new(), Vec::new());
-        Ok(Verdict { committer: seat.member, joined, left, removed, policy: None })
+        let (left, removed, joined, roles) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Ok(Verdict { committer: seat.member, joined, left, removed, policy: None, roles, back: Vec::new() })
     } else {
         Err(Invalid::External)
     }

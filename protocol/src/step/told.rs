@@ -141,6 +141,12 @@ pub enum LineKind {
     Left(String),
     /// Somebody was removed: the member.
     Removed(String),
+    /// Somebody's device could not go where the others were, and was let in anew: the member.
+    Back(String),
+    /// Somebody may change the group from now on: the member.
+    Appointed(String),
+    /// Somebody may do so no longer: the member.
+    Dismissed(String),
     /// Messages live this long from now on.
     Retention(Duration),
     /// Something said.

@@ -26,6 +26,47 @@ pub(crate) enum Operation {
     /// A facilitator: these rules from now on.
     #[n(3)]
     Policy,
+    /// A facilitator: this person may change the group, too.
+    #[n(4)]
+    Appoint,
+    /// A facilitator: this person may do so no longer.
+    #[n(5)]
+    Dismiss,
+    /// The person itself: this device cannot go where the others are, let it in anew.
+    #[n(6)]
+    Swap,
+}
+
+impl Operation {
+    /// Whether it takes its target out.
+    pub(crate) const fn removes(self) -> bool {
+        matches!(self, Self::Leave | Self::Remove)
+    }
+
+    /// Whether it comes with a key package.
+    pub(crate) const fn adds(self) -> bool {
+        matches!(self, Self::Add | Self::Swap)
+    }
+
+    /// Whether both are numbered by one sequence.
+    pub(crate) const fn follows(self, other: Self) -> bool {
+        match self {
+            Self::Add | Self::Leave | Self::Remove => matches!(other, Self::Add | Self::Leave | Self::Remove),
+            Self::Appoint | Self::Dismiss => other.is_role(),
+            Self::Policy => matches!(other, Self::Policy),
+            Self::Swap => matches!(other, Self::Swap),
+        }
+    }
+
+    /// Whether only the person itself can want it.
+    const fn is_own(self) -> bool {
+        matches!(self, Self::Leave | Self::Swap)
+    }
+
+    /// Whether it is about what its target may do.
+    pub(crate) const fn is_role(self) -> bool {
+        matches!(self, Self::Appoint | Self::Dismiss)
+    }
 }
 
 /// The group's rules, in every state's extension.
@@ -65,7 +106,7 @@ pub(crate) struct Ticket {
     /// Above all earlier ones for that target.
     #[n(3)]
     pub(crate) sequence: u64,
-    /// The issuer's head.
+    /// The issuer's head; for [`Operation::Swap`] the state that it cannot go to.
     #[n(4)]
     pub(crate) epoch: EpochId,
     /// Its number.
@@ -74,7 +115,7 @@ pub(crate) struct Ticket {
     /// Who says so.
     #[n(6)]
     pub(crate) issuer: MemberKey,
-    /// For [`Operation::Add`]: what to add.
+    /// For [`Operation::Add`] and [`Operation::Swap`]: what to add.
     #[cbor(n(7), with = "minicbor::bytes")]
     pub(crate) key_package: Option<Vec<u8>>,
     /// For [`Operation::Policy`]: the rules.
@@ -91,9 +132,9 @@ impl Body for Ticket {
     }
 
     fn check(&self) -> Result<(), Malformed> {
-        let shaped = self.key_package.is_some() == (self.operation == Operation::Add)
+        let shaped = self.key_package.is_some() == self.operation.adds()
             && self.policy.is_some() == (self.operation == Operation::Policy)
-            && (self.operation != Operation::Leave || self.target == self.issuer.member());
+            && (!self.operation.is_own() || self.target == self.issuer.member());
         if !shaped {
             return Err(Malformed);
         }

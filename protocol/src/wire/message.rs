@@ -6,13 +6,17 @@ use super::control::Control;
 use super::signed::Signed;
 use super::{Malformed, bounded, decode, encode};
 use crate::id::{CommitId, EnvelopeId, EpochId, MemberId};
-use crate::limits::{ADDRESS_BYTES_MAX, ADDRESSES_MAX, ENVELOPE_BYTES_MAX, FRAME_BYTES_MAX, PUSH_BYTES_MAX};
+use crate::limits::{
+    ADDRESS_BYTES_MAX, ADDRESSES_MAX, ENVELOPE_BYTES_MAX, FRAME_BYTES_MAX, MEMBERS_MAX, PUSH_BYTES_MAX,
+};
 use crate::time::Time;
 
 /// Ids in one frame: 32 bytes each and a few for the frame, within 64 KiB.
 pub(crate) const IDS_MAX: usize = 1_024;
 /// Tickets and votes in one frame: a vote of every member, and a leave of as many, within 256 KiB.
 pub(crate) const CONTROLS_MAX: usize = 512;
+/// Steps of a line that are told at a time: what a branch came to in days.
+pub(crate) const LINE_MAX: usize = 256;
 /// Own addresses that one device may name: two families, a few interfaces.
 pub(crate) const OWN_ADDRESSES_MAX: usize = 8;
 
@@ -80,6 +84,9 @@ pub(crate) enum Message {
     /// Another brings me the rest of what you have for me.
     #[n(19)]
     Enough,
+    /// How I came to where I stand, for whoever cannot open the commits (PROTOCOL O2).
+    #[n(20)]
+    Line(#[n(0)] Vec<CommitWire>),
 }
 
 /// A page of what is missing. The order of all pages together is the order of sending.
@@ -271,7 +278,8 @@ pub(crate) struct Bundle {
     pub(crate) commits: Vec<CommitWire>,
 }
 
-/// A commit that a newcomer keeps for those who were away, though it can open it as little as any stranger.
+/// A commit that a device keeps for those who were away, or to know how others came to where they stand, though it can
+/// open it as little as any stranger. Without its bytes where only that is told.
 #[derive(Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub(crate) struct CommitWire {
@@ -283,6 +291,22 @@ pub(crate) struct CommitWire {
     pub(crate) child: EpochId,
     #[n(3)]
     pub(crate) envelope: Bytes,
+    /// Whom it brought in and took out.
+    #[n(4)]
+    pub(crate) moves: Option<Moves>,
+}
+
+/// Who came and who went by a commit: with it a newcomer knows who was in before (PROTOCOL H5).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct Moves {
+    #[n(0)]
+    pub(crate) came: Vec<MemberId>,
+    #[n(1)]
+    pub(crate) went: Vec<MemberId>,
+    /// When, on the committer's clock.
+    #[n(2)]
+    pub(crate) at: Option<Time>,
 }
 
 /// A generation of the net secret as handed to a newcomer.
@@ -342,11 +366,12 @@ impl Message {
                 bounded(&push.envelopes, IDS_MAX)?;
                 push.envelopes.iter().try_for_each(|bytes| bounded(&bytes.0, ENVELOPE_BYTES_MAX))
             }
+            Self::Line(commits) => bounded(commits, LINE_MAX).and_then(|()| check_commits(commits)),
             Self::Addresses(reach) => check_reach(reach),
             Self::JoinRequest(bytes) => bounded(bytes, super::control::KEY_PACKAGE_BYTES_MAX),
             Self::Welcome(bundle) => {
                 bounded(&bundle.generations, crate::meet::GENERATIONS_MAX)?;
-                bounded(&bundle.commits, IDS_MAX)?;
+                check_commits(&bundle.commits)?;
                 check_reach(&bundle.reach)
             }
             Self::Greeting(_)
@@ -360,6 +385,15 @@ impl Message {
             | Self::Absent(_) => Ok(()),
         }
     }
+}
+
+fn check_commits(commits: &[CommitWire]) -> Result<(), Malformed> {
+    bounded(commits, IDS_MAX)?;
+    for moves in commits.iter().filter_map(|commit| commit.moves.as_ref()) {
+        bounded(&moves.came, MEMBERS_MAX)?;
+        bounded(&moves.went, MEMBERS_MAX)?;
+    }
+    Ok(())
 }
 
 fn check_reach(reach: &[Reach]) -> Result<(), Malformed> {

@@ -28,21 +28,20 @@ pub(super) fn verify(dice: &mut Dice, world: &mut World, circle: usize) {
     world.ask(node, ask, Command::Verify { group, member, verified });
 }
 
-/// The founder takes back an invite that nobody has used.
+/// Somebody takes back an own invite that nobody has used.
 pub(super) fn revoke(dice: &mut Dice, world: &mut World, circle: usize) {
     let Some(known) = world.facts.circles.get(circle) else { return };
     let Some(group) = known.group else { return };
     let open = known.roles.iter().filter_map(|(guest, role)| match role {
-        Role::Invited { id, revoked: false, .. } => Some((*guest, *id)),
+        Role::Invited { id, revoked: false, by, .. } => Some((*guest, *id, *by)),
         _ => None,
     });
     let open: Vec<_> = open.collect();
-    let founder = known.founder;
-    let Some((guest, invite)) = dice.pick(&open).copied() else { return };
-    world.ask(founder, Ask::Revoke { circle, guest }, Command::RevokeInvite { group, invite });
+    let Some((guest, invite, by)) = dice.pick(&open).copied() else { return };
+    world.ask(by, Ask::Revoke { circle, guest }, Command::RevokeInvite { group, invite });
 }
 
-/// Somebody who is not the founder throws the group away, or the way into it.
+/// Somebody who does not lead throws the group away, or the way into it.
 pub(super) fn forget(dice: &mut Dice, world: &mut World, circle: usize) {
     let Some(known) = world.facts.circles.get(circle) else { return };
     let nets = known.roles.iter().filter_map(|(node, role)| {
@@ -52,7 +51,7 @@ pub(super) fn forget(dice: &mut Dice, world: &mut World, circle: usize) {
             Role::Joining { net, .. } => Some(*net),
             Role::Asked | Role::Forgot { .. } | Role::Invited { .. } => None,
         };
-        net.map(|net| (*node, net))
+        net.filter(|_| !known.leaders.contains(node)).map(|net| (*node, net))
     });
     let nets: Vec<_> = nets.collect();
     let Some((node, net)) = dice.pick(&nets).copied() else { return };

@@ -25,9 +25,10 @@ pub(super) struct Copies(BTreeMap<usize, Disk>);
 pub(super) type Seen = BTreeMap<(usize, GroupId), (Duration, Vec<MemberId>)>;
 
 impl Copies {
-    /// Somebody copies the founder's disk.
+    /// Somebody copies the founder's disk, if the founder alone changes the group.
     pub(super) fn take(&mut self, world: &World, circle: usize) {
-        let founder = world.facts.circles.get(circle).map(|circle| circle.founder);
+        let alone = world.facts.circles.get(circle).filter(|circle| circle.leaders.is_empty());
+        let founder = alone.map(|circle| circle.founder);
         if let Some(disk) = founder.and_then(|founder| world.disk(founder)) {
             self.0.insert(circle, disk.copy());
         }
@@ -37,6 +38,9 @@ impl Copies {
     pub(super) fn commit(&self, dice: &mut Dice, world: &mut World) {
         for (circle, copy) in &self.0 {
             let Some(known) = world.facts.circles.get(*circle) else { continue };
+            if !known.leaders.is_empty() {
+                continue;
+            }
             let (founder, group) = (known.founder, known.group);
             let (Some(group), Some(net)) = (group, net_of(world, founder, *circle)) else { continue };
             if world.disk(founder).is_none_or(|disk| commits(disk, net) == commits(copy, net)) {

@@ -211,7 +211,8 @@ impl World {
         match &ask {
             Ask::Drop { id } => self.oracle.dropped(*id),
             Ask::Release { id } => self.oracle.released(*id, client),
-            Ask::Connect
+            Ask::Appoint { .. }
+            | Ask::Connect
             | Ask::Create { .. }
             | Ask::Forget { .. }
             | Ask::Invite { .. }

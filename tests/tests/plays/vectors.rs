@@ -93,6 +93,9 @@ fn shown(kind: &LineKind) -> String {
         LineKind::Joined(name) => format!("{name} came"),
         LineKind::Left(name) => format!("{name} left"),
         LineKind::Removed(name) => format!("{name} was removed"),
+        LineKind::Back(name) => format!("{name} is back"),
+        LineKind::Appointed(name) => format!("appointed {name}"),
+        LineKind::Dismissed(name) => format!("dismissed {name}"),
         LineKind::Retention(life) => format!("messages live {} s", life.as_secs()),
         LineKind::Text(text) => format!("text {}", **text),
     }

@@ -109,6 +109,7 @@ pub(super) fn read(row: EpochRow) -> Result<Epoch, Error> {
         left: row.left,
         sent: 0,
         closed: row.closed,
+        settled: false,
         heard: BTreeMap::new(),
     })
 }

@@ -28,7 +28,7 @@ const NO_ROOM: Outcome = Outcome::Refused(Refusal::NoRoom);
 /// Ana changes the rules, and nobody has heard of it yet.
 pub(super) fn changed_unheard(room: &mut Room) -> Vec<u8> {
     let day = Duration::from_secs(86_400);
-    let ((), sent) = room.inside(ANA, |group, cx| group.set_retention(cx, day).unwrap());
+    let (_, sent) = room.inside(ANA, |group, cx| group.set_retention(cx, day).unwrap());
     let published = |sent| if let Transmit::Publish { bytes, .. } = sent { Some(bytes) } else { None };
     sent.into_iter().find_map(published).unwrap()
 }
@@ -198,8 +198,9 @@ fn nobody_keeps_keys_alive_by_bringing_more() {
 fn what_waits_takes_the_same_room_after_a_restart() {
     let mut room = Room::of(2);
     let rows = room.disk(BEN).copy();
-    let rivals = junk_commits(&mut room, &rows, 1, 3);
     room.change_rules();
+    room.pass(660_000);
+    let rivals = junk_commits(&mut room, &rows, 1, 3);
     for bytes in rivals {
         assert_eq!(room.hear(BEN, bytes), Outcome::Parked(Why::Rival));
     }
@@ -297,7 +298,7 @@ fn a_commit_that_comes_too_soon_is_asked_for_again() {
     let came = Came { by: Some(room.see(ANA, |group| group.me.member())), ..Came::default() };
     room.lose(ANA);
     room.inside(BEN, |group, cx| {
-        let placed = Placed { order: Order::commit(0), spot: None };
+        let placed = Placed { order: Order::commit(0, &group.facts.head), spot: None };
         (0..BROUGHT_BY_HAND.burst / 50).for_each(|_| group.charge_vain(cx, &came, &placed));
     });
     let mut rogue = Rogue::link(&mut room, &rows, BEN);

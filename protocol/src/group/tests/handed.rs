@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use zeroize::Zeroizing;
 
 use crate::clock::Now;
+use crate::group::commits::Commits;
 use crate::group::history::History;
 use crate::group::outbox::Entry;
 use crate::id::{EnvelopeId, EpochId, LinkId};
@@ -236,7 +237,10 @@ fn nobody_can_hand_over_other_words_in_place_of_those_that_wait() {
         group.links.get_mut(&link).unwrap().blind.insert(envelope);
         group.on_handed(cx, link, vec![Handed { envelope, epoch, signed }]).unwrap();
     });
-    let (commit, _) = room.inside(ANA, |group, cx| group.commits.after(cx, group.net, &epoch).unwrap().unwrap().0);
+    let (commit, _) = room.inside(ANA, |group, cx| {
+        let (id, _) = group.commits.on(&epoch).next().unwrap();
+        Commits::row(cx, group.net, &(epoch, *id)).unwrap().unwrap().envelope.0
+    });
     room.hear(BEN, commit);
     assert!(room.texts(BEN).contains(&"hello".to_owned()), "{:?}", room.texts(BEN));
 }

@@ -174,6 +174,7 @@ fn what_a_member_brought_stays_on_its_account_when_the_head_moves() {
         });
         if why == Why::Rival {
             room.change_rules();
+            room.pass(660_000);
         }
         let junk = junk_commits(&mut room, &of_ben, version, WAITING_BY_PEER_MAX + 2);
         let (within, beyond) = junk.split_at(WAITING_BY_PEER_MAX);

@@ -13,7 +13,7 @@ use crate::Client;
 use crate::group::{Cx, Group};
 use crate::id::{EnvelopeId, EpochId, GroupId, LinkId, MemberId, NetId};
 use crate::persist::{Key, Table, Value};
-use crate::step::{Address, Command, Ends, Event, Input, LineKind, Outcome, Output, Reply, Transmit};
+use crate::step::{Address, Command, Ends, Event, Input, Line, LineKind, Outcome, Output, Reply, Transmit};
 use crate::time::Time;
 
 pub(super) const ANA: usize = 0;
@@ -223,11 +223,16 @@ impl Room {
         Stands { head, people, rows }
     }
 
+    /// What a device shows.
+    pub(super) fn lines(&mut self, who: usize) -> Vec<Line> {
+        let (group, now) = (self.group, self.now);
+        self.people[who].client.history(group, None, now).unwrap()
+    }
+
     /// The lines of text that a device shows.
     pub(super) fn texts(&mut self, who: usize) -> Vec<String> {
-        let (group, now) = (self.group, self.now);
-        let lines = self.people[who].client.history(group, None, now).unwrap();
-        let text = |line: crate::step::Line| match line.kind {
+        let lines = self.lines(who);
+        let text = |line: Line| match line.kind {
             LineKind::Text(text) => Some(text.to_string()),
             _ => None,
         };

@@ -97,8 +97,9 @@ fn what_is_sealed_anew_leaves_no_trace() {
 fn a_newcomer_is_not_told_of_what_was_before_it() {
     let mut room = Room::open(4, 3);
     let rows = room.disk(CHI).copy();
-    let rivals = junk_commits(&mut room, &rows, 1, 3);
     room.change_rules();
+    room.pass(660_000);
+    let rivals = junk_commits(&mut room, &rows, 1, 3);
     let commits = ids(&mut room, ANA);
     // What waits, by where it stands.
     for bytes in rivals {

@@ -36,7 +36,7 @@ fn what_waits_goes_on_by_gossip_when_it_is_opened() {
     assert_eq!(room.passed_on, [(CHI, id_of(&second))]);
 
     let day = Duration::from_secs(86_400);
-    let ((), sent) = room.inside(ANA, |group, cx| group.set_retention(cx, day).unwrap());
+    let (_, sent) = room.inside(ANA, |group, cx| group.set_retention(cx, day).unwrap());
     let published = |sent| if let Transmit::Publish { bytes, .. } = sent { Some(bytes) } else { None };
     let commit = sent.into_iter().find_map(published).unwrap();
     let next = said(&mut room, "next", 0);
@@ -75,7 +75,8 @@ fn fill_with(room: &mut Room, junk: Vec<Vec<u8>>, placed: bool, by: &[usize]) {
     room.inside(BEN, |group, cx| {
         for (bytes, by) in junk.into_iter().zip(names.iter().copied().cycle()) {
             let came = Came { by: Some(by), ..Came::default() };
-            let (net, order) = (group.net, if placed { Order::said(0, 0, 0) } else { Order::UNKNOWN });
+            let said = Order::said(0, &group.facts.head, 0, 0);
+            let (net, order) = (group.net, if placed { said } else { Order::UNKNOWN });
             let stands = Placed { order, spot: None };
             group.log.keep_waiting(cx, net, &Envelope::parse(bytes).unwrap(), (came, stands));
         }
@@ -525,7 +526,7 @@ fn what_waited_for_its_epoch_is_on_nobodys_account_in_full() {
     let mut room = Room::of(4);
     let chi = room.see(CHI, |group| group.me.member());
     let day = Duration::from_secs(86_400);
-    let ((), sent) = room.inside(ANA, |group, cx| group.set_retention(cx, day).unwrap());
+    let (_, sent) = room.inside(ANA, |group, cx| group.set_retention(cx, day).unwrap());
     let published = |sent| if let Transmit::Publish { bytes, .. } = sent { Some(bytes) } else { None };
     let commit = sent.into_iter().find_map(published).unwrap();
     room.deaf = Some(BEN);

@@ -19,6 +19,8 @@ struct Case {
     ana: Identity,
     ben: Identity,
     chi: Identity,
+    dan: Identity,
+    eve: Identity,
     roster: Roster,
     extension: Extension,
     tickets: Vec<Ticket>,
@@ -29,6 +31,7 @@ impl Case {
     fn new() -> Self {
         let who = |seed, name: &str| Identity::new(name, &mut ChaCha20Rng::seed_from_u64(seed));
         let (ana, ben, chi) = (who(1, "Ana"), who(2, "Ben"), who(3, "Chi"));
+        let (dan, eve) = (who(4, "Dan"), who(5, "Eve"));
         let seat = |leaf, who: &Identity| Seat { leaf, member: who.member(), credential: who.credential.clone() };
         let roster = Roster::from_seats(vec![seat(0, &ana), seat(1, &ben)]);
         let policy = Policy { name: "Circle".into(), retention: 86_400 };
@@ -47,7 +50,7 @@ impl Case {
             number: NUMBER + 1,
             authenticator: None,
         };
-        Self { ana, ben, chi, roster, extension, tickets: Vec::new(), staged }
+        Self { ana, ben, chi, dan, eve, roster, extension, tickets: Vec::new(), staged }
     }
 
     /// A commit that adds Chi.
@@ -88,6 +91,33 @@ impl Case {
         case
     }
 
+    /// Dan and Eve may change the group as Ana does; Ana and Dan want Eve to do so no longer.
+    fn dismissing() -> Self {
+        let mut case = Self::new();
+        let appoint = |who: &Identity| ticket(&case.ana, Operation::Appoint, who.member());
+        let seat = |leaf, who: &Identity| Seat { leaf, member: who.member(), credential: who.credential.clone() };
+        let seats = [&case.ana, &case.ben, &case.dan, &case.eve];
+        case.roster = Roster::from_seats((0..).zip(seats).map(|(leaf, who)| seat(leaf, who)).collect());
+        case.extension = case.extension.after(&[appoint(&case.dan), appoint(&case.eve)], NUMBER);
+        let dismiss = |by: &Identity| ticket(by, Operation::Dismiss, case.eve.member());
+        case.tickets = vec![dismiss(&case.ana), dismiss(&case.dan)];
+        case.extend();
+        case
+    }
+
+    /// A commit that lets Ben's device in anew, as he asked.
+    fn swapping() -> Self {
+        let mut case = Self::new();
+        let mut ticket = ticket(&case.ben, Operation::Swap, case.ben.member());
+        ticket.key_package = Some(b"package".to_vec());
+        let NewLeaf { credential, signature_key } = leaf(&case.ben);
+        case.staged.adds.push(Added { credential, signature_key, key_package_hash: sha256(b"package") });
+        case.staged.removes.push(1);
+        case.tickets.push(ticket);
+        case.extend();
+        case
+    }
+
     /// Makes the commit's extension what its tickets make of it.
     fn extend(&mut self) {
         self.staged.extension = Some(self.extension.after(&self.tickets, NUMBER).encode());
@@ -98,7 +128,8 @@ impl Case {
             .tickets
             .iter()
             .map(|ticket| {
-                let issuer = [&self.ana, &self.ben, &self.chi].into_iter().find(|who| who.key() == ticket.issuer);
+                let people = [&self.ana, &self.ben, &self.chi, &self.dan, &self.eve];
+                let issuer = people.into_iter().find(|who| who.key() == ticket.issuer);
                 issuer.unwrap().sign(GROUP, ticket)
             })
             .collect();
@@ -139,6 +170,11 @@ fn what_the_rules_allow_is_allowed() {
     assert!(removed.loses_someone());
     assert_eq!(Case::ruling().judge().unwrap().policy.unwrap().0.retention, 7_200);
     assert_eq!(Case::returning().judge().unwrap().committer, Case::new().ana.member());
+    let eve = Case::new().eve.member();
+    assert_eq!(Case::dismissing().judge().unwrap().roles, [(eve, false, Case::new().ana.member())]);
+    let back = Case::swapping().judge().unwrap();
+    assert_eq!(back.back, [(Case::new().ben.member(), "Ben".to_owned())]);
+    assert!(!back.loses_someone() && back.left.is_empty() && back.joined.is_empty());
     assert!(Case::new().judge().is_ok(), "an update of the own path alone");
 }
 
@@ -216,6 +252,103 @@ const ATTEMPTS: &[Attempt] = &[
         |case| case.tickets[0].group = GroupId::from_bytes([9; 16]),
         Invalid::Ticket,
     ),
+    ("a role by nobody's word", Case::dismissing, |case| case.tickets.clear(), Invalid::Extension),
+    (
+        "a role by one word of three",
+        Case::dismissing,
+        |case| {
+            case.tickets.truncate(1);
+            case.extend();
+        },
+        Invalid::Unjustified,
+    ),
+    (
+        "a role by one word said twice",
+        Case::dismissing,
+        |case| {
+            case.tickets[1] = Ticket { sequence: 2, ..case.tickets[0].clone() };
+            case.extend();
+        },
+        Invalid::Unjustified,
+    ),
+    (
+        "a removal of a facilitator by one word of three",
+        Case::dismissing,
+        |case| {
+            case.tickets = vec![ticket(&case.ana, Operation::Remove, case.eve.member())];
+            case.staged.removes.push(3);
+            case.extend();
+        },
+        Invalid::Unjustified,
+    ),
+    (
+        "a role taken and given at once",
+        Case::dismissing,
+        |case| {
+            (case.tickets[1].operation, case.tickets[1].sequence) = (Operation::Appoint, 2);
+            case.extend();
+        },
+        Invalid::Unjustified,
+    ),
+    (
+        "a role for who has it",
+        Case::dismissing,
+        |case| {
+            case.tickets = vec![Ticket { sequence: 2, ..ticket(&case.ana, Operation::Appoint, case.eve.member()) }];
+            case.extend();
+        },
+        Invalid::Unjustified,
+    ),
+    (
+        "a role for who is not in",
+        Case::new,
+        |case| {
+            case.tickets.push(ticket(&case.ana, Operation::Appoint, case.chi.member()));
+            case.extend();
+        },
+        Invalid::Unjustified,
+    ),
+    (
+        "a role by a member's own word",
+        Case::new,
+        |case| {
+            case.tickets.push(ticket(&case.ben, Operation::Appoint, case.ben.member()));
+            case.extend();
+        },
+        Invalid::Ticket,
+    ),
+    (
+        "an old role again after it was taken",
+        Case::dismissing,
+        |case| {
+            case.extension = case.extension.after(&case.tickets, NUMBER);
+            case.tickets = vec![ticket(&case.ana, Operation::Appoint, case.eve.member())];
+            case.extend();
+        },
+        Invalid::Ticket,
+    ),
+    ("a new leaf beside the old one", Case::swapping, |case| case.staged.removes.clear(), Invalid::Identity),
+    ("an old leaf gone and no new one", Case::swapping, |case| case.staged.adds.clear(), Invalid::Unjustified),
+    ("back by another's word", Case::swapping, |case| case.tickets[0].issuer = case.ana.key(), Invalid::Ticket),
+    (
+        "back by a word of before",
+        Case::swapping,
+        |case| {
+            case.extension = case.extension.after(&case.tickets, NUMBER);
+            case.extend();
+        },
+        Invalid::Ticket,
+    ),
+    (
+        "back as somebody else",
+        Case::swapping,
+        |case| {
+            let NewLeaf { credential, signature_key } = leaf(&case.chi);
+            let key_package_hash = sha256(b"package");
+            case.staged.adds[0] = Added { credential, signature_key, key_package_hash };
+        },
+        Invalid::Unjustified,
+    ),
     ("back over another's leaf", Case::returning, |case| case.staged.removes = vec![1], Invalid::Committer),
     ("back over two leaves", Case::returning, |case| case.staged.removes.push(1), Invalid::External),
     ("back with another key", Case::returning, |case| case.staged.path_leaf = Some(leaf(&case.ben)), Invalid::External),
@@ -261,4 +394,31 @@ fn who_was_removed_does_not_come_back_by_an_older_ticket_however_many_went_since
     assert_eq!(case.extension.spent(Operation::Add, &chi), 0, "it is not remembered one by one any more");
     case.tickets[0].number = NUMBER - 4;
     assert!(case.judge().is_ok(), "a facilitator who knows of the removals may let somebody in");
+}
+
+/// PROTOCOL V7: of two nobody is out by one word alone but the other one; whoever gives up a role needs nobody.
+#[test]
+fn two_of_three_must_say_so_and_one_of_two_can() {
+    let mut case = Case::dismissing();
+    case.tickets = vec![ticket(&case.eve, Operation::Dismiss, case.eve.member())];
+    case.extend();
+    assert_eq!(case.judge().unwrap().roles, [(case.eve.member(), false, case.eve.member())]);
+    let mut case = Case::dismissing();
+    let gone = ticket(&case.ana, Operation::Dismiss, case.dan.member());
+    case.extension = case.extension.after(&[gone], NUMBER);
+    case.tickets.truncate(1);
+    case.extend();
+    assert!(case.judge().is_ok());
+}
+
+/// Of two tickets with one number that which takes the role away counts, whichever came first.
+#[test]
+fn a_role_is_taken_away_by_a_word_as_new_as_that_which_gave_it() {
+    let case = Case::new();
+    let (give, take) = ([Operation::Appoint, Operation::Dismiss])
+        .map(|operation| ticket(&case.ana, operation, case.ben.member()))
+        .into();
+    let after = |tickets: &[Ticket]| case.extension.after(tickets, NUMBER);
+    assert!(after(&[give]).spent(Operation::Dismiss, &case.ben.member()) < 1);
+    assert_eq!(after(&[take]).spent(Operation::Appoint, &case.ben.member()), 1);
 }

@@ -7,7 +7,7 @@ use rand_core::RngCore;
 use zeroize::Zeroizing;
 
 use super::Vector;
-use crate::group::advance::line_id;
+use crate::group::changes::line_id;
 use crate::id::{CommitId, EnvelopeId, EpochId, GroupId, MemberId, MsgId};
 use crate::identity::{Credential, Identity, safety_code};
 use crate::meet::generation::Generation;
@@ -254,7 +254,13 @@ fn messages() -> Vec<Vector> {
         at: AT,
         inviter: ana().key(),
         reach: reach(),
-        commits: vec![CommitWire { parent: PARENT, commit: COMMIT, child: CHILD, envelope: Bytes(vec![0x98; 8]) }],
+        commits: vec![CommitWire {
+            parent: PARENT,
+            commit: COMMIT,
+            child: CHILD,
+            envelope: Bytes(vec![0x98; 8]),
+            moves: None,
+        }],
     };
     let message = |name, message: Message| {
         let again = |bytes: &[u8]| Message::parse(bytes).ok().map(|message| message.encode());

@@ -1,0 +1,190 @@
+//! Where the head is, and going over to it: pointers move, no state is lost (PROTOCOL O1, H).
+
+use super::changes::{changes, joined_id};
+use super::commits::{Change, Commits, Step};
+use super::cx::Cx;
+use super::line::{LineRow, RowKind};
+use super::ordering::{Child, Head, Judged, Parent, Shape, turn};
+use super::{Epoch, Group, StandingRow};
+use crate::error::Error;
+use crate::id::{CommitId, EpochId, MemberId, MsgId};
+use crate::persist::{Key, Table};
+use crate::policy::roster::Roster;
+use crate::step::{Event, Standing, Transmit};
+use crate::wire::message::Moves;
+
+impl Group {
+    /// Goes to where the rule says that the head is.
+    pub(crate) fn move_head(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
+        let from = self.facts.head;
+        let wide = self.wide_shape();
+        let Head { here: to, beyond } = wide.shape.head(wide.root);
+        self.note_beyond(cx, beyond);
+        if to == from {
+            return Ok(());
+        }
+        let (old, new) = (self.line(from), self.line(to));
+        for step in old.iter().filter(|step| !new.contains(step)) {
+            self.untell_changes(cx, step)?;
+        }
+        let undone = !self.commits.back_from(to).iter().any(|((parent, _), _)| *parent == from);
+        self.retell_entry(cx, from, to);
+        let mut at = cx.now.stamp;
+        for step in new.iter().rev().filter(|step| !old.contains(step)) {
+            let row = Commits::row(cx, self.net, step)?.ok_or(Error::Broken)?;
+            let change = row.change.ok_or(Error::Broken)?;
+            if change.out && !change.swapped {
+                return self.go(cx, step, &change);
+            }
+            self.tell_changes(cx, step, &change)?;
+            at = change.at;
+        }
+        self.go_over(cx, to, undone, at)
+    }
+
+    /// A state becomes the head that was made by a commit of some moment, perhaps on another branch.
+    fn go_over(&mut self, cx: &mut Cx<'_>, to: EpochId, undone: bool, at: crate::time::Time) -> Result<(), Error> {
+        let before = self.roster()?.clone();
+        self.epochs.go(cx, self.net, self.facts.head, to);
+        self.facts.head = to;
+        self.write_facts(cx);
+        cx.tx.urgent();
+        let gone: Vec<MemberId> = before.without(self.roster()?).map(|seat| seat.member).collect();
+        for member in &gone {
+            self.reach.forget_member(cx, self.net, *member);
+            cx.clock.forget(self.net, *member);
+            self.welcomes.remove(member);
+            cx.tx.delete(Key::new(Table::Welcome, self.net, &[member.as_bytes()]));
+        }
+        self.vain_claims.clear();
+        self.log.take_again(cx, self.net);
+        if std::mem::take(&mut self.missed) {
+            self.ask_around(cx);
+        }
+        // What was sealed on a branch that is left is for those who have gone along it.
+        self.unseal_unheld(cx, undone || !gone.is_empty(), at)?;
+        self.refresh_topics(cx);
+        self.weigh_all(cx)?;
+        self.seal_intents(cx)?;
+        self.vote_soon(cx);
+        self.note_settled();
+        self.tend_tickets(cx)
+    }
+
+    /// The states and commits from which one may choose, as plain data.
+    pub(super) fn shape(&self) -> Shape {
+        let young = self.epochs.iter().filter(|(_, epoch)| epoch.is_young());
+        let parents = young.map(|(id, epoch)| {
+            let children = self.commits.on(id).map(|(commit, known)| Child {
+                epoch: known.child,
+                commit: *commit,
+                turn: known.judged.map_or([0; 32], |(committer, _)| turn(&self.id, epoch.number, &committer)),
+                judged: match known.judged {
+                    // Where this device is let in anew it can go when the Welcome has come.
+                    _ if known.swapped && self.epochs.get(&known.child).is_none() => Judged::Closed,
+                    Some((_, removes)) => Judged::Good { removes },
+                    None => Judged::Closed,
+                },
+            });
+            let children: Vec<Child> = children.collect();
+            // Where there is nothing to choose nobody is counted.
+            let counts = children.len() > 1 || epoch.extension.has_several();
+            let seats = if counts { epoch.roster.seats() } else { &[] };
+            let members = seats.iter().map(|seat| seat.member).collect();
+            (*id, Parent { members, children, ..Parent::default() })
+        });
+        Shape { parents: parents.collect(), votes: self.votes() }
+    }
+
+    /// The state up to which nothing can be changed any more: from there on the rule chooses.
+    pub(crate) fn root(&self) -> EpochId {
+        let mut at = self.facts.head;
+        let led = |parent: &EpochId, at: EpochId| {
+            self.commits.on(parent).any(|(_, known)| known.child == at && known.judged.is_some())
+        };
+        while let Some(parent) = self.epochs.get(&at).and_then(|epoch| epoch.parent)
+            && self.epochs.get(&parent).is_some_and(Epoch::is_young)
+            && led(&parent, at)
+        {
+            at = parent;
+        }
+        at
+    }
+
+    /// The commits that led to a state, the latest first, as far back as they were judged here.
+    fn line(&self, to: EpochId) -> Vec<Step> {
+        let steps = self.commits.back_from(to).into_iter().map(|(step, _)| step);
+        steps.take_while(|step| self.commits.known(step).is_some_and(|known| known.judged.is_some())).collect()
+    }
+
+    /// The commit takes this person out: by its own wish, then the group goes; or not, then what was said stays until
+    /// its time, and nothing more comes.
+    fn go(&mut self, cx: &mut Cx<'_>, step: &Step, change: &Change) -> Result<(), Error> {
+        if change.verdict.left.contains(&self.me.member()) {
+            cx.tell(Event::Standing { group: self.id, standing: Standing::Left });
+            return self.wipe(cx);
+        }
+        self.tell_changes(cx, step, change)?;
+        self.set_standing(cx, StandingRow::Removed);
+        cx.tx.urgent();
+        self.links.clear();
+        cx.transmit(Transmit::Close { net: self.net });
+        Ok(())
+    }
+
+    /// A device that was let in more than once came in where it stands now, and nowhere else.
+    fn retell_entry(&mut self, cx: &mut Cx<'_>, from: EpochId, to: EpochId) {
+        let (left, taken) = (self.entry(from), self.entry(to));
+        if left == taken {
+            return;
+        }
+        let me = self.me.member();
+        if let Some((commit, _)) = left {
+            let id = joined_id(&commit, &me);
+            self.history.drop_line(cx, self.net, &id);
+            cx.tell(Event::Gone { group: self.id, ids: vec![id] });
+        }
+        if let Some((commit, moves)) = taken.filter(|(commit, _)| !self.history.has(&joined_id(commit, &me))) {
+            let name = self.me.credential.name.clone();
+            let came = moves.came.contains(&me);
+            let kind = if came { RowKind::Joined(name.clone()) } else { RowKind::Back(name.clone()) };
+            let at = moves.at.unwrap_or(cx.now.stamp);
+            self.show(cx, joined_id(&commit, &me), LineRow::of_change(at, me, name, kind, true));
+        }
+    }
+
+    /// The commit by which this device came into what a state came from, as it was told.
+    fn entry(&self, state: EpochId) -> Option<(CommitId, Moves)> {
+        let back = |id: &EpochId| self.epochs.get(id)?.parent;
+        let begin = std::iter::successors(Some(state), back).last()?;
+        let ((_, commit), _) = *self.commits.back_from(begin).first()?;
+        let known = self.commits.back_from(begin).first().and_then(|(step, _)| self.commits.known(step)?.told.clone());
+        known.map(|moves| (commit, moves))
+    }
+
+    /// What a commit changed is told.
+    fn tell_changes(&mut self, cx: &mut Cx<'_>, (parent, commit): &Step, change: &Change) -> Result<(), Error> {
+        let roster = &self.epochs.get(parent).ok_or(Error::Broken)?.roster;
+        for told in changes(commit, &change.verdict, roster) {
+            let own = told.author == self.me.member();
+            let row = LineRow::of_change(change.at, told.author, told.author_name, told.kind, own);
+            self.show(cx, told.id, row);
+        }
+        Ok(())
+    }
+
+    /// What a commit changed is not so: its lines go.
+    fn untell_changes(&mut self, cx: &mut Cx<'_>, step: &Step) -> Result<(), Error> {
+        let row = Commits::row(cx, self.net, step)?.ok_or(Error::Broken)?;
+        let verdict = row.change.map(|change| change.verdict);
+        let told = verdict.map_or(Vec::new(), |verdict| changes(&step.1, &verdict, &Roster::default()));
+        let told: Vec<MsgId> = told.into_iter().map(|told| told.id).filter(|id| self.history.has(id)).collect();
+        for id in &told {
+            self.history.drop_line(cx, self.net, id);
+        }
+        if !told.is_empty() {
+            cx.tell(Event::Gone { group: self.id, ids: told });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,248 @@
+//! The way back for a device that cannot go where the others are, because what leads there is gone here or cannot be read:
+//! it asks to be let in anew (PROTOCOL H2, H5).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::commits::{Commits, Known, Step};
+use super::cx::Cx;
+use super::ordering::{Child, Judged, Parent, Shape};
+use super::{Epoch, Group, StandingRow};
+use crate::error::Error;
+use crate::id::{EpochId, LinkId, MemberId};
+use crate::limits::{CONTROL_KEPT, READER_KEPT};
+use crate::mls::{self, Signer};
+use crate::persist::{Key, Table, Value};
+use crate::policy::judge;
+use crate::step::Transmit;
+use crate::time::Time;
+use crate::wire::control::{Control, Operation, Ticket};
+use crate::wire::message::{Bytes, CommitWire, LINE_MAX, Message, Told};
+
+/// How long others must have stood where this device cannot go before it asks: what leads there may be on its way.
+const STRAY_AFTER: Duration = Duration::from_secs(10);
+/// When it asks again.
+const ASK_AGAIN: Duration = Duration::from_secs(120);
+/// That others stand where this device cannot go.
+#[derive(Clone, Copy)]
+pub(crate) struct Stray {
+    /// Where they stand.
+    pub(crate) beyond: EpochId,
+    /// When something is done about it.
+    pub(crate) due: Time,
+}
+
+/// All that is known of the shape of the history, also on others' word.
+pub(super) struct Wide {
+    pub(super) shape: Shape,
+    /// Where to choose from.
+    pub(super) root: EpochId,
+}
+
+impl Group {
+    /// What to choose from, and from where. Where there is only one way, what can be judged is enough; and else all that is
+    /// known, with what is too old to be judged, or was told, decided by votes.
+    pub(super) fn wide_shape(&self) -> Wide {
+        let (mut shape, mut root) = (self.shape(), self.root());
+        if !self.commits.are_forked() {
+            return Wide { shape, root };
+        }
+        let (rosters, ways) = (self.rosters(), self.ways());
+        for ((parent, commit), known) in self.commits.iter() {
+            // What is young is judged; and where one alone could change the group nothing was decided by votes.
+            let told = |epoch: &Epoch| known.judged.is_none() && !epoch.extension.has_several() && self.is_left(parent);
+            if self.epochs.get(parent).is_some_and(|epoch| epoch.is_young() || told(epoch)) {
+                continue;
+            }
+            let entry = shape.parents.entry(*parent).or_insert_with(|| Parent {
+                members: rosters.get(parent).cloned().unwrap_or_default(),
+                old: true,
+                ..Parent::default()
+            });
+            let judged = if ways.contains(&known.child) { Judged::Walked } else { Judged::Heard };
+            entry.children.push(Child { epoch: known.child, commit: *commit, turn: [0; 32], judged });
+        }
+        if let Some(((first, _), _)) = self.commits.back_from(root).last() {
+            root = *first;
+        }
+        Wide { shape, root }
+    }
+
+    /// Whether a way on from a state was judged here.
+    fn is_left(&self, id: &EpochId) -> bool {
+        self.commits.on(id).any(|(_, known)| known.judged.is_some())
+    }
+
+    /// The states that lead to one that this device can still go on from.
+    fn ways(&self) -> BTreeSet<EpochId> {
+        let before: BTreeMap<EpochId, EpochId> =
+            self.commits.iter().map(|(step, known)| (known.child, step.0)).collect();
+        let mut ways = BTreeSet::new();
+        for (id, _) in self.epochs.iter().filter(|(_, epoch)| epoch.is_young()) {
+            let mut at = Some(*id);
+            while let Some(state) = at.filter(|state| ways.insert(*state)) {
+                at = before.get(&state).copied();
+            }
+        }
+        ways
+    }
+
+    /// Who is in each state: as is known here, and from there on as others say who came and who went.
+    pub(super) fn rosters(&self) -> BTreeMap<EpochId, BTreeSet<MemberId>> {
+        let members = |epoch: &Epoch| epoch.roster.seats().iter().map(|seat| seat.member).collect();
+        let mut rosters: BTreeMap<EpochId, BTreeSet<MemberId>> =
+            self.epochs.iter().map(|(id, epoch)| (*id, members(epoch))).collect();
+        let told = |known: &Known| known.told.clone();
+        let mut open: Vec<_> =
+            self.commits.iter().filter_map(|(step, known)| Some((step.0, known.child, told(known)?))).collect();
+        let mut left = usize::MAX;
+        while open.len() < left {
+            left = open.len();
+            open.retain(|(parent, child, moves)| {
+                let (from, to, out, into) = match (rosters.get(parent), rosters.get(child)) {
+                    (Some(before), None) => (before, child, &moves.went, &moves.came),
+                    (None, Some(after)) => (after, parent, &moves.came, &moves.went),
+                    (before, _) => return before.is_none(),
+                };
+                let roster = from.iter().filter(|member| !out.contains(member)).chain(into).copied().collect();
+                rosters.insert(*to, roster);
+                false
+            });
+        }
+        rosters
+    }
+
+    /// Others stand where this device cannot go, or no longer.
+    pub(super) fn note_beyond(&mut self, cx: &Cx<'_>, beyond: Option<EpochId>) {
+        // What nobody voted for is one peer's word.
+        let voted = |beyond: &EpochId| self.votes().values().any(|state| state == beyond);
+        let beyond = beyond.filter(voted);
+        let due = self.stray.map_or(cx.now.wall + STRAY_AFTER, |stray| stray.due);
+        self.stray = beyond.map(|beyond| Stray { beyond, due });
+    }
+
+    /// Asks to be let in where the others are, or sees that this person is out there.
+    pub(super) fn seek_way(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
+        let Some(stray) = self.stray.filter(|stray| stray.due <= cx.now.wall) else { return Ok(()) };
+        let me = self.me.member();
+        self.stray = Some(Stray { due: cx.now.wall + ASK_AGAIN, ..stray });
+        let Some(is_in) = self.is_in(&stray.beyond, &me) else { return Ok(()) };
+        if !is_in && !self.is_to_go()? {
+            return Ok(());
+        }
+        if !is_in {
+            self.set_standing(cx, StandingRow::Removed);
+            cx.tx.urgent();
+            self.links.clear();
+            cx.transmit(Transmit::Close { net: self.net });
+            return Ok(());
+        }
+        let package = self.make_package(cx)?;
+        let mut ticket = self.ticket(Operation::Swap, me)?;
+        // The others may have taken later ones than are known here.
+        ticket.sequence = ticket.sequence.max(cx.now.stamp.ms());
+        (ticket.epoch, ticket.key_package) = (stray.beyond, Some(package));
+        let control = Control::Ticket(self.me.sign(self.id, &ticket));
+        self.send_control(cx, &control)?;
+        let until = cx.now.later() + CONTROL_KEPT;
+        self.controls.keep(cx, self.net, Told { control, until });
+        Ok(())
+    }
+
+    /// Whether a member is in a state to which others went: no, if it was taken out on the way there; `None` if it never was
+    /// in there, and whoever let it in elsewhere will do so again.
+    fn is_in(&self, there: &EpochId, member: &MemberId) -> Option<bool> {
+        let way = self.commits.back_from(*there);
+        let way = way.iter().take_while(|(_, child)| !self.is_on_line(child));
+        let moves = way.filter_map(|(step, _)| self.commits.known(step)?.told.as_ref());
+        let moved = moves.filter_map(|moves| match () {
+            () if moves.came.contains(member) => Some(true),
+            () if moves.went.contains(member) => Some(false),
+            () => None,
+        });
+        let met = self.rosters().get(there).is_some_and(|roster| roster.contains(member));
+        moved.into_iter().next().or(met.then_some(true))
+    }
+
+    /// Whether facilitators have signed that this person goes: nobody else can say so.
+    fn is_to_go(&self) -> Result<bool, Error> {
+        let (parent, me) = (self.parent(&self.facts.head)?, self.me.member());
+        let tickets = self.controls.tickets().filter_map(|signed| judge::open_in_time(parent, signed).ok());
+        let mine = tickets.filter(|ticket| ticket.target == me && ticket.operation.removes());
+        let takes = |ticket: &Ticket| if parent.extension.takes_two(ticket) { 2 } else { 1 };
+        let mine: Vec<Ticket> = mine.collect();
+        Ok(mine.iter().any(|ticket| mine.len() >= takes(ticket)))
+    }
+
+    /// A key package to be let in anew by; an earlier one is not needed any more.
+    pub(super) fn make_package(&mut self, cx: &mut Cx<'_>) -> Result<Vec<u8>, Error> {
+        let key = |name: &[u8]| Key::new(Table::Joining, self.net, &[b"s", name]);
+        let begins = key(&[]).name;
+        for old in self.package.extract_if(.., |old| old.name.starts_with(&begins)) {
+            cx.tx.delete(old);
+        }
+        let signer = Signer::new(&self.me.device_secret());
+        let made = mls::key_package(cx.mls, &signer, &self.me.credential.encode()).map_err(|_| Error::Broken)?;
+        for (name, bytes) in made.rows {
+            let (key, dies) = (key(&name), Some(cx.now.sweep + READER_KEPT));
+            cx.tx.put(key.clone(), Value { bytes, dies });
+            self.package.insert(key);
+        }
+        Ok(made.bytes)
+    }
+
+    /// Tells a peer how we came to where we stand.
+    pub(super) fn say_line(&mut self, cx: &mut Cx<'_>, id: LinkId) -> Result<(), Error> {
+        let head = self.facts.head;
+        let Some(link) = self.links.get_mut(&id).filter(|link| link.lined != Some(head)) else { return Ok(()) };
+        link.lined = Some(head);
+        let steps = self.commits.back_from(head);
+        self.say_steps(cx, id, steps)
+    }
+
+    /// Tells a peer how a branch came about that was left: it may not have been there.
+    pub(super) fn say_branch(&mut self, cx: &mut Cx<'_>, id: LinkId, tip: EpochId) -> Result<(), Error> {
+        let mut steps = self.commits.back_from(tip);
+        let met = steps.iter().position(|(_, child)| self.is_on_line(child));
+        steps.truncate(met.unwrap_or(steps.len()));
+        self.say_steps(cx, id, steps)
+    }
+
+    fn say_steps(&mut self, cx: &mut Cx<'_>, id: LinkId, steps: Vec<(Step, EpochId)>) -> Result<(), Error> {
+        let mut line = Vec::new();
+        for (step, child) in steps.into_iter().take(LINE_MAX) {
+            let Some(row) = Commits::row(cx, self.net, &step)? else { break };
+            let ((parent, commit), envelope) = (step, Bytes(Vec::new()));
+            line.push(CommitWire { parent, commit, child, envelope, moves: row.moves() });
+        }
+        if !line.is_empty() {
+            self.say(cx, id, &Message::Line(line));
+        }
+        Ok(())
+    }
+
+    /// A peer tells how it came to where it stands.
+    pub(super) fn on_line(&mut self, cx: &mut Cx<'_>, id: LinkId, commits: Vec<CommitWire>) -> Result<(), Error> {
+        let from = self.member_at(id);
+        let heard = |member: &MemberId| self.has_a_say(member) || self.roster().is_ok_and(|all| all.has(member));
+        let known = |state: &EpochId| self.epochs.get(state).is_some() || self.commits.have(state);
+        let leads = commits.iter().any(|step| known(&step.parent) || known(&step.child));
+        if !from.as_ref().is_some_and(heard) || !leads {
+            return Ok(());
+        }
+        let young = |step: &CommitWire| self.epochs.get(&step.parent).is_some_and(Epoch::is_young);
+        let judged = |step: &CommitWire| {
+            self.commits.known(&(step.parent, step.commit)).is_some_and(|known| known.judged.is_some())
+        };
+        let first = commits.iter().find(|step| young(step) && !judged(step)).map(|step| step.parent);
+        self.keep_told(cx, commits)?;
+        // What can be judged here is not taken on anybody's word.
+        if let Some(parent) = first
+            && let Some(link) = self.links.get_mut(&id).filter(|link| link.asked_after != Some(parent))
+        {
+            link.asked_after = Some(parent);
+            self.say(cx, id, &Message::After(parent));
+        }
+        self.weigh_votes(cx)
+    }
+}

@@ -1,0 +1,204 @@
+//! Several who may change a group do so without hearing of each other: all end in one history, and nothing that was said or
+//! wanted is lost (PROTOCOL H, C, J, D).
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use kinfold_protocol::id::GroupId;
+use kinfold_protocol::step::{Command, LineKind, Reply, Standing};
+use kinfold_protocol::view::DoctorView;
+
+use crate::stage::{ANA, BEN, CHI, Stage};
+
+const DAN: usize = 3;
+const EVE: usize = 4;
+const DAY: u64 = 86_400;
+
+/// People in one group, some of whom may change it beside Ana.
+fn shared(people: usize, leaders: &[usize]) -> (Stage, GroupId) {
+    let mut stage = Stage::empty(&vec![0; people]);
+    let guests: Vec<usize> = (1..people).collect();
+    let group = stage.found(&guests);
+    for leader in leaders {
+        let member = stage.member(*leader);
+        assert_eq!(stage.ask(ANA, Command::SetFacilitator { group, member, may: true }), Reply::Done);
+    }
+    stage.pass(10_000);
+    (stage, group)
+}
+
+fn retention(stage: &mut Stage, who: usize, days: u64) {
+    let group = stage.view(who).group;
+    stage.ask(who, Command::SetRetention { group, retention: Duration::from_secs(days * DAY) });
+}
+
+fn heal(stage: &mut Stage) {
+    stage.wall = None;
+    stage.pass(240_000);
+}
+
+fn inside(stage: &mut Stage, who: usize) -> DoctorView {
+    let group = stage.view(who).group;
+    stage.person(who).client.examine(group).unwrap()
+}
+
+/// That all of them stand on one state, and see one group and one history.
+fn agree(stage: &mut Stage, who: &[usize]) {
+    let heads: BTreeSet<_> = who.iter().map(|who| inside(stage, *who).head).collect();
+    assert_eq!(heads.len(), 1);
+    let seen = |stage: &mut Stage, who: usize| (stage.names(who), stage.view(who).retention, stage.texts(who));
+    let first = seen(stage, who[0]);
+    for who in &who[1..] {
+        assert_eq!(seen(stage, *who), first, "{who}");
+    }
+}
+
+#[test]
+fn both_sides_change_the_rules_and_talk_and_meet_again() {
+    let (mut stage, _) = shared(4, &[CHI]);
+    stage.split(2);
+    retention(&mut stage, ANA, 1);
+    retention(&mut stage, CHI, 2);
+    for who in [ANA, BEN, CHI, DAN] {
+        stage.say(who, &format!("of {who}"));
+    }
+    stage.pass(10_000);
+    assert_ne!(inside(&mut stage, ANA).head, inside(&mut stage, CHI).head);
+    heal(&mut stage);
+    agree(&mut stage, &[ANA, BEN, CHI, DAN]);
+    assert_eq!(stage.texts(BEN).len(), 4);
+    // Which rule holds is anybody's guess; that it is told once, of the one that holds, is not.
+    let told = |stage: &mut Stage, who| {
+        let rules = stage.lines(who).into_iter().filter_map(|line| match line.kind {
+            LineKind::Retention(life) => Some(life),
+            _ => None,
+        });
+        rules.collect::<Vec<_>>()
+    };
+    for who in [ANA, DAN] {
+        assert_eq!(told(&mut stage, who).last(), Some(&stage.view(who).retention), "{who}");
+    }
+    stage.say(CHI, "as before");
+    stage.pass(5_000);
+    agree(&mut stage, &[ANA, BEN, CHI, DAN]);
+}
+
+/// PROTOCOL V, M2: a removal that stood on the branch that was left is carried out on the other.
+#[test]
+fn each_side_takes_somebody_out_and_both_stay_out() {
+    let (mut stage, group) = shared(5, &[CHI]);
+    let (ben, eve) = (stage.member(BEN), stage.member(EVE));
+    stage.split(2);
+    stage.ask(ANA, Command::Remove { group, member: eve });
+    stage.ask(CHI, Command::Remove { group, member: ben });
+    stage.pass(10_000);
+    heal(&mut stage);
+    stage.say(ANA, "for those who are left");
+    stage.pass(10_000);
+    agree(&mut stage, &[ANA, CHI, DAN]);
+    assert_eq!(stage.names(ANA), ["Ana", "Chi", "Guest 3"]);
+    for who in [BEN, EVE] {
+        assert_eq!(stage.view(who).standing, Standing::Removed, "{who}");
+        assert!(stage.texts(who).is_empty(), "{who}");
+    }
+}
+
+/// PROTOCOL J1, J2.
+#[test]
+fn who_came_in_by_a_branch_that_was_left_is_let_in_once_more() {
+    let mut stage = Stage::empty(&[0; 4]);
+    let group = stage.found(&[BEN, CHI]);
+    let member = stage.member(CHI);
+    stage.ask(ANA, Command::SetFacilitator { group, member, may: true });
+    stage.pass(10_000);
+    stage.split(2);
+    retention(&mut stage, ANA, 1);
+    stage.pass(5_000);
+    let valid = Duration::from_secs(DAY);
+    let Reply::Invite { text, .. } = stage.ask(CHI, Command::Invite { group, valid }) else { panic!("no invite") };
+    stage.try_join(DAN, text);
+    stage.say(DAN, "here I am");
+    stage.pass(10_000);
+    assert_eq!(stage.texts(CHI), ["here I am"]);
+    let before = inside(&mut stage, DAN).head;
+    heal(&mut stage);
+    agree(&mut stage, &[ANA, BEN, CHI, DAN]);
+    assert_ne!(inside(&mut stage, DAN).head, before);
+    assert_eq!(stage.names(ANA), ["Ana", "Ben", "Chi", "Guest 3"]);
+    assert_eq!(stage.texts(ANA), ["here I am"]);
+    stage.say(ANA, "welcome");
+    stage.pass(5_000);
+    assert_eq!(stage.texts(DAN), ["here I am", "welcome"]);
+    let came = |stage: &mut Stage, who| {
+        let joined = |line: &kinfold_protocol::step::Line| line.kind == LineKind::Joined("Guest 3".into());
+        stage.lines(who).into_iter().filter(joined).map(|line| line.id).collect::<Vec<_>>()
+    };
+    assert_eq!(came(&mut stage, DAN).len(), 1);
+    assert_eq!(came(&mut stage, DAN), came(&mut stage, ANA));
+}
+
+/// PROTOCOL H2, H5: after more than 72 hours nobody can judge the other branch any more.
+#[test]
+fn who_was_away_too_long_to_walk_back_is_let_in_anew() {
+    let (mut stage, _) = shared(3, &[CHI]);
+    stage.split(2);
+    retention(&mut stage, ANA, 30);
+    retention(&mut stage, CHI, 20);
+    stage.say(ANA, "while Chi was away");
+    for _ in 0..80 {
+        stage.pass(3_600_000);
+    }
+    stage.say(CHI, "alone");
+    heal(&mut stage);
+    stage.pass(240_000);
+    agree(&mut stage, &[ANA, BEN, CHI]);
+    assert_eq!(stage.view(CHI).retention, Duration::from_secs(30 * DAY));
+    assert_eq!(stage.texts(CHI), ["while Chi was away", "alone"]);
+    for who in [ANA, BEN, CHI] {
+        let back = |line: &kinfold_protocol::step::Line| line.kind == LineKind::Back("Chi".into());
+        assert_eq!(stage.lines(who).iter().filter(|line| back(line)).count(), 1, "{who}");
+    }
+    stage.say(CHI, "again");
+    stage.say(BEN, "hello");
+    stage.pass(10_000);
+    agree(&mut stage, &[ANA, BEN, CHI]);
+    assert_eq!(stage.texts(ANA).len(), 4);
+}
+
+/// PROTOCOL C2: whoever's turn it is carries out what others want, and the others need not.
+#[test]
+fn a_leave_is_carried_out_once_by_one_of_several() {
+    let (mut stage, group) = shared(4, &[BEN, CHI]);
+    let before = inside(&mut stage, ANA).number;
+    stage.ask(DAN, Command::Leave { group });
+    stage.pass(30_000);
+    agree(&mut stage, &[ANA, BEN, CHI]);
+    assert_eq!(stage.names(ANA), ["Ana", "Ben", "Chi"]);
+    let inside = inside(&mut stage, ANA);
+    assert_eq!(inside.number, before + 1);
+    assert!(inside.states.iter().all(|state| state.ways <= 1), "nobody else did the same");
+}
+
+/// PROTOCOL O4, E: what more than half have voted for can be judged anew for ten minutes; what has no majority, for 72 hours.
+#[test]
+fn votes_settle_what_was_done_and_its_keys_die_soon() {
+    let open = |stage: &mut Stage| inside(stage, ANA).states.iter().filter(|state| state.open).count();
+    let (mut stage, _) = shared(4, &[CHI]);
+    retention(&mut stage, ANA, 1);
+    stage.pass(10_000);
+    let head = inside(&mut stage, ANA);
+    let votes: BTreeSet<_> = head.votes.iter().map(|(_, state)| *state).collect();
+    assert_eq!((head.votes.len(), votes), (4, BTreeSet::from([head.head])));
+    stage.pass(700_000);
+    assert_eq!(open(&mut stage), 1);
+    stage.split(1);
+    retention(&mut stage, ANA, 2);
+    for _ in 0..70 {
+        stage.pass(3_600_000);
+    }
+    assert_eq!(open(&mut stage), 2);
+    for _ in 0..3 {
+        stage.pass(3_600_000);
+    }
+    assert_eq!(open(&mut stage), 1);
+}
