@@ -117,19 +117,23 @@ impl Group {
         steps.take_while(|step| self.commits.known(step).is_some_and(|known| known.judged.is_some())).collect()
     }
 
-    /// The commit takes this person out: by its own wish, then the group goes; or not, then what was said stays until
-    /// its time, and nothing more comes.
+    /// The commit takes this person out: by its own wish, then the group goes, or not.
     fn go(&mut self, cx: &mut Cx<'_>, step: &Step, change: &Change) -> Result<(), Error> {
         if change.verdict.left.contains(&self.me.member()) {
             cx.tell(Event::Standing { group: self.id, standing: Standing::Left });
             return self.wipe(cx);
         }
         self.tell_changes(cx, step, change)?;
+        self.be_out(cx);
+        Ok(())
+    }
+
+    /// This person was taken out: what was said stays until its time, and nothing more comes.
+    pub(super) fn be_out(&mut self, cx: &mut Cx<'_>) {
         self.set_standing(cx, StandingRow::Removed);
         cx.tx.urgent();
         self.links.clear();
         cx.transmit(Transmit::Close { net: self.net });
-        Ok(())
     }
 
     /// A device that was let in more than once came in where it stands now, and nowhere else.
@@ -157,9 +161,8 @@ impl Group {
     fn entry(&self, state: EpochId) -> Option<(CommitId, Moves)> {
         let back = |id: &EpochId| self.epochs.get(id)?.parent;
         let begin = std::iter::successors(Some(state), back).last()?;
-        let ((_, commit), _) = *self.commits.back_from(begin).first()?;
-        let known = self.commits.back_from(begin).first().and_then(|(step, _)| self.commits.known(step)?.told.clone());
-        known.map(|moves| (commit, moves))
+        let (step, _) = *self.commits.back_from(begin).first()?;
+        Some((step.1, self.commits.known(&step)?.told.clone()?))
     }
 
     /// What a commit changed is told.

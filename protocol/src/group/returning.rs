@@ -7,14 +7,13 @@ use std::time::Duration;
 use super::commits::{Commits, Known, Step};
 use super::cx::Cx;
 use super::ordering::{Child, Judged, Parent, Shape};
-use super::{Epoch, Group, StandingRow};
+use super::{Epoch, Group};
 use crate::error::Error;
 use crate::id::{EpochId, LinkId, MemberId};
 use crate::limits::{CONTROL_KEPT, READER_KEPT};
 use crate::mls::{self, Signer};
 use crate::persist::{Key, Table, Value};
 use crate::policy::judge;
-use crate::step::Transmit;
 use crate::time::Time;
 use crate::wire::control::{Control, Operation, Ticket};
 use crate::wire::message::{Bytes, CommitWire, LINE_MAX, Message, Told};
@@ -23,6 +22,7 @@ use crate::wire::message::{Bytes, CommitWire, LINE_MAX, Message, Told};
 const STRAY_AFTER: Duration = Duration::from_secs(10);
 /// When it asks again.
 const ASK_AGAIN: Duration = Duration::from_secs(120);
+
 /// That others stand where this device cannot go.
 #[derive(Clone, Copy)]
 pub(crate) struct Stray {
@@ -131,10 +131,7 @@ impl Group {
             return Ok(());
         }
         if !is_in {
-            self.set_standing(cx, StandingRow::Removed);
-            cx.tx.urgent();
-            self.links.clear();
-            cx.transmit(Transmit::Close { net: self.net });
+            self.be_out(cx);
             return Ok(());
         }
         let package = self.make_package(cx)?;

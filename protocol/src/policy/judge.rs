@@ -118,7 +118,7 @@ pub(crate) fn judge(parent: Parent<'_>, staged: &StagedView, tickets: &[Signed])
 
 fn judge_member(parent: Parent<'_>, leaf: u32, staged: &StagedView, tickets: &[Signed]) -> Result<Verdict, Invalid> {
     let committer = parent.roster.at(leaf).ok_or(Invalid::Committer)?;
-    // Until members vote for heads, one person commits: rivals would have no judge.
+    // Stricter than the design, which lets any member carry out what a facilitator signed.
     if !parent.extension.is_facilitator(&committer.member) {
         return Err(Invalid::Committer);
     }
