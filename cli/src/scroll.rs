@@ -365,7 +365,7 @@ pub(crate) const fn standing_in_words(standing: Standing) -> &'static str {
     match standing {
         Standing::Active => "The group can talk.",
         Standing::Broken => "This group's data cannot be read here, so it was set aside. Your other groups go on.",
-        Standing::Leaving => "You asked to leave. A facilitator's device has yet to carry it out.",
+        Standing::Leaving => "You asked to leave. Another member's device has yet to carry it out.",
         Standing::Left => "You have left this group.",
         Standing::Removed => "You are no longer in this group. A facilitator can tell you more.",
     }

@@ -59,6 +59,8 @@ pub struct Oracle {
 
 /// Bytes of a net id and of an epoch id before the commit's id in the name of its row.
 const PARENT_BYTES: (usize, usize) = (8, 40);
+/// Those of one that was judged: the network, the state, the commit.
+const COMMIT_NAME_BYTES: usize = 72;
 
 impl Oracle {
     /// What an accepted message was, asked of its author's device at once.
@@ -244,10 +246,11 @@ impl Oracle {
     }
 }
 
-/// The names of the commits that a batch writes.
+/// The names of the commits that a batch writes, without what others say of some.
 #[must_use]
 pub fn commits_in(batch: &WriteBatch) -> Vec<Key> {
-    let written = batch.rows.iter().filter(|(key, value)| key.table == Table::Commit && value.is_some());
+    let of_commit = |key: &Key| key.table == Table::Commit && key.name.len() == COMMIT_NAME_BYTES;
+    let written = batch.rows.iter().filter(|(key, value)| of_commit(key) && value.is_some());
     written.map(|(key, _)| key.clone()).collect()
 }
 

@@ -84,7 +84,7 @@ impl Script {
         self.copies.commit(&mut self.dice, world);
         self.settle(world)?;
         if rival::seen(world) != before {
-            return Err("a rival commit moved somebody".to_owned());
+            return Err("a rival change of the rules moved somebody in or out".to_owned());
         }
         Erasure::default().look(world)
     }

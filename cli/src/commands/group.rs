@@ -81,7 +81,7 @@ fn leave(context: &Context, args: LeaveArgs) -> Result<()> {
     let words = if left.standing == Standing::Left {
         "You have left the group."
     } else {
-        "You asked to leave. It is done when a facilitator's device has carried it out; keep Kinfold running until then."
+        "You asked to leave. It is done when another member's device has carried it out; keep Kinfold running until then."
     };
     context.out.done(&left, words)
 }

@@ -33,7 +33,7 @@ pub struct GroupMade {
 pub struct Left {
     /// Which group.
     pub group_id: String,
-    /// `left`, or `leaving` while a facilitator's device has yet to carry it out.
+    /// `left`, or `leaving` while another member's device has yet to carry it out.
     pub standing: Standing,
 }
 
@@ -45,7 +45,7 @@ pub enum Standing {
     Active,
     /// Set aside: its data cannot be read.
     Broken,
-    /// Asked to leave; a facilitator's device has yet to carry it out.
+    /// Asked to leave; another member's device has yet to carry it out.
     Leaving,
     /// Left.
     Left,

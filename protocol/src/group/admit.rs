@@ -171,8 +171,8 @@ impl Group {
     /// who was away when it came, though the founder be gone.
     fn latest_commits(&self, cx: &Cx<'_>) -> Result<Vec<CommitWire>, Error> {
         let (mut commits, mut size) = (Vec::new(), 0_usize);
-        for (step, child) in self.commits.back_from(self.facts.head) {
-            let Some(row) = Commits::row(cx, self.net, &step)? else { continue };
+        for made in self.commits.back_from(self.facts.head) {
+            let Some(row) = Commits::row(cx, self.net, &made)? else { continue };
             let moves = row.moves();
             let CommitRow { envelope, .. } = row;
             if envelope.0.is_empty() {
@@ -182,8 +182,8 @@ impl Group {
             if size > PUSH_BYTES_MAX {
                 break;
             }
-            let (parent, commit) = step;
-            commits.push(CommitWire { parent, commit, child, envelope, moves });
+            let (parent, commit) = made.step;
+            commits.push(CommitWire { parent, commit, child: made.child, envelope, moves });
         }
         Ok(commits)
     }
@@ -203,7 +203,7 @@ impl Group {
 }
 
 /// Whom a key package is for, if it is well formed.
-fn requester(cx: &Cx<'_>, package: &[u8]) -> Option<Credential> {
+pub(super) fn requester(cx: &Cx<'_>, package: &[u8]) -> Option<Credential> {
     let facts = mls::key_package_facts(cx.mls, package).ok()?;
     let credential = Credential::parse(&facts.credential).ok()?;
     (facts.signature_key == credential.device_key).then_some(credential)

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Group;
-use super::commits::{Change, Kept, Step};
+use super::commits::{Change, Step};
 use super::cx::Cx;
 use crate::error::Error;
 use crate::id::{EpochId, LinkId};
@@ -42,7 +42,7 @@ impl Group {
             tickets.iter().map(|signed| signed.open(self.id).map_err(|_| Error::Broken)).collect::<Result<_, _>>()?;
         let at = self.history.next_pos(cx.now.stamp);
         let plan = self.plan(&opened, CommitBinding::new(head, &tickets, at).encode())?;
-        let view = self.own_view(cx, &plan)?;
+        let Some(view) = self.own_view(cx, &plan)? else { return Ok(false) };
         let Ok(verdict) = judge::judge(self.parent(&head)?, &view, &tickets) else { return Ok(false) };
         let signer = Signer::new(&self.me.device_secret());
         let made = self.epochs.with(cx, self.net, self.id, &head, |state, mls| state.commit(mls, &signer, plan))?;
@@ -88,16 +88,18 @@ impl Group {
         })
     }
 
-    /// The own commit as others will see it: own commits are judged by the same judge.
-    fn own_view(&self, cx: &Cx<'_>, plan: &CommitPlan) -> Result<StagedView, Error> {
+    /// The own commit as others will see it: own commits are judged by the same judge. None if what somebody else signed is
+    /// no key package.
+    fn own_view(&self, cx: &Cx<'_>, plan: &CommitPlan) -> Result<Option<StagedView>, Error> {
         let head = self.head()?;
         let leaf = head.roster.seat(&self.me.member()).ok_or(Error::Broken)?.leaf;
-        let added = |package: &Vec<u8>| crate::mls::key_package_facts(cx.mls, package).map_err(|_| Error::Broken);
+        let added = |package: &Vec<u8>| crate::mls::key_package_facts(cx.mls, package).ok();
+        let Some(adds) = plan.adds.iter().map(added).collect::<Option<_>>() else { return Ok(None) };
         let credential = self.me.credential.encode();
         let signature_key = self.me.credential.device_key.to_vec();
-        Ok(StagedView {
+        Ok(Some(StagedView {
             committer: Committer::Member(leaf),
-            adds: plan.adds.iter().map(added).collect::<Result<_, Error>>()?,
+            adds,
             removes: plan.removes.clone(),
             extension: plan.extension.clone(),
             other_extensions_changed: false,
@@ -108,7 +110,7 @@ impl Group {
             aad: plan.aad.clone(),
             number: head.number.saturating_add(1),
             authenticator: None,
-        })
+        }))
     }
 
     /// Takes a judged commit: what it makes is one more state of the group, and perhaps the head.
@@ -129,7 +131,7 @@ impl Group {
             // Where it would lead is not for us.
             None => EpochId::from_bytes(*commit.as_bytes()),
         };
-        self.commits.keep(cx, self.net, (parent, commit), (made, Kept::Judged(change)), envelope.as_bytes());
+        self.commits.keep(cx, self.net, (parent, commit), (made, change), envelope.as_bytes());
         let end = super::log::end_of(envelope);
         let order = super::log::Order::commit(number, &parent);
         self.log.keep_opened(cx, self.net, envelope, order, Some(end), None);

@@ -1,15 +1,15 @@
 //! How a device comes to have a group: it is founded, joined, or joined again.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::changes::joined_id;
-use super::commits::Kept;
 use super::epochs::Epochs;
 use super::history::History;
 use super::line::{LineRow, RowKind};
 use super::{Cx, Facts, Group, Own, SINCE_SLACK, StandingRow};
 use crate::error::Error;
-use crate::id::{CommitId, GroupId, MemberId, NetId};
+use crate::id::{CommitId, EpochId, GroupId, MemberId, NetId};
 use crate::identity::Identity;
 use crate::meet::generation::Generation;
 use crate::mls::{Signer, State};
@@ -19,10 +19,11 @@ use crate::step::Address;
 use crate::time::Time;
 use crate::wire::control::Policy;
 use crate::wire::envelope::Envelope;
-use crate::wire::message::CommitWire;
+use crate::wire::message::{CommitWire, Moves};
 
-/// Commits that are kept on others' word: those that came with a Welcome, and some branches.
-const TOLD_MAX: usize = 2_048;
+/// What is kept on one member's word of commits that cannot be judged here, each counted with whom it names: those that came
+/// with a Welcome, and some branches. Nobody takes the room of the others.
+const TOLD_BY_ONE: usize = 2_048;
 
 impl Group {
     /// A group with this device's person as its only member.
@@ -57,6 +58,7 @@ impl Group {
         let newest = generations.iter().map(Generation::rank).max().ok_or(Error::Broken)?;
         let mut epochs = Epochs::default();
         let head = epochs.add(cx, net, state, None, newest)?;
+        epochs.go(cx, net, head, head);
         let since = at.hour().saturating_sub(SINCE_SLACK);
         let facts = Facts { head, joined: at, since, port: None, standing: StandingRow::Active };
         let mut group = Self::empty(net, id, me, facts);
@@ -78,7 +80,7 @@ impl Group {
         for (address, member) in others.into_iter().filter(|(_, member)| *member != self.me.member()) {
             self.reach.learn(cx, self.net, address, Some(member));
         }
-        self.keep_told(cx, arrival.commits)?;
+        self.keep_told(cx, arrival.commits, arrival.inviter);
         let name = self.me.credential.name.clone();
         let line = LineRow::of_change(arrival.at, self.me.member(), name.clone(), RowKind::Joined(name), true);
         self.show(cx, joined_id(&arrival.commit, &self.me.member()), line);
@@ -89,18 +91,28 @@ impl Group {
         Ok(())
     }
 
-    /// Keeps commits that others have told of.
-    pub(super) fn keep_told(&mut self, cx: &mut Cx<'_>, commits: Vec<CommitWire>) -> Result<(), Error> {
-        for CommitWire { parent, commit, child, envelope, moves } in commits {
-            let step = (parent, commit);
-            let fits = envelope.0.is_empty() || Envelope::parse(envelope.0.clone()).is_ok();
-            if self.commits.known(&step).is_some() {
-                self.commits.lead_out(cx, self.net, &step, child)?;
-            } else if fits && self.commits.told() < TOLD_MAX {
-                self.commits.keep(cx, self.net, step, (child, Kept::Told(moves)), &envelope.0);
+    /// Keeps what somebody says of commits, as far as that leads to or from what is known here.
+    pub(super) fn keep_told(&mut self, cx: &mut Cx<'_>, mut told: Vec<CommitWire>, by: MemberId) {
+        let mut known: BTreeSet<EpochId> = self.epochs.iter().map(|(id, _)| *id).collect();
+        known.extend(self.commits.edges().flat_map(|made| [made.step.0, made.child]));
+        let mut room = TOLD_BY_ONE.saturating_sub(self.commits.size_of(&by));
+        loop {
+            let (leads, rest): (Vec<_>, Vec<_>) =
+                told.into_iter().partition(|step| known.contains(&step.parent) || known.contains(&step.child));
+            if leads.is_empty() {
+                return;
             }
+            for CommitWire { parent, commit, child, envelope, moves } in leads {
+                let size = moves.as_ref().map_or(0, Moves::len).saturating_add(1);
+                let fits = envelope.0.is_empty() || Envelope::parse(envelope.0.clone()).is_ok();
+                if fits && size <= room {
+                    room = room.saturating_sub(size);
+                    known.extend([parent, child]);
+                    self.commits.keep_told(cx, self.net, ((parent, commit), child), (moves, envelope), by);
+                }
+            }
+            told = rest;
         }
-        Ok(())
     }
 
     /// Takes over what this device had of the group before it was removed, and takes the rest away.

@@ -76,9 +76,16 @@ impl Controls {
         news
     }
 
-    /// Whether another ticket of somebody's is kept: nobody fills the room of the others.
-    fn has_room_for(&self, issuer: &MemberId) -> bool {
-        let of_it = self.kept.keys().filter(|about| matches!(about, About::Ticket(_, _, by) if by == issuer));
+    /// Whether a ticket is kept beside those of its issuer that still want something: nobody fills the room of the others.
+    fn has_room_for(&self, ticket: &Ticket, wanted: impl Fn(&Signed) -> bool) -> bool {
+        let issuer = ticket.issuer.member();
+        if self.kept.contains_key(&About::Ticket(ticket.operation, ticket.target, issuer)) {
+            return true;
+        }
+        let of_it = self.kept.iter().filter(|(about, kept)| match (about, &kept.control) {
+            (About::Ticket(_, _, by), Control::Ticket(signed)) => *by == issuer && wanted(signed),
+            _ => false,
+        });
         of_it.count() < TICKETS_OF_ISSUER
     }
 
@@ -215,25 +222,49 @@ impl Group {
         match &told.control {
             Control::Ticket(signed) => {
                 // One that is spent may still be good elsewhere: its envelope is carried.
-                let roster = self.roster()?;
-                let ticket = judge::open_in_time(self.parent(&self.facts.head)?, signed).ok();
+                let (roster, parent) = (self.roster()?, self.parent(&self.facts.head)?);
+                let in_time = |signed: &Signed| judge::open_in_time(parent, signed).ok();
                 let of_use = |ticket: &Ticket| {
                     ticket.operation != Operation::Add
                         && (ticket.operation == Operation::Policy || roster.has(&ticket.target))
-                        && self.controls.has_room_for(&ticket.issuer.member())
+                        && self.is_ones_own(cx, ticket)
+                        && self.controls.has_room_for(ticket, |signed| in_time(signed).is_some())
                 };
-                if ticket.as_ref().is_some_and(of_use) && self.controls.keep(cx, self.net, told) {
+                let kept = in_time(signed).as_ref().is_some_and(of_use);
+                if kept && self.controls.keep(cx, self.net, told.clone()) {
+                    self.tell_behind(cx, &told);
                     self.tend_tickets(cx)?;
                 }
             }
             Control::Vote(_) => {
-                if self.controls.keep(cx, self.net, told) {
+                if self.controls.keep(cx, self.net, told.clone()) {
+                    self.tell_behind(cx, &told);
                     self.weigh_votes(cx)?;
                 }
             }
             Control::Link(_) => {}
         }
         Ok(())
+    }
+
+    /// Whether a key package in a ticket, if there is one, is of the member whom the ticket is about, by the same name.
+    fn is_ones_own(&self, cx: &Cx<'_>, ticket: &Ticket) -> bool {
+        ticket.key_package.as_ref().is_none_or(|package| {
+            let seat = self.roster().ok().and_then(|roster| roster.seat(&ticket.target));
+            let credential = super::admit::requester(cx, package);
+            credential.zip(seat).is_some_and(|(credential, seat)| {
+                credential.member() == ticket.target && credential.name == seat.credential.name
+            })
+        })
+    }
+
+    /// Tells what is news to those who are not where we are: nothing else brings it there.
+    fn tell_behind(&mut self, cx: &mut Cx<'_>, told: &Told) {
+        let behind = self.links.iter().filter(|(_, link)| !link.full && link.has_controls);
+        let behind: Vec<LinkId> = behind.map(|(id, _)| *id).collect();
+        for id in behind {
+            self.say(cx, id, &Message::Controls(vec![told.clone()]));
+        }
     }
 }
 

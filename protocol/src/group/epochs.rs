@@ -21,6 +21,7 @@ use crate::policy::roster::Roster;
 use crate::seal;
 use crate::time::Time;
 use crate::wire::envelope::EnvelopeKey;
+use crate::wire::message::GenerationWire;
 
 mod row;
 
@@ -29,8 +30,8 @@ use self::row::{HEARD, SENT, counts_key, mls_key, split_epoch};
 /// MLS states held in memory beside the head: late messages come for a few epochs at a time.
 const LOADED_MAX: usize = 4;
 
-/// How long a state that the head has left can still be gone on from, once that is settled: by votes, or because one alone
-/// may change the group.
+/// How long a state that the head has left can still be gone on from, once that is settled: by votes, or because nobody else
+/// was in it.
 const REPLAY_KEPT: Duration = Duration::from_secs(600);
 
 /// What is known of an epoch. Outlives the state itself.
@@ -49,6 +50,8 @@ pub(crate) struct Epoch {
     pub(crate) sent: u32,
     /// Whether its replay half is gone: it opens late messages and nothing else.
     pub(crate) closed: bool,
+    /// Generations of the net secret that came with the Welcome that leads here: another's word until the head is here.
+    pub(crate) handed: Vec<GenerationWire>,
     /// Whether more than half of its members have voted for one way on from it.
     settled: bool,
     /// What was opened of each sender, by leaf.
@@ -61,9 +64,14 @@ impl Epoch {
         self.keys.is_some() && !self.closed
     }
 
+    /// Whether others may build on it at the same time: then heads are voted for.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.roster.len() > 1
+    }
+
     /// How long its replay half is kept after the head has left it.
     fn replay_kept(&self) -> Duration {
-        if self.settled || !self.extension.has_several() { REPLAY_KEPT } else { READER_KEPT }
+        if self.settled || !self.is_shared() { REPLAY_KEPT } else { READER_KEPT }
     }
 
     /// Whether its keys have had their time.
@@ -139,6 +147,11 @@ impl Epochs {
         self.all.iter()
     }
 
+    /// A state and those that it came from, as far back as is known.
+    pub(crate) fn back(&self, from: EpochId) -> impl Iterator<Item = EpochId> {
+        std::iter::successors(Some(from), |id| self.all.get(id)?.parent)
+    }
+
     /// Adds a fresh state with all its rows.
     pub(crate) fn add(
         &mut self,
@@ -165,9 +178,10 @@ impl Epochs {
             generation,
             keys: Some(keys),
             // Until the head is there, if it ever is.
-            left: parent.map(|_| cx.now.sweep),
+            left: Some(cx.now.sweep),
             sent: 0,
             closed: false,
+            handed: Vec::new(),
             settled: false,
             heard: BTreeMap::new(),
         };
@@ -182,7 +196,23 @@ impl Epochs {
         Ok(id)
     }
 
-    /// The head goes from one state to another.
+    /// Keeps what came with the Welcome that leads to a state.
+    pub(crate) fn hand(&mut self, cx: &mut Cx<'_>, net: NetId, id: &EpochId, handed: Vec<GenerationWire>) {
+        if let Some(epoch) = self.all.get_mut(id) {
+            epoch.handed = handed;
+            row::write(cx, net, id, epoch);
+        }
+    }
+
+    /// Nothing leads to a state any more: its keys die with those of states that were left long ago.
+    pub(crate) fn give_up(&mut self, cx: &mut Cx<'_>, net: NetId, id: &EpochId) {
+        if let Some(epoch) = self.all.get_mut(id) {
+            epoch.left = Some(cx.now.sweep - READER_KEPT);
+        }
+        self.destroy_keys(cx, net);
+    }
+
+    /// The head goes from one state to another; or to the first.
     pub(crate) fn go(&mut self, cx: &mut Cx<'_>, net: NetId, from: EpochId, to: EpochId) {
         for (id, left) in [(from, Some(cx.now.sweep)), (to, None)] {
             if let Some(epoch) = self.all.get_mut(&id) {

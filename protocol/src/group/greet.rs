@@ -186,6 +186,10 @@ impl Group {
         if let Some(link) = self.links.get_mut(&id) {
             link.catches_up = None;
         }
+        // What led it there may be of no use here: how it came there is.
+        if let Some(theirs) = self.links.get(&id).and_then(|link| link.head) {
+            self.say(cx, id, &Message::After(theirs.epoch));
+        }
         let member = self.member_at(id);
         self.vain_claims.extend(member.filter(|member| self.roster().is_ok_and(|roster| roster.has(member))));
         self.follow(cx);

@@ -219,7 +219,7 @@ impl Group {
     fn audience(&self, id: &EpochId) -> Option<BTreeSet<MemberId>> {
         match self.epochs.get(id) {
             Some(epoch) => Some(epoch.roster.seats().iter().map(|seat| seat.member).collect()),
-            None => self.rosters().remove(id),
+            None => self.rosters(std::iter::once(*id)).remove(id),
         }
     }
 

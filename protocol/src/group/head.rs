@@ -1,7 +1,9 @@
 //! Where the head is, and going over to it: pointers move, no state is lost (PROTOCOL O1, H).
 
+use std::collections::BTreeSet;
+
 use super::changes::{changes, joined_id};
-use super::commits::{Change, Commits, Step};
+use super::commits::{Change, Commits, Known, Made, Step};
 use super::cx::Cx;
 use super::line::{LineRow, RowKind};
 use super::ordering::{Child, Head, Judged, Parent, Shape, turn};
@@ -23,20 +25,22 @@ impl Group {
         if to == from {
             return Ok(());
         }
-        let (old, new) = (self.line(from), self.line(to));
-        for step in old.iter().filter(|step| !new.contains(step)) {
-            self.untell_changes(cx, step)?;
+        let (old, new) = (self.line(from), self.commits.back_from(to));
+        let stays: BTreeSet<Step> = new.iter().map(|made| made.step).collect();
+        for made in old.iter().filter(|made| !stays.contains(&made.step)) {
+            self.untell_changes(cx, made)?;
         }
-        let undone = !self.commits.back_from(to).iter().any(|((parent, _), _)| *parent == from);
+        let undone = !new.iter().any(|made| made.step.0 == from);
         self.retell_entry(cx, from, to);
         let mut at = cx.now.stamp;
-        for step in new.iter().rev().filter(|step| !old.contains(step)) {
-            let row = Commits::row(cx, self.net, step)?.ok_or(Error::Broken)?;
+        let was: BTreeSet<Step> = old.iter().map(|made| made.step).collect();
+        for made in self.line(to).iter().rev().filter(|made| !was.contains(&made.step)) {
+            let row = Commits::row(cx, self.net, made)?.ok_or(Error::Broken)?;
             let change = row.change.ok_or(Error::Broken)?;
             if change.out && !change.swapped {
-                return self.go(cx, step, &change);
+                return self.go(cx, &made.step, &change);
             }
-            self.tell_changes(cx, step, &change)?;
+            self.tell_changes(cx, &made.step, &change)?;
             at = change.at;
         }
         self.go_over(cx, to, undone, at)
@@ -45,6 +49,7 @@ impl Group {
     /// A state becomes the head that was made by a commit of some moment, perhaps on another branch.
     fn go_over(&mut self, cx: &mut Cx<'_>, to: EpochId, undone: bool, at: crate::time::Time) -> Result<(), Error> {
         let before = self.roster()?.clone();
+        self.take_generations(cx, to);
         self.epochs.go(cx, self.net, self.facts.head, to);
         self.facts.head = to;
         self.write_facts(cx);
@@ -78,17 +83,16 @@ impl Group {
             let children = self.commits.on(id).map(|(commit, known)| Child {
                 epoch: known.child,
                 commit: *commit,
-                turn: known.judged.map_or([0; 32], |(committer, _)| turn(&self.id, epoch.number, &committer)),
-                judged: match known.judged {
-                    // Where this device is let in anew it can go when the Welcome has come.
-                    _ if known.swapped && self.epochs.get(&known.child).is_none() => Judged::Closed,
-                    Some((_, removes)) => Judged::Good { removes },
-                    None => Judged::Closed,
+                turn: turn(&self.id, epoch.number, &known.committer),
+                judged: match known {
+                    // Where this device is let in anew it goes to what the Welcome brings.
+                    Known { swapped: true, .. } => Judged::Closed,
+                    Known { removes, .. } => Judged::Good { removes: *removes },
                 },
             });
             let children: Vec<Child> = children.collect();
             // Where there is nothing to choose nobody is counted.
-            let counts = children.len() > 1 || epoch.extension.has_several();
+            let counts = children.len() > 1 || epoch.is_shared();
             let seats = if counts { epoch.roster.seats() } else { &[] };
             let members = seats.iter().map(|seat| seat.member).collect();
             (*id, Parent { members, children, ..Parent::default() })
@@ -99,9 +103,7 @@ impl Group {
     /// The state up to which nothing can be changed any more: from there on the rule chooses.
     pub(crate) fn root(&self) -> EpochId {
         let mut at = self.facts.head;
-        let led = |parent: &EpochId, at: EpochId| {
-            self.commits.on(parent).any(|(_, known)| known.child == at && known.judged.is_some())
-        };
+        let led = |parent: &EpochId, at: EpochId| self.commits.on(parent).any(|(_, known)| known.child == at);
         while let Some(parent) = self.epochs.get(&at).and_then(|epoch| epoch.parent)
             && self.epochs.get(&parent).is_some_and(Epoch::is_young)
             && led(&parent, at)
@@ -112,9 +114,8 @@ impl Group {
     }
 
     /// The commits that led to a state, the latest first, as far back as they were judged here.
-    fn line(&self, to: EpochId) -> Vec<Step> {
-        let steps = self.commits.back_from(to).into_iter().map(|(step, _)| step);
-        steps.take_while(|step| self.commits.known(step).is_some_and(|known| known.judged.is_some())).collect()
+    fn line(&self, to: EpochId) -> Vec<Made> {
+        self.commits.back_from(to).into_iter().take_while(Made::is_judged).collect()
     }
 
     /// The commit takes this person out: by its own wish, then the group goes, or not.
@@ -159,10 +160,9 @@ impl Group {
 
     /// The commit by which this device came into what a state came from, as it was told.
     fn entry(&self, state: EpochId) -> Option<(CommitId, Moves)> {
-        let back = |id: &EpochId| self.epochs.get(id)?.parent;
-        let begin = std::iter::successors(Some(state), back).last()?;
-        let (step, _) = *self.commits.back_from(begin).first()?;
-        Some((step.1, self.commits.known(&step)?.told.clone()?))
+        let begin = self.epochs.back(state).last()?;
+        let made = *self.commits.back_from(begin).first()?;
+        Some((made.step.1, self.commits.told_of(&made)?.clone()))
     }
 
     /// What a commit changed is told.
@@ -177,10 +177,10 @@ impl Group {
     }
 
     /// What a commit changed is not so: its lines go.
-    fn untell_changes(&mut self, cx: &mut Cx<'_>, step: &Step) -> Result<(), Error> {
-        let row = Commits::row(cx, self.net, step)?.ok_or(Error::Broken)?;
+    fn untell_changes(&mut self, cx: &mut Cx<'_>, made: &Made) -> Result<(), Error> {
+        let row = Commits::row(cx, self.net, made)?.ok_or(Error::Broken)?;
         let verdict = row.change.map(|change| change.verdict);
-        let told = verdict.map_or(Vec::new(), |verdict| changes(&step.1, &verdict, &Roster::default()));
+        let told = verdict.map_or(Vec::new(), |verdict| changes(&made.step.1, &verdict, &Roster::default()));
         let told: Vec<MsgId> = told.into_iter().map(|told| told.id).filter(|id| self.history.has(id)).collect();
         for id in &told {
             self.history.drop_line(cx, self.net, id);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::advance::Taken;
-use super::commits::Change;
+use super::commits::{Change, Known, Step};
 use super::cx::Cx;
 use super::log::{Order, end_of};
 use super::receive::Origin;
@@ -14,7 +14,7 @@ use crate::id::{EpochId, MsgId};
 use crate::limits::{CONTROL_KEPT, PROTOCOL_VERSION};
 use crate::meet::generation::Rank;
 use crate::mls::MlsError;
-use crate::policy::judge::{self, Parent};
+use crate::policy::judge::{self, Parent, Verdict};
 use crate::seal;
 use crate::step::{Outcome, Reply};
 use crate::time::Time;
@@ -27,6 +27,12 @@ use crate::wire::message::Told;
 /// States at a time on which commits are judged, of whoever makes one beside another: enough for the longest quarrel of
 /// honest people that the rule was tried with.
 const YOUNG_MAX: usize = 48;
+/// As many more for commits that take somebody out: whoever fills the room does not keep itself in by that.
+const YOUNG_WITH_REMOVALS: usize = 2 * YOUNG_MAX;
+/// Of one committer beside the head's line: nobody fills the room of the others.
+const SIDE_OF_ONE: usize = 12;
+/// Commits that cannot be judged and are remembered as such.
+const UNJUDGED_MAX: usize = 64;
 
 impl Group {
     /// A ticket, vote or link in its envelope.
@@ -83,24 +89,28 @@ impl Group {
         }
         let young = self.epochs.get(parent).is_some_and(Epoch::is_young);
         // What is only said to be a commit on a state that is here is looked at.
-        if self.commits.known(&(*parent, id)).is_some_and(|known| known.judged.is_some() || !young) {
+        if self.commits.judged(&(*parent, id)).is_some() || (!young && self.commits.is_known(&(*parent, id))) {
             // Whoever knows the keys could seal it as often as it likes; it is carried once.
             self.log.note_vain(cx, self.net, envelope, (origin.member, true));
             return Ok(Outcome::Duplicate);
         }
         // What changes nothing here is kept on the account of a member who brings it, and of nobody else's.
         let newer = commit.version.max(self.extension()?.version_min) > PROTOCOL_VERSION;
-        let side = *parent != self.facts.head;
-        if newer || !young || (side && self.epochs.young() >= YOUNG_MAX) {
+        if newer || !young {
             let why = if newer { Why::NewerProtocol } else { Why::Rival };
             return self.park_commit(cx, envelope, parent, (origin, why));
         }
         let staged = self.epochs.with(cx, self.net, self.id, parent, |state, mls| state.stage(mls, &commit.mls))?;
         let staged = match staged {
             Ok(staged) => staged,
-            // Of before this device was set back, or of a copy of it: it cannot be read here.
-            Err(MlsError::Own) => return self.park_commit(cx, envelope, parent, (origin, Why::Rival)),
-            Err(_) => return Ok(Outcome::Refused(Refusal::InvalidCommit)),
+            Err(error) => {
+                self.note_unjudged((*parent, id));
+                // Of before this device was set back, or of a copy of it.
+                if error == MlsError::Own {
+                    return self.park_commit(cx, envelope, parent, (origin, Why::Rival));
+                }
+                return Ok(Outcome::Refused(Refusal::InvalidCommit));
+            }
         };
         let Ok(binding) = CommitBinding::check(&staged.view.aad, *parent, &commit.tickets) else {
             return Ok(Outcome::Refused(Refusal::InvalidCommit));
@@ -108,15 +118,12 @@ impl Group {
         let Ok(verdict) = judge::judge(self.parent(parent)?, &staged.view, &commit.tickets) else {
             return Ok(Outcome::Refused(Refusal::InvalidCommit));
         };
-        // Where one alone changes the group, two commits on one state are of a device that was set back, or of a copy of it:
-        // it could not follow the others to the other one.
-        let several = self.epochs.get(parent).is_some_and(|epoch| epoch.extension.has_several());
-        if !several && self.commits.on(parent).any(|(_, known)| known.judged.is_some()) {
+        if self.is_crowded(parent, &verdict) {
+            self.note_unjudged((*parent, id));
             return self.park_commit(cx, envelope, parent, (origin, Why::Rival));
         }
-        if several {
-            self.keep_tickets(cx, &commit.tickets);
-        }
+        self.keep_tickets(cx, &commit.tickets);
+        self.wanted = true;
         let me = self.me.member();
         let swapped = staged.view.removes_self && verdict.back.iter().any(|(member, _)| *member == me);
         let change = Change { at: binding.at, verdict, out: staged.view.removes_self, swapped };
@@ -129,6 +136,30 @@ impl Group {
         };
         self.take_commit(cx, Taken { step: (*parent, id), child, envelope, change })?;
         Ok(Outcome::Applied(Reply::Done))
+    }
+
+    /// A commit on a state that is here cannot be judged here. The others may be able to, and go there.
+    fn note_unjudged(&mut self, step: Step) {
+        if self.unjudged.len() >= UNJUDGED_MAX {
+            let commits = &self.commits;
+            self.unjudged.retain(|step| commits.is_known(step));
+        }
+        if self.unjudged.len() < UNJUDGED_MAX {
+            self.unjudged.insert(step);
+        }
+    }
+
+    /// Whether there are so many states beside the head's line that one more has to wait.
+    fn is_crowded(&self, parent: &EpochId, verdict: &Verdict) -> bool {
+        if *parent == self.facts.head {
+            return false;
+        }
+        let young = |id: &EpochId| self.epochs.get(id).is_some_and(Epoch::is_young);
+        let by_it = |known: &&Known| known.committer == verdict.committer;
+        let of_one = self.commits.all_judged().filter(by_it).filter(|known| young(&known.child));
+        let beside = of_one.filter(|known| !self.is_on_line(&known.child)).count();
+        let most = if verdict.removed.is_empty() { YOUNG_MAX } else { YOUNG_WITH_REMOVALS };
+        beside >= SIDE_OF_ONE || self.epochs.young() >= most
     }
 
     /// Keeps a commit that cannot be taken now, or never. What is looked at again stays where it is, and on the account that

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::commits::{Commits, Step};
+use super::commits::{Commits, Made};
 use super::cx::Cx;
 use super::link::Link;
 use super::{Group, sync};
@@ -140,7 +140,9 @@ impl Group {
     }
 
     fn candidates(&self) -> Vec<Candidate> {
-        let generations = self.generations.values().rev().map(|generation| Candidate {
+        // That of the head above all, whatever else was handed to us.
+        let generations = self.newest().into_iter().chain(self.generations.values().rev());
+        let generations = generations.map(|generation| Candidate {
             admission: Admission::Member(generation.rank()),
             key: generation.hello_key(),
         });
@@ -245,7 +247,7 @@ impl Group {
         if let Some(member) = member.filter(|member| !told.contains(member)) {
             cx.tell(Event::Connected { group: self.id, member, up: true });
         }
-        self.commit_due.get_or_insert(cx.now.wall);
+        self.wanted = true;
         self.seal_intents(cx)
     }
 
@@ -323,6 +325,10 @@ impl Group {
 
     /// Sends the commits that a peer behind us lacks. One who is out sees them up to its removal and no further.
     pub(crate) fn on_after(&mut self, cx: &mut Cx<'_>, id: LinkId, epoch: &EpochId) -> Result<(), Error> {
+        if *epoch == self.facts.head {
+            // It knows where we stand, and cannot come there by what it has.
+            return self.say_line(cx, id);
+        }
         let member = self.member_at(id);
         let out = |epoch: &super::Epoch| member.is_some_and(|member| !epoch.roster.has(&member));
         // Whoever is out is told so by the commit that did it, and follows no further.
@@ -331,13 +337,13 @@ impl Group {
         }
         let mut envelopes = sync::Bundle::default();
         let (steps, rival) = self.steps_after(epoch);
-        for (step, child) in steps {
-            let Some(row) = Commits::row(cx, self.net, &step)? else { break };
+        for made in steps {
+            let Some(row) = Commits::row(cx, self.net, &made)? else { break };
             if row.envelope.0.is_empty() || !envelopes.add(row.envelope.0) {
                 break;
             }
             // Of what was before our time we cannot tell who was out; whoever was cannot open more for it.
-            if self.epochs.get(&child).is_some_and(out) {
+            if self.epochs.get(&made.child).is_some_and(out) {
                 break;
             }
         }
@@ -356,12 +362,11 @@ impl Group {
 
     /// The commits by which a peer comes from its state to our head: from where its line meets ours, as far as that is
     /// known here; from the first that can still have others after it, if it is on a branch that is not known here at all.
-    fn steps_after(&self, epoch: &EpochId) -> (Vec<(Step, EpochId)>, bool) {
+    fn steps_after(&self, epoch: &EpochId) -> (Vec<Made>, bool) {
         let mut steps = self.commits.back_from(self.facts.head);
         steps.reverse();
-        let on_line = |at: &EpochId| steps.iter().position(|((parent, _), _)| parent == at);
-        let back = |at: &EpochId| self.epochs.get(at)?.parent;
-        let met = std::iter::successors(Some(*epoch), back).find_map(|at| on_line(&at));
+        let on_line = |at: &EpochId| steps.iter().position(|made| made.step.0 == *at);
+        let met = self.epochs.back(*epoch).find_map(|at| on_line(&at));
         let rival = met.is_none() && self.epochs.get(epoch).is_none();
         let from = met.or_else(|| on_line(&self.root()).filter(|_| rival));
         (from.map_or(Vec::new(), |from| steps.split_off(from)), rival)

@@ -48,6 +48,7 @@ mod reach;
 mod receive;
 mod rescan;
 mod returning;
+mod rosters;
 mod send;
 mod spare;
 mod spread;
@@ -65,7 +66,7 @@ use std::time::Duration;
 use minicbor::{Decode, Encode};
 
 pub(crate) use self::begin::Arrival;
-use self::commits::Commits;
+use self::commits::{Commits, Step};
 use self::conduct::Conduct;
 use self::controls::Controls;
 pub(crate) use self::cx::Cx;
@@ -137,10 +138,15 @@ pub(crate) struct Group {
     voting: Voting,
     /// That others stand where this device cannot go.
     stray: Option<Stray>,
+    /// Commits on states that are here which cannot be judged here: this device's own of before it was set back, one that
+    /// was made so, or one for which there was no room.
+    unjudged: BTreeSet<Step>,
     /// Whom this device let in anew, and when.
     returned: BTreeMap<MemberId, Time>,
     /// When it is this device's turn to execute what others want.
     commit_due: Option<Time>,
+    /// Whether there may be something to execute that was not looked at yet.
+    wanted: bool,
     /// When peers are told what waits and cannot be opened.
     blind_due: Option<Time>,
     /// From where on what waits is to be looked at again.
@@ -237,8 +243,10 @@ impl Group {
             hands: BTreeMap::new(),
             voting: Voting::default(),
             stray: None,
+            unjudged: BTreeSet::new(),
             returned: BTreeMap::new(),
             commit_due: None,
+            wanted: false,
             blind_due: None,
             look_from: None,
             vain_claims: BTreeSet::new(),
@@ -398,8 +406,7 @@ impl Group {
 
     /// The generations that the head has come through, the oldest first, without those of branches that were left.
     fn own_generations(&self) -> Vec<&Generation> {
-        let back = |id: &EpochId| self.epochs.get(id)?.parent;
-        let line: BTreeSet<EpochId> = std::iter::successors(Some(self.facts.head), back).collect();
+        let line: BTreeSet<EpochId> = self.epochs.back(self.facts.head).collect();
         let (ours, theirs): (Vec<_>, Vec<_>) = self.epochs.iter().partition(|(id, _)| line.contains(id));
         let has = |of: &[(&EpochId, &Epoch)], rank| of.iter().any(|(_, epoch)| epoch.generation == rank);
         let left = |generation: &&Generation| has(&theirs, generation.rank()) && !has(&ours, generation.rank());

@@ -16,6 +16,7 @@ use crate::persist::Key;
 use crate::policy::extension::Extension;
 use crate::policy::roster::Roster;
 use crate::step::{Outcome, Reply};
+use crate::time::Time;
 use crate::wire::message::{Bundle, Message};
 
 /// Ways in which a device was let in and that are kept beside each other: each is a whole state.
@@ -24,8 +25,7 @@ const BEGINS_MAX: usize = 8;
 impl Group {
     /// Whether the head is a state or has come from it.
     pub(super) fn is_on_line(&self, epoch: &EpochId) -> bool {
-        let back = |id: &EpochId| self.epochs.get(id)?.parent;
-        std::iter::successors(Some(self.facts.head), back).any(|id| id == *epoch)
+        self.epochs.back(self.facts.head).any(|id| id == *epoch)
     }
 
     /// Lets a peer in once more whom we have let in again after the branch on which it stands was left: once for each head.
@@ -50,8 +50,7 @@ impl Group {
     /// Whether a state comes from that to which a Welcome leads.
     pub(super) fn has_come_by(&self, bundle: &Bundle, state: &EpochId) -> bool {
         let child = bundle.commits.iter().find(|commit| commit.commit == bundle.commit).map(|commit| commit.child);
-        let back = |id: &EpochId| self.epochs.get(id)?.parent;
-        std::iter::successors(Some(*state), back).any(|id| Some(id) == child)
+        self.epochs.back(*state).any(|id| Some(id) == child)
     }
 
     /// A row of the private half of the own key package.
@@ -62,37 +61,54 @@ impl Group {
     /// This device is let in once more: where it stands is on a branch that the others have left.
     pub(super) fn on_welcome(&mut self, cx: &mut Cx<'_>, id: LinkId, bundle: Bundle) -> Result<Outcome, Error> {
         let may = |member: &MemberId| self.has_a_say(member) || self.roster().is_ok_and(|roster| roster.has(member));
-        let by = self.member_at(id).filter(may);
-        if by.is_none() || self.facts.standing != StandingRow::Active || bundle.welcome.len() > WELCOME_BYTES_MAX {
+        let fits = self.facts.standing == StandingRow::Active && bundle.welcome.len() <= WELCOME_BYTES_MAX;
+        let Some(by) = self.member_at(id).filter(may).filter(|_| fits) else {
             return Ok(Outcome::Refused(Refusal::OutOfTurn));
-        }
+        };
         let Some(state) = self.join_again(cx, &bundle.welcome)? else {
             return Ok(Outcome::Refused(Refusal::Malformed));
         };
         let newest = bundle.generations.iter().map(|wire| Generation::from_wire(wire).rank()).max();
-        let Some(newest) = newest.filter(|rank| rank.0 <= state.number() && self.begins_known() < BEGINS_MAX) else {
+        let Some(newest) = newest.filter(|rank| rank.0 <= state.number()) else {
             return Ok(Outcome::Refused(Refusal::Malformed));
         };
+        self.make_room_for_begin(cx);
         let known = self.epochs.len();
-        self.epochs.add(cx, self.net, state, None, newest)?;
+        let begin = self.epochs.add(cx, self.net, state, None, newest)?;
         if self.epochs.len() == known {
             return Ok(Outcome::Duplicate);
         }
-        for generation in bundle.generations.iter().map(Generation::from_wire) {
-            if !self.generations.contains_key(&generation.rank()) {
-                self.add_generation(cx, generation);
-            }
-        }
         // Anybody could make one: where it leads, others must stand by their votes.
-        self.keep_told(cx, bundle.commits)?;
+        self.epochs.hand(cx, self.net, &begin, bundle.generations);
+        self.keep_told(cx, bundle.commits, by);
         self.weigh_votes(cx)?;
         self.rescan(cx)?;
         Ok(Outcome::Applied(Reply::Done))
     }
 
-    /// In how many ways this device was let in.
-    fn begins_known(&self) -> usize {
-        self.epochs.iter().filter(|(_, epoch)| epoch.parent.is_none() && epoch.keys.is_some()).count()
+    /// Of so many ways in that nobody votes for, the one that came first goes.
+    fn make_room_for_begin(&mut self, cx: &mut Cx<'_>) {
+        let begins = self.epochs.iter().filter(|(_, epoch)| epoch.parent.is_none() && epoch.keys.is_some());
+        let begins: Vec<(Option<Time>, EpochId)> = begins.map(|(id, epoch)| (epoch.left, *id)).collect();
+        if begins.len() < BEGINS_MAX {
+            return;
+        }
+        let shape = self.shape();
+        let idle = |id: &EpochId| !self.is_on_line(id) && shape.votes_from(*id) == 0;
+        if let Some((_, oldest)) = begins.into_iter().filter(|(_, id)| idle(id)).min() {
+            self.epochs.give_up(cx, self.net, &oldest);
+        }
+    }
+
+    /// The generations that came with the Welcome by which the head is where it is.
+    pub(super) fn take_generations(&mut self, cx: &mut Cx<'_>, head: EpochId) {
+        let begin = self.epochs.back(head).last();
+        let handed = begin.and_then(|begin| self.epochs.get(&begin)).map(|epoch| epoch.handed.clone());
+        for generation in handed.unwrap_or_default().iter().map(Generation::from_wire) {
+            if !self.generations.contains_key(&generation.rank()) {
+                self.add_generation(cx, generation);
+            }
+        }
     }
 
     /// The state that a Welcome brings to a key package of this device, if it is this group's: the one by which it came in,

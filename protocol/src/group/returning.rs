@@ -1,12 +1,13 @@
 //! The way back for a device that cannot go where the others are, because what leads there is gone here or cannot be read:
 //! it asks to be let in anew (PROTOCOL H2, H5).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::commits::{Commits, Known, Step};
+use super::commits::{Commits, Made};
 use super::cx::Cx;
-use super::ordering::{Child, Judged, Parent, Shape};
+use super::ordering::{Child, Judged, Parent, Shape, turn};
+use super::tickets::SWAPS_APART;
 use super::{Epoch, Group};
 use crate::error::Error;
 use crate::id::{EpochId, LinkId, MemberId};
@@ -16,7 +17,7 @@ use crate::persist::{Key, Table, Value};
 use crate::policy::judge;
 use crate::time::Time;
 use crate::wire::control::{Control, Operation, Ticket};
-use crate::wire::message::{Bytes, CommitWire, LINE_MAX, Message, Told};
+use crate::wire::message::{Bytes, CommitWire, LINE_MAX, LINE_MOVES_MAX, Message, Moves, Told};
 
 /// How long others must have stood where this device cannot go before it asks: what leads there may be on its way.
 const STRAY_AFTER: Duration = Duration::from_secs(10);
@@ -44,72 +45,48 @@ impl Group {
     /// known, with what is too old to be judged, or was told, decided by votes.
     pub(super) fn wide_shape(&self) -> Wide {
         let (mut shape, mut root) = (self.shape(), self.root());
-        if !self.commits.are_forked() {
+        if self.commits.are_one_way() && self.unjudged.is_empty() {
             return Wide { shape, root };
         }
-        let (rosters, ways) = (self.rosters(), self.ways());
-        for ((parent, commit), known) in self.commits.iter() {
-            // What is young is judged; and where one alone could change the group nothing was decided by votes.
-            let told = |epoch: &Epoch| known.judged.is_none() && !epoch.extension.has_several() && self.is_left(parent);
-            if self.epochs.get(parent).is_some_and(|epoch| epoch.is_young() || told(epoch)) {
-                continue;
-            }
-            let entry = shape.parents.entry(*parent).or_insert_with(|| Parent {
-                members: rosters.get(parent).cloned().unwrap_or_default(),
-                old: true,
-                ..Parent::default()
-            });
-            let judged = if ways.contains(&known.child) { Judged::Walked } else { Judged::Heard };
-            entry.children.push(Child { epoch: known.child, commit: *commit, turn: [0; 32], judged });
+        let ways = self.ways();
+        for made in self.commits.edges() {
+            let (parent, commit) = made.step;
+            let epoch = self.epochs.get(&parent).filter(|epoch| epoch.is_young());
+            let afar = if ways.contains(&made.child) { Judged::Walked } else { Judged::Heard };
+            let (turn, judged) = match (epoch, self.commits.judged(&made.step)) {
+                // What could be judged is in there already.
+                (Some(_), Some(known)) if made.child == known.child => continue,
+                (Some(epoch), Some(known)) if !known.swapped => {
+                    (turn(&self.id, epoch.number, &known.committer), Judged::Good { removes: known.removes })
+                }
+                // It has not come yet.
+                (Some(_), None) if !self.unjudged.contains(&made.step) => continue,
+                _ => ([0; 32], afar),
+            };
+            let entry = shape.parents.entry(parent).or_insert_with(|| Parent { old: true, ..Parent::default() });
+            entry.children.push(Child { epoch: made.child, commit, turn, judged });
         }
-        if let Some(((first, _), _)) = self.commits.back_from(root).last() {
-            root = *first;
+        let forks = shape.parents.iter().filter(|(_, parent)| parent.old && parent.children.len() > 1);
+        for (state, members) in self.rosters(forks.map(|(state, _)| *state).collect::<Vec<_>>().into_iter()) {
+            shape.parents.entry(state).or_default().members = members;
+        }
+        if let Some(made) = self.commits.back_from(root).last() {
+            root = made.step.0;
         }
         Wide { shape, root }
     }
 
-    /// Whether a way on from a state was judged here.
-    fn is_left(&self, id: &EpochId) -> bool {
-        self.commits.on(id).any(|(_, known)| known.judged.is_some())
-    }
-
     /// The states that lead to one that this device can still go on from.
     fn ways(&self) -> BTreeSet<EpochId> {
-        let before: BTreeMap<EpochId, EpochId> =
-            self.commits.iter().map(|(step, known)| (known.child, step.0)).collect();
+        let before = self.commits.before();
         let mut ways = BTreeSet::new();
         for (id, _) in self.epochs.iter().filter(|(_, epoch)| epoch.is_young()) {
             let mut at = Some(*id);
             while let Some(state) = at.filter(|state| ways.insert(*state)) {
-                at = before.get(&state).copied();
+                at = before.get(&state).map(|made| made.step.0);
             }
         }
         ways
-    }
-
-    /// Who is in each state: as is known here, and from there on as others say who came and who went.
-    pub(super) fn rosters(&self) -> BTreeMap<EpochId, BTreeSet<MemberId>> {
-        let members = |epoch: &Epoch| epoch.roster.seats().iter().map(|seat| seat.member).collect();
-        let mut rosters: BTreeMap<EpochId, BTreeSet<MemberId>> =
-            self.epochs.iter().map(|(id, epoch)| (*id, members(epoch))).collect();
-        let told = |known: &Known| known.told.clone();
-        let mut open: Vec<_> =
-            self.commits.iter().filter_map(|(step, known)| Some((step.0, known.child, told(known)?))).collect();
-        let mut left = usize::MAX;
-        while open.len() < left {
-            left = open.len();
-            open.retain(|(parent, child, moves)| {
-                let (from, to, out, into) = match (rosters.get(parent), rosters.get(child)) {
-                    (Some(before), None) => (before, child, &moves.went, &moves.came),
-                    (None, Some(after)) => (after, parent, &moves.came, &moves.went),
-                    (before, _) => return before.is_none(),
-                };
-                let roster = from.iter().filter(|member| !out.contains(member)).chain(into).copied().collect();
-                rosters.insert(*to, roster);
-                false
-            });
-        }
-        rosters
     }
 
     /// Others stand where this device cannot go, or no longer.
@@ -123,7 +100,8 @@ impl Group {
 
     /// Asks to be let in where the others are, or sees that this person is out there.
     pub(super) fn seek_way(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
-        let Some(stray) = self.stray.filter(|stray| stray.due <= cx.now.wall) else { return Ok(()) };
+        let due = |stray: &Stray| self.talks() && stray.due <= cx.now.wall;
+        let Some(stray) = self.stray.filter(due) else { return Ok(()) };
         let me = self.me.member();
         self.stray = Some(Stray { due: cx.now.wall + ASK_AGAIN, ..stray });
         let Some(is_in) = self.is_in(&stray.beyond, &me) else { return Ok(()) };
@@ -136,8 +114,9 @@ impl Group {
         }
         let package = self.make_package(cx)?;
         let mut ticket = self.ticket(Operation::Swap, me)?;
-        // The others may have taken later ones than are known here.
-        ticket.sequence = ticket.sequence.max(cx.now.stamp.ms());
+        // The others may have taken later ones than are known here, and let nobody in anew too often.
+        let spent = self.extension()?.spent(Operation::Swap, &me);
+        ticket.sequence = cx.now.stamp.ms().max(spent.saturating_add(SWAPS_APART));
         (ticket.epoch, ticket.key_package) = (stray.beyond, Some(package));
         let control = Control::Ticket(self.me.sign(self.id, &ticket));
         self.send_control(cx, &control)?;
@@ -150,14 +129,14 @@ impl Group {
     /// in there, and whoever let it in elsewhere will do so again.
     fn is_in(&self, there: &EpochId, member: &MemberId) -> Option<bool> {
         let way = self.commits.back_from(*there);
-        let way = way.iter().take_while(|(_, child)| !self.is_on_line(child));
-        let moves = way.filter_map(|(step, _)| self.commits.known(step)?.told.as_ref());
+        let way = way.iter().take_while(|made| !self.is_on_line(&made.child));
+        let moves = way.filter_map(|made| self.commits.told_of(made));
         let moved = moves.filter_map(|moves| match () {
             () if moves.came.contains(member) => Some(true),
             () if moves.went.contains(member) => Some(false),
             () => None,
         });
-        let met = self.rosters().get(there).is_some_and(|roster| roster.contains(member));
+        let met = self.rosters(std::iter::once(*there)).get(there).is_some_and(|roster| roster.contains(member));
         moved.into_iter().next().or(met.then_some(true))
     }
 
@@ -200,17 +179,21 @@ impl Group {
     /// Tells a peer how a branch came about that was left: it may not have been there.
     pub(super) fn say_branch(&mut self, cx: &mut Cx<'_>, id: LinkId, tip: EpochId) -> Result<(), Error> {
         let mut steps = self.commits.back_from(tip);
-        let met = steps.iter().position(|(_, child)| self.is_on_line(child));
+        let met = steps.iter().position(|made| self.is_on_line(&made.child));
         steps.truncate(met.unwrap_or(steps.len()));
         self.say_steps(cx, id, steps)
     }
 
-    fn say_steps(&mut self, cx: &mut Cx<'_>, id: LinkId, steps: Vec<(Step, EpochId)>) -> Result<(), Error> {
-        let mut line = Vec::new();
-        for (step, child) in steps.into_iter().take(LINE_MAX) {
-            let Some(row) = Commits::row(cx, self.net, &step)? else { break };
-            let ((parent, commit), envelope) = (step, Bytes(Vec::new()));
-            line.push(CommitWire { parent, commit, child, envelope, moves: row.moves() });
+    fn say_steps(&mut self, cx: &mut Cx<'_>, id: LinkId, steps: Vec<Made>) -> Result<(), Error> {
+        let (mut line, mut named) = (Vec::new(), 0_usize);
+        for made in steps.into_iter().take(LINE_MAX) {
+            let Some(row) = Commits::row(cx, self.net, &made)? else { break };
+            let ((parent, commit), moves) = (made.step, row.moves());
+            named = named.saturating_add(moves.as_ref().map_or(0, Moves::len));
+            if named > LINE_MOVES_MAX {
+                break;
+            }
+            line.push(CommitWire { parent, commit, child: made.child, envelope: Bytes(Vec::new()), moves });
         }
         if !line.is_empty() {
             self.say(cx, id, &Message::Line(line));
@@ -219,20 +202,15 @@ impl Group {
     }
 
     /// A peer tells how it came to where it stands.
-    pub(super) fn on_line(&mut self, cx: &mut Cx<'_>, id: LinkId, commits: Vec<CommitWire>) -> Result<(), Error> {
-        let from = self.member_at(id);
+    pub(super) fn on_line(&mut self, cx: &mut Cx<'_>, id: LinkId, mut line: Vec<CommitWire>) -> Result<(), Error> {
         let heard = |member: &MemberId| self.has_a_say(member) || self.roster().is_ok_and(|all| all.has(member));
-        let known = |state: &EpochId| self.epochs.get(state).is_some() || self.commits.have(state);
-        let leads = commits.iter().any(|step| known(&step.parent) || known(&step.child));
-        if !from.as_ref().is_some_and(heard) || !leads {
-            return Ok(());
-        }
+        let Some(from) = self.member_at(id).filter(heard) else { return Ok(()) };
         let young = |step: &CommitWire| self.epochs.get(&step.parent).is_some_and(Epoch::is_young);
-        let judged = |step: &CommitWire| {
-            self.commits.known(&(step.parent, step.commit)).is_some_and(|known| known.judged.is_some())
-        };
-        let first = commits.iter().find(|step| young(step) && !judged(step)).map(|step| step.parent);
-        self.keep_told(cx, commits)?;
+        let judged = |step: &CommitWire| self.commits.judged(&(step.parent, step.commit)).is_some();
+        let first = line.iter().find(|step| young(step) && !judged(step)).map(|step| step.parent);
+        // The shape is told, and not what makes it.
+        line.iter_mut().for_each(|step| step.envelope = Bytes(Vec::new()));
+        self.keep_told(cx, line, from);
         // What can be judged here is not taken on anybody's word.
         if let Some(parent) = first
             && let Some(link) = self.links.get_mut(&id).filter(|link| link.asked_after != Some(parent))

@@ -115,7 +115,7 @@ impl Group {
         let mut intents: Vec<(MsgId, Time)> = self
             .outbox
             .iter()
-            .filter(|(_, entry)| entry.sealed().is_none() && !entry.is_held() && !entry.waiting && !entry.dropped)
+            .filter(|(_, entry)| entry.sealed().is_none() && !entry.is_held() && !entry.dropped)
             .filter(|(_, entry)| entry.expires > cx.now.sweep)
             .filter(|(id, _)| self.is_mine(id))
             .map(|(id, entry)| (*id, entry.expires))
@@ -125,6 +125,8 @@ impl Group {
             if self.has_newcomers(&id)? {
                 self.wait_for_author(cx, id);
             } else {
+                // Whoever was new may be out again.
+                self.wait_no_more(cx, id);
                 self.seal_message(cx, id)?;
             }
         }
@@ -144,10 +146,19 @@ impl Group {
     }
 
     fn wait_for_author(&mut self, cx: &mut Cx<'_>, id: MsgId) {
-        if let Some(mut entry) = self.outbox.get(&id).cloned() {
+        if let Some(mut entry) = self.outbox.get(&id).filter(|entry| !entry.waiting).cloned() {
             entry.waiting = true;
             self.outbox.set(cx, self.net, id, entry);
             cx.tell(Event::State { group: self.id, id, state: MessageState::Waiting });
+        }
+    }
+
+    fn wait_no_more(&mut self, cx: &mut Cx<'_>, id: MsgId) {
+        if let Some(mut entry) = self.outbox.get(&id).filter(|entry| entry.waiting).cloned() {
+            entry.waiting = false;
+            let state = entry.state();
+            self.outbox.set(cx, self.net, id, entry);
+            cx.tell(Event::State { group: self.id, id, state });
         }
     }
 

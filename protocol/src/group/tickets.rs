@@ -1,12 +1,14 @@
 //! What people want of the group: signed tickets, executed at once where this device may, and else when its turn comes
 //! (PROTOCOL O3, C1, C2).
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::cx::Cx;
 use super::link::Link;
 use super::ordering::turn;
 use super::{Group, StandingRow};
+use crate::clock::Now;
 use crate::error::Error;
 use crate::id::MemberId;
 use crate::limits::{CONTROL_KEPT, READER_KEPT};
@@ -21,8 +23,12 @@ use crate::wire::signed::Signed;
 /// How long each of those waits who may execute what somebody else wants, after the one before (PROTOCOL C2).
 const TURN: Duration = Duration::from_secs(2);
 
-/// How often a member's device is let in anew.
-const RETURN_EVERY: Duration = Duration::from_secs(120);
+/// How often a member's device is let in anew: each time is a change for everybody.
+const RETURN_EVERY: Duration = Duration::from_secs(600);
+/// The same between the sequences of two swaps, in milliseconds.
+pub(super) const SWAPS_APART: u64 = 600_000;
+/// How old, or ahead, a wish to be let in anew may be: what it names dies a day later where it is kept.
+const SWAP_KEPT: Duration = Duration::from_secs(48 * 3_600);
 
 impl Group {
     /// A ticket of this person about somebody.
@@ -128,21 +134,18 @@ impl Group {
         Ok(Reply::Proposed)
     }
 
-    /// Executes an own ticket with all that waits. Where others may change the group as well, their commit may stand before
-    /// this one: the ticket is kept until it is effective.
+    /// Executes an own ticket with all that waits. Others may make a commit as well, and theirs may stand before this one: the
+    /// ticket is kept until it is effective.
     pub(super) fn execute_with(&mut self, cx: &mut Cx<'_>, ticket: &Ticket, signed: Signed) -> Result<(), Error> {
-        if !self.extension()?.has_several() {
-            return self.execute_all(cx, vec![signed]);
-        }
         let kept = if ticket.operation == Operation::Add { READER_KEPT } else { CONTROL_KEPT };
         let until = cx.now.later() + kept;
         self.controls.keep(cx, self.net, Told { control: Control::Ticket(signed), until });
-        let waiting: Vec<Signed> = self.executable(cx.now.wall)?.into_iter().map(|(_, signed)| signed).collect();
+        let waiting: Vec<Signed> = self.executable(cx.now)?.into_iter().map(|(_, signed)| signed).collect();
         if waiting.is_empty() { Ok(()) } else { self.execute_all(cx, waiting) }
     }
 
     /// The tickets that could be executed now, together. Only those who hold a newcomer's request let it in.
-    fn executable(&self, now: Time) -> Result<Vec<Opened>, Error> {
+    fn executable(&self, now: Now) -> Result<Vec<Opened>, Error> {
         let (parent, me) = (self.parent(&self.facts.head)?, self.me.key());
         let good = pending::good(parent, self.controls.tickets());
         let can = |(ticket, _): &Opened| match ticket.operation {
@@ -155,27 +158,39 @@ impl Group {
         Ok(pending::executable(parent, good.filter(can)))
     }
 
-    /// Whether a device is let in anew that asks for it: not one that is here, nor one that was just now.
-    fn may_return(&self, ticket: &Ticket, now: Time) -> bool {
+    /// Whether a device is let in anew that asks for it: not one that is here, nor one that was just now, nor one that asked
+    /// long ago.
+    fn may_return(&self, ticket: &Ticket, now: Now) -> bool {
         let member = ticket.target;
+        let asked = Time::ZERO + Duration::from_millis(ticket.sequence);
+        let timely = asked.since(now.stamp).max(now.stamp.since(asked)) <= SWAP_KEPT;
+        let spent = self.extension().map_or(0, |extension| extension.spent(Operation::Swap, &member));
+        if !timely || (spent > 0 && ticket.sequence < spent.saturating_add(SWAPS_APART)) {
+            return false;
+        }
         let here = |link: &Link| {
             link.member == Some(member) && link.head.is_some_and(|theirs| theirs.epoch == self.facts.head)
         };
-        let soon = self.returned.get(&member).is_some_and(|at| *at + RETURN_EVERY > now);
+        let soon = self.returned.get(&member).is_some_and(|at| *at + RETURN_EVERY > now.wall);
         self.is_on_line(&ticket.epoch) && !soon && !self.links.values().any(here)
     }
 
-    /// Together if that can be; otherwise one that cannot must not hold up the others.
+    /// Together if that can be; otherwise what is about one person must not hold up what is about others.
     fn execute_all(&mut self, cx: &mut Cx<'_>, tickets: Vec<Signed>) -> Result<(), Error> {
         if self.execute(cx, tickets.clone())? {
             return Ok(());
         }
-        for ticket in tickets {
+        let mut about: BTreeMap<MemberId, Vec<Signed>> = BTreeMap::new();
+        for signed in tickets {
+            let ticket: Ticket = signed.open(self.id).map_err(|_| Error::Broken)?;
+            about.entry(ticket.target).or_default().push(signed);
+        }
+        for tickets in about.into_values() {
             // Somebody may be out by now, or this person.
             let parent = self.parent(&self.facts.head)?;
-            let good = pending::good(parent, std::iter::once(&ticket));
-            if self.require_facilitator().is_ok() && !pending::executable(parent, good).is_empty() {
-                self.execute(cx, vec![ticket])?;
+            let left = pending::executable(parent, pending::good(parent, tickets.iter()));
+            if self.require_active().is_ok() && !left.is_empty() {
+                self.execute(cx, left.into_iter().map(|(_, signed)| signed).collect())?;
             }
         }
         Ok(())
@@ -186,22 +201,22 @@ impl Group {
     pub(crate) fn tend_tickets(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
         let due = self.commit_due.take();
         self.renew_tickets(cx)?;
-        if self.require_active().is_err() || self.require_facilitator().is_err() {
+        if self.require_active().is_err() {
             return Ok(());
         }
-        let tickets = self.executable(cx.now.wall)?;
+        let tickets = self.executable(cx.now)?;
         if tickets.is_empty() && !self.has_removal_ahead()? {
             return Ok(());
         }
         let own = tickets.iter().any(|(ticket, _)| ticket.issuer == self.me.key());
         let turn = due.is_some_and(|due| due <= cx.now.wall);
-        if own || turn || !self.extension()?.has_several() {
+        if own || turn {
             return self.execute_all(cx, tickets.into_iter().map(|(_, signed)| signed).collect());
         }
         // Alone it would only make a branch (PROTOCOL C1); whoever wants to come back is there.
         let back = tickets.iter().any(|(ticket, _)| ticket.operation == Operation::Swap);
         if back || !self.linked().is_empty() {
-            self.commit_due = due.or(Some(self.own_turn(cx.now.wall)?));
+            self.commit_due = due.or(Some(self.own_turn(cx.now.wall, &tickets)?));
         }
         Ok(())
     }
@@ -246,11 +261,12 @@ impl Group {
         Ok(())
     }
 
-    /// When it is this device's turn among those who are there and may.
-    fn own_turn(&self, now: Time) -> Result<Time, Error> {
+    /// When it is this device's turn among those who are there. Whoever wants to go, or is to, carries nothing out.
+    fn own_turn(&self, now: Time, tickets: &[Opened]) -> Result<Time, Error> {
         let (head, me) = (self.head()?, self.me.member());
         let turn = |member: &MemberId| turn(&self.id, head.number, member);
-        let there = self.linked().into_iter().filter(|member| head.extension.is_facilitator(member));
+        let goes = |member: &MemberId| tickets.iter().any(|(t, _)| t.target == *member && t.operation.removes());
+        let there = self.linked().into_iter().filter(|member| head.roster.has(member) && !goes(member));
         let before = there.filter(|member| turn(member) < turn(&me)).count();
         Ok(now + TURN.saturating_mul(u32::try_from(before).unwrap_or(u32::MAX).saturating_add(1)))
     }

@@ -80,7 +80,7 @@ impl Group {
         self.unmute(cx)?;
         self.vote(cx)?;
         self.seek_way(cx)?;
-        if self.commit_due.is_some_and(|due| due <= cx.now.wall) {
+        if std::mem::take(&mut self.wanted) || self.commit_due.is_some_and(|due| due <= cx.now.wall) {
             self.tend_tickets(cx)?;
         }
         self.flush_receipts(cx)?;
@@ -151,6 +151,7 @@ impl Group {
             self.gaps_deadline(now.wall),
             self.blind_due,
             self.commit_due,
+            self.wanted.then_some(now.wall),
             self.voting.deadline(),
             self.stray.map(|stray| stray.due),
             self.conduct.deadline(),

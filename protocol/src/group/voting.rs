@@ -1,5 +1,5 @@
-//! Votes: each member's word which state is its head, so that what most have taken stays (PROTOCOL O4, C4). Where one alone
-//! may change the group there is nothing to vote for.
+//! Votes: each member's word which state is its head, so that what most have taken stays (PROTOCOL O4, C4). Whoever is alone
+//! has nothing to vote for.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -49,9 +49,8 @@ impl Voting {
 impl Group {
     /// Whether others may have built on what the head was built on.
     fn is_contested(&self) -> bool {
-        let several = |epoch: &Epoch| epoch.extension.has_several();
-        let before = |head: &Epoch| head.parent.and_then(|parent| self.epochs.get(&parent)).map(several);
-        self.head().is_ok_and(|head| before(head).unwrap_or_else(|| several(head)))
+        let before = |head: &Epoch| head.parent.and_then(|parent| self.epochs.get(&parent)).map(Epoch::is_shared);
+        self.head().is_ok_and(|head| before(head).unwrap_or_else(|| head.is_shared()))
     }
 
     /// The head has moved: it is voted for when it stands still.
@@ -75,7 +74,7 @@ impl Group {
 
     /// Votes for the head, if that is due.
     pub(super) fn vote(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
-        if self.voting.deadline().is_none_or(|due| due > cx.now.wall) {
+        if !self.talks() || self.voting.deadline().is_none_or(|due| due > cx.now.wall) {
             return Ok(());
         }
         self.voting = Voting::default();
@@ -86,7 +85,8 @@ impl Group {
         if self.require_active().is_err() || last.is_some_and(|(epoch, _)| epoch == head) || !self.is_contested() {
             return Ok(());
         }
-        let Some(((_, commit), _)) = self.commits.back_from(head).first().copied() else { return Ok(()) };
+        let Some(made) = self.commits.back_from(head).first().copied() else { return Ok(()) };
+        let (_, commit) = made.step;
         // Of a device that was set back, too, the next word is its last.
         let counter = last.map_or(0, |(_, counter)| counter).max(cx.now.stamp.ms()).saturating_add(1);
         let vote =
@@ -115,8 +115,11 @@ impl Group {
         self.controls.votes().map(|(voter, epoch, _)| (voter, epoch)).collect()
     }
 
-    /// Whether a vote of somebody counts anywhere: on a state that was left, too, others may be in.
+    /// Whether a vote of somebody counts anywhere: on a state that was left, too, others may be in. What a Welcome led to that
+    /// nobody stands by is no such state.
     pub(super) fn has_a_say(&self, member: &MemberId) -> bool {
-        self.epochs.iter().any(|(_, epoch)| epoch.is_young() && epoch.roster.has(member))
+        let begin = self.epochs.back(self.facts.head).last();
+        let ours = |id: &EpochId| self.epochs.back(*id).last() == begin;
+        self.epochs.iter().any(|(id, epoch)| epoch.is_young() && epoch.roster.has(member) && ours(id))
     }
 }

@@ -150,7 +150,7 @@ impl Extension {
         self.facilitators.contains(member)
     }
 
-    /// Whether several can change the group: then they can do so at once, and heads are voted for.
+    /// Whether several may say how the group changes.
     pub(crate) const fn has_several(&self) -> bool {
         self.facilitators.len() > 1
     }

@@ -82,7 +82,7 @@ impl Verdict {
 /// Why a commit is invalid: the clause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Invalid {
-    /// The committer is no member of the parent, or no facilitator.
+    /// The committer is no member of the parent.
     #[error("V2")]
     Committer,
     /// A proposal by reference, or of a kind that has no place here.
@@ -118,10 +118,6 @@ pub(crate) fn judge(parent: Parent<'_>, staged: &StagedView, tickets: &[Signed])
 
 fn judge_member(parent: Parent<'_>, leaf: u32, staged: &StagedView, tickets: &[Signed]) -> Result<Verdict, Invalid> {
     let committer = parent.roster.at(leaf).ok_or(Invalid::Committer)?;
-    // Stricter than the design, which lets any member carry out what a facilitator signed.
-    if !parent.extension.is_facilitator(&committer.member) {
-        return Err(Invalid::Committer);
-    }
     let path = staged.path_leaf.as_ref().ok_or(Invalid::Kind)?;
     let credential = bound_credential(&path.credential, &path.signature_key).map_err(|_| Invalid::Identity)?;
     if (credential.member_key, &credential.name) != (committer.credential.member_key, &committer.credential.name) {
@@ -168,12 +164,13 @@ pub(crate) fn open_in_time(parent: Parent<'_>, signed: &Signed) -> Result<Ticket
     let removal = ticket.operation.removes();
     let old = parent.number.saturating_sub(ticket.number) > TICKET_EPOCHS_MAX;
     let far = ticket.number.saturating_sub(parent.number) > TICKET_EPOCHS_MAX;
-    let fresh = (removal || !old) && !far;
+    // A swap's number is of where its issuer stood, who may have been away for long, and its sequence tells its time.
+    let swap = ticket.operation == Operation::Swap;
+    let fresh = swap || ((removal || !old) && !far);
     let spent = parent.extension.spent(ticket.operation, &ticket.target);
     let new = ticket.sequence > spent;
     let forgotten = ticket.operation == Operation::Add && ticket.number < parent.extension.adds_from;
     // Nobody takes the last numbers, which would leave no room for a next one. A swap's is a time.
-    let swap = ticket.operation == Operation::Swap;
     let followed = ticket.sequence <= if swap { SWAP_SEQUENCE_MAX } else { spent.saturating_add(SEQUENCE_STEP_MAX) };
     let good = ticket.group == parent.group && may && fresh && new && !forgotten && followed;
     if good { Ok(ticket) } else { Err(Invalid::Ticket) }
@@ -296,9 +293,6 @@ fn judge_external(parent: Parent<'_>, staged: &StagedView, tickets: &[Signed]) -
     let credential = bound_credential(&path.credential, &path.signature_key).map_err(|_| Invalid::Identity)?;
     let [leaf] = staged.removes.as_slice() else { return Err(Invalid::External) };
     let seat = parent.roster.at(*leaf).ok_or(Invalid::External)?;
-    if !parent.extension.is_facilitator(&seat.member) {
-        return Err(Invalid::Committer);
-    }
     let alone = staged.adds.is_empty() && staged.extension.is_none() && tickets.is_empty();
     if alone && seat.credential == credential {
         let (left, removed, joined, roles) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());

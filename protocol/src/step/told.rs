@@ -101,7 +101,7 @@ pub enum Standing {
     Active,
     /// A state of this group cannot be read; the group is set aside, others go on.
     Broken,
-    /// This person asked to leave; a facilitator's device has yet to carry it out.
+    /// This person asked to leave; another member's device has yet to carry it out.
     Leaving,
     /// This person has left.
     Left,

@@ -17,6 +17,8 @@ pub(crate) const IDS_MAX: usize = 1_024;
 pub(crate) const CONTROLS_MAX: usize = 512;
 /// Steps of a line that are told at a time: what a branch came to in days.
 pub(crate) const LINE_MAX: usize = 256;
+/// Whom all the steps of a line name together: more than come and go in that time.
+pub(crate) const LINE_MOVES_MAX: usize = 512;
 /// Own addresses that one device may name: two families, a few interfaces.
 pub(crate) const OWN_ADDRESSES_MAX: usize = 8;
 
@@ -309,6 +311,13 @@ pub(crate) struct Moves {
     pub(crate) at: Option<Time>,
 }
 
+impl Moves {
+    /// How many it names.
+    pub(crate) const fn len(&self) -> usize {
+        self.came.len().saturating_add(self.went.len())
+    }
+}
+
 /// A generation of the net secret as handed to a newcomer.
 #[derive(Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
@@ -366,12 +375,12 @@ impl Message {
                 bounded(&push.envelopes, IDS_MAX)?;
                 push.envelopes.iter().try_for_each(|bytes| bounded(&bytes.0, ENVELOPE_BYTES_MAX))
             }
-            Self::Line(commits) => bounded(commits, LINE_MAX).and_then(|()| check_commits(commits)),
+            Self::Line(commits) => bounded(commits, LINE_MAX).and_then(|()| check_commits(commits, LINE_MOVES_MAX)),
             Self::Addresses(reach) => check_reach(reach),
             Self::JoinRequest(bytes) => bounded(bytes, super::control::KEY_PACKAGE_BYTES_MAX),
             Self::Welcome(bundle) => {
                 bounded(&bundle.generations, crate::meet::GENERATIONS_MAX)?;
-                check_commits(&bundle.commits)?;
+                check_commits(&bundle.commits, usize::MAX)?;
                 check_reach(&bundle.reach)
             }
             Self::Greeting(_)
@@ -387,13 +396,15 @@ impl Message {
     }
 }
 
-fn check_commits(commits: &[CommitWire]) -> Result<(), Malformed> {
+fn check_commits(commits: &[CommitWire], named_max: usize) -> Result<(), Malformed> {
     bounded(commits, IDS_MAX)?;
+    let mut named = 0_usize;
     for moves in commits.iter().filter_map(|commit| commit.moves.as_ref()) {
         bounded(&moves.came, MEMBERS_MAX)?;
         bounded(&moves.went, MEMBERS_MAX)?;
+        named = named.saturating_add(moves.len());
     }
-    Ok(())
+    if named > named_max { Err(Malformed) } else { Ok(()) }
 }
 
 fn check_reach(reach: &[Reach]) -> Result<(), Malformed> {

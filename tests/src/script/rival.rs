@@ -1,5 +1,5 @@
-//! A founder who was copied: what the copy commits on a state that the group has left must move nobody, and break
-//! nothing.
+//! A founder who was copied: what the copy commits on a state that the group has left breaks nothing. What its key has
+//! signed may still be carried out, by all or by nobody.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,8 +21,8 @@ const RETENTION: Duration = Duration::from_secs(12_345);
 #[derive(Debug, Default)]
 pub(super) struct Copies(BTreeMap<usize, Disk>);
 
-/// What a device sees of each of its groups that a commit could change.
-pub(super) type Seen = BTreeMap<(usize, GroupId), (Duration, Vec<MemberId>)>;
+/// Whom a device sees in each of its groups.
+pub(super) type Seen = BTreeMap<(usize, GroupId), Vec<MemberId>>;
 
 impl Copies {
     /// Somebody copies the founder's disk, if the founder alone changes the group.
@@ -75,7 +75,7 @@ pub(super) fn seen(world: &World) -> Seen {
         for view in client.groups() {
             let members = client.members(view.group).unwrap_or_default();
             let members = members.into_iter().map(|member| member.member).collect();
-            seen.insert((node, view.group), (view.retention, members));
+            seen.insert((node, view.group), members);
         }
     }
     seen

@@ -202,3 +202,40 @@ fn votes_settle_what_was_done_and_its_keys_die_soon() {
     }
     assert_eq!(open(&mut stage), 1);
 }
+
+/// PROTOCOL H5: Chi changes the group, and her device is set back to a copy of before. MLS does not read what was made by it,
+/// so that it cannot follow the others where it led them itself.
+#[test]
+fn a_device_that_was_set_back_is_let_in_anew() {
+    for leaders in [&[CHI][..], &[]] {
+        let (mut stage, group) = shared(4, leaders);
+        let copy = stage.person(CHI).disk.copy();
+        if leaders.is_empty() {
+            // What Dan wants is carried out by Chi, who alone is there.
+            stage.offline(ANA);
+            stage.offline(BEN);
+            stage.ask(DAN, Command::Leave { group });
+            stage.pass(30_000);
+            stage.online(ANA);
+            stage.online(BEN);
+        } else {
+            retention(&mut stage, CHI, 3);
+        }
+        stage.pass(30_000);
+        retention(&mut stage, ANA, 5);
+        stage.pass(30_000);
+        stage.say(ANA, "where is Chi");
+        stage.offline(CHI);
+        stage.person(CHI).disk = copy;
+        stage.meet(CHI);
+        stage.pass(400_000);
+        stage.say(CHI, "here");
+        stage.pass(10_000);
+        let all: &[usize] = if leaders.is_empty() { &[ANA, BEN, CHI] } else { &[ANA, BEN, CHI, DAN] };
+        agree(&mut stage, all);
+        assert_eq!(stage.texts(ANA), ["where is Chi", "here"], "{leaders:?}");
+        let back = stage.lines(ANA).iter().filter(|line| matches!(line.kind, LineKind::Back(_))).count();
+        assert_eq!(back, 1, "{leaders:?}");
+        assert_eq!(stage.view(CHI).standing, Standing::Active);
+    }
+}

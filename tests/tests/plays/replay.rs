@@ -40,13 +40,12 @@ fn a_removed_member_opens_nothing_that_is_fed_to_it_and_is_served_nothing() {
     let of_others = stage.published[from..].iter().filter(|sent| sent.by != CHI);
     let after: Vec<_> = of_others.map(|sent| sent.bytes.clone()).collect();
     let (commit, later) = after.split_first().unwrap();
-    // Without the commit: only the shape of the history can be read, which shows nothing.
+    // Without the commit: only the shape of the history and votes can be read, which show nothing.
     let outcomes: Vec<_> = later.iter().map(|bytes| stage.gossip(CHI, bytes)).collect();
-    assert_eq!(outcomes[0], Outcome::Applied(Reply::Done));
-    assert!(outcomes[1..].len() >= 6);
-    for outcome in &outcomes[1..] {
-        assert_eq!(*outcome, Outcome::Refused(Refusal::WrongLane));
-    }
+    let (read, unread): (Vec<_>, Vec<_>) =
+        outcomes.into_iter().partition(|outcome| matches!(outcome, Outcome::Applied(_)));
+    assert!((1..=3).contains(&read.len()) && unread.len() >= 6);
+    assert!(unread.iter().all(|outcome| *outcome == Outcome::Refused(Refusal::WrongLane)), "{unread:?}");
     assert_eq!(stage.texts(CHI), ["before"]);
     // Back on the network it is shown its removal; nobody serves it anything else.
     stage.online(CHI);

@@ -87,7 +87,7 @@ fn nobody_comes_in_under_the_name_of_somebody_there() {
 /// Tickets that come to the founder all at once, by one member who carries them, are each a commit of their own: none
 /// grows beyond an envelope, however many they are.
 #[test]
-fn many_who_leave_while_the_founder_is_away_are_let_go_one_by_one_when_she_is_back() {
+fn many_who_leave_while_the_founder_is_away_are_let_go_by_who_is_there_in_few_changes() {
     const PEOPLE: usize = 9;
     let mut stage = Stage::empty(&[0; PEOPLE]);
     let guests: Vec<usize> = (1..PEOPLE).collect();
@@ -101,13 +101,14 @@ fn many_who_leave_while_the_founder_is_away_are_let_go_one_by_one_when_she_is_ba
         stage.ask(*who, Command::Leave { group });
     }
     stage.pass(60_000);
-    // Ben alone holds them all when she is back.
+    // Ben, who is no facilitator, was there.
+    assert_eq!(stage.names(BEN), ["Ana", "Ben"]);
     for who in leaving {
         stage.offline(*who);
     }
     stage.online(ANA);
     assert_eq!(stage.names(ANA), ["Ana", "Ben"]);
     assert_eq!(stage.view(ANA).standing, Standing::Active);
-    assert_eq!(commits(&mut stage) - before, leaving.len());
+    assert!((1..=2).contains(&(commits(&mut stage) - before)));
     assert_eq!(stage.names(BEN), ["Ana", "Ben"]);
 }

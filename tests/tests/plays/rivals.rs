@@ -4,30 +4,38 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use kinfold_protocol::Client;
-use kinfold_protocol::error::{Error, Why};
+use kinfold_protocol::error::Error;
 use kinfold_protocol::id::{GroupId, LinkId};
 use kinfold_protocol::persist::{Key, ReadError, Value};
-use kinfold_protocol::step::{Command, Input, Outcome, Reply, Transmit};
+use kinfold_protocol::step::{Command, Input, Outcome, Reply, Standing, Transmit};
 use kinfold_tests::disk::Trouble;
 use zeroize::Zeroizing;
 
 use crate::stage::{ANA, BEN, CHI, Stage};
 
-/// PROTOCOL V, H: what a second device on a copy of Ana's rows commits after Ana has committed.
-fn rival(of: impl Fn(&Stage, GroupId) -> Command) {
+/// What a second device on a copy of Ana's rows commits after Ana has changed the rules, and the group has voted for that.
+fn rival(of: impl Fn(&Stage, GroupId) -> Command) -> (Stage, Vec<Vec<u8>>) {
     let (mut stage, group) = Stage::three();
     stage.say(ANA, "before");
     let (copy, seed, now) = (stage.person(ANA).disk.copy(), stage.seed(), stage.clock(ANA));
     let command = of(&stage, group);
     stage.ask(ANA, Command::SetRetention { group, retention: Duration::from_secs(86_400) });
+    stage.pass(10_000);
     let (mut twin, _) = Client::open_seeded(Box::new(copy), seed, now).unwrap();
     let output = twin.handle(Input::Command(command), now).unwrap();
     let publish = |transmit| if let Transmit::Publish { bytes, .. } = transmit { Some(bytes) } else { None };
-    let published: Vec<_> = output.transmits.into_iter().filter_map(publish).collect();
+    (stage, output.transmits.into_iter().filter_map(publish).collect())
+}
+
+/// PROTOCOL H1: more than half stand by the first. The rules of both have one number, so that the other ones are spent.
+#[test]
+fn a_rival_change_of_the_rules_moves_nobody_who_has_voted() {
+    let (mut stage, published) =
+        rival(|_, group| Command::SetRetention { group, retention: Duration::from_secs(3 * 86_400) });
     let seen = |stage: &mut Stage| (stage.view(BEN), stage.names(BEN), stage.lines(BEN));
     let before = seen(&mut stage);
     assert_eq!(before.0.retention, Duration::from_secs(86_400));
-    assert_eq!(stage.gossip(BEN, &published[0]), Outcome::Parked(Why::Rival));
+    assert_eq!(stage.gossip(BEN, &published[0]), Outcome::Applied(Reply::Done));
     assert_eq!(stage.gossip(BEN, &published[0]), Outcome::Duplicate);
     // The link beside it is only the shape of the history.
     assert_eq!(stage.gossip(BEN, &published[1]), Outcome::Applied(Reply::Done));
@@ -45,14 +53,21 @@ fn rival(of: impl Fn(&Stage, GroupId) -> Command) {
     }
 }
 
+/// PROTOCOL O3, H1: its branch is not taken, but what Ana's key has signed is carried out all the same.
 #[test]
-fn a_rival_change_of_the_rules_is_parked_and_moves_nobody() {
-    rival(|_, group| Command::SetRetention { group, retention: Duration::from_secs(3 * 86_400) });
-}
-
-#[test]
-fn a_rival_removal_is_parked_and_moves_nobody() {
-    rival(|stage, group| Command::Remove { group, member: stage.member(BEN) });
+fn a_rival_removal_takes_its_member_out_of_the_branch_that_stands() {
+    let (mut stage, published) = rival(|stage, group| Command::Remove { group, member: stage.member(BEN) });
+    assert_eq!(stage.gossip(CHI, &published[0]), Outcome::Applied(Reply::Done));
+    stage.pass(30_000);
+    assert_eq!(stage.view(BEN).standing, Standing::Removed);
+    stage.say(CHI, "still here");
+    stage.pass(5_000);
+    for who in [ANA, CHI] {
+        assert_eq!(stage.names(who), ["Ana", "Chi"]);
+        assert_eq!(stage.view(who).retention, Duration::from_secs(86_400));
+        assert_eq!(stage.texts(who), ["before", "still here"]);
+    }
+    assert_eq!(stage.texts(BEN), ["before"]);
 }
 
 /// What goes wrong in a round.

@@ -16,7 +16,7 @@ use crate::policy::extension::Extension;
 use crate::policy::roster::{Roster, Seat};
 use crate::seal;
 use crate::time::Time;
-use crate::wire::message::Bytes;
+use crate::wire::message::{Bytes, GenerationWire};
 
 /// Own calls of MLS encryption in an epoch; and the count that is expected next of each other sender, by leaf, of whom
 /// the log has forgotten something.
@@ -44,6 +44,9 @@ pub(super) struct EpochRow {
     left: Option<Time>,
     #[n(8)]
     closed: bool,
+    #[n(9)]
+    #[cbor(default)]
+    handed: Vec<GenerationWire>,
 }
 
 /// A part of the state.
@@ -75,6 +78,7 @@ pub(super) fn write(cx: &mut Cx<'_>, net: NetId, id: &EpochId, epoch: &Epoch) {
         keys: epoch.keys.as_ref().map(|keys| Bytes([*keys.secrets.0, *keys.secrets.1].concat())),
         left: epoch.left,
         closed: epoch.closed,
+        handed: epoch.handed.clone(),
     };
     cx.tx.write(Key::new(Table::Epoch, net, &[id.as_bytes()]), &row, None);
 }
@@ -84,6 +88,7 @@ impl Drop for EpochRow {
         if let Some(Bytes(keys)) = &mut self.keys {
             keys.zeroize();
         }
+        self.handed.iter_mut().for_each(|generation| generation.secret.zeroize());
     }
 }
 
@@ -109,6 +114,7 @@ pub(super) fn read(row: EpochRow) -> Result<Epoch, Error> {
         left: row.left,
         sent: 0,
         closed: row.closed,
+        handed: row.handed.clone(),
         settled: false,
         heard: BTreeMap::new(),
     })

@@ -44,7 +44,7 @@ fn what_was_missed_comes_once_and_no_keys_are_kept_for_it() {
     let mut largest = 0;
     // Each frame takes a while.
     while room.step() {
-        room.now = room.now + Duration::from_millis(100);
+        room.now = room.now + Duration::from_millis(50);
         room.give(BEN, Input::Deadline);
         largest = largest.max(room.disk(BEN).largest(Table::Mls));
     }

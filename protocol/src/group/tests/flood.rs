@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::commits::{Bad, REFUSED, TAKEN, forge};
+use super::commits::{Bad, REFUSED, TAKEN, forge_by};
 use super::content::{seal, words};
 use super::disk::Disk;
 use super::rogue::{Outside, Rogue};
@@ -322,12 +322,12 @@ fn a_link_that_floods_its_network_ends_and_carries_nothing_for_a_minute() {
     assert!(is_full(&mut room, again));
 }
 
-/// PROTOCOL V2: Ben is no facilitator, and makes a hundred commits a second that execute a ticket of Ana's.
+/// PROTOCOL V2: Ben makes a hundred commits a second that set rules which nobody signed.
 #[test]
 fn a_hundred_commits_a_second_move_nobody_and_keep_nobody_from_talking() {
     let mut room = Room::of(3);
     let (net, link, head) = (room.net(ANA), room.link(ANA, BEN), room.stands(ANA).head);
-    let bad: Vec<_> = (0..100).map(|_| forge(&mut room, Some(Bad::NotFacilitator))).collect();
+    let bad: Vec<_> = (0..100).map(|_| forge_by(&mut room, BEN, Some(Bad::NoRulesTicket))).collect();
     let mut judged = 0_u64;
     for second in 0..8 {
         for bytes in &bad {

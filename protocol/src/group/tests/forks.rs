@@ -3,14 +3,15 @@
 
 use zeroize::Zeroizing;
 
-use crate::error::{Refusal, Why};
+use crate::error::Why;
 use crate::group::StandingRow;
 use crate::id::{CommitId, EpochId};
 use crate::step::{Command, LineKind, Outcome, Transmit};
 use crate::wire::commit::Commit;
+use crate::wire::control::Operation;
 use crate::wire::envelope::Envelope;
 
-use super::commits::{TAKEN, forge};
+use super::commits::{TAKEN, forge, forge_by};
 use super::disk::Disk;
 use super::room::{ANA, BEN, CHI, DAN, EVE, Room};
 
@@ -179,12 +180,12 @@ fn two_sides_that_each_took_somebody_out_find_each_other() {
     room.pass(120_000);
     let after = head(&mut room, BEN);
     assert_eq!(head(&mut room, CHI), after);
-    assert!(before.contains(&after));
-    for ((who, other), before) in [(BEN, CHI), (CHI, BEN)].into_iter().zip(before) {
-        let moved = before != after;
-        assert_eq!(room.see(who, |group| group.outbox.iter().all(|(_, entry)| entry.waiting)), moved);
-        assert_eq!(room.texts(other).len(), if moved { 1 } else { 2 });
-        assert_eq!(room.see(who, |group| group.roster().unwrap().len()), 4);
+    // Ana signed both, and whoever is there carries out the other one.
+    let out = [DAN, EVE].map(|who| room.see(who, |group| group.me.member()));
+    for (who, other) in [(BEN, CHI), (CHI, BEN)] {
+        assert_eq!(room.texts(other).len(), 2, "{who}");
+        let roster = room.see(who, |group| group.roster().unwrap().clone());
+        assert!(roster.len() == 3 && !out.iter().any(|member| roster.has(member)), "{who}");
     }
 }
 
@@ -213,16 +214,31 @@ fn what_was_heard_on_each_branch_is_known_apart_after_a_restart() {
     }
 }
 
-/// Whoever may commit can make any number of them.
+/// PROTOCOL H1: a member can make any number of them. It fills its own room, and then all that there is; a removal has room
+/// whatever else is there.
 #[test]
 fn so_many_rivals_are_looked_at_and_no_more() {
-    let mut room = alone(3);
+    let mut room = alone(5);
+    let rows = room.disk(ANA).copy();
     let all = rivals(&mut room, 60);
     let outcomes: Vec<_> = all.iter().rev().map(|bytes| room.hear(BEN, bytes.clone())).collect();
-    let taken = outcomes.iter().filter(|outcome| **outcome == TAKEN).count();
-    let parked = outcomes.iter().filter(|outcome| **outcome == Outcome::Parked(Why::Rival)).count();
-    // Ben has three already: that which he came into, the one after Chi came, and where they stand.
-    assert_eq!((taken, taken + parked), (45, 60));
-    assert!(!outcomes.contains(&Outcome::Refused(Refusal::InvalidCommit)));
+    let count = |outcomes: &[Outcome], which: Outcome| outcomes.iter().filter(|outcome| **outcome == which).count();
+    // One for the head's line, and twelve beside it.
+    assert_eq!((count(&outcomes, TAKEN), count(&outcomes, Outcome::Parked(Why::Rival))), (13, 47));
+    let mut others = Vec::new();
+    for who in [CHI, EVE, DAN] {
+        others.extend((0..if who == DAN { 11 } else { 12 }).map(|_| forge_by(&mut room, who, None)));
+    }
+    let outcomes: Vec<_> = others.into_iter().map(|bytes| room.hear(BEN, bytes)).collect();
+    let parked = count(&outcomes, Outcome::Parked(Why::Rival));
+    assert!(parked > 0 && count(&outcomes, TAKEN) + parked == 35, "{parked}");
     assert_eq!(room.see(BEN, |group| group.epochs.young()), 48);
+    let out = room.see(EVE, |group| group.me.member());
+    let ana = rows.group();
+    let ticket = ana.me.sign(ana.id, &ana.ticket(Operation::Remove, out).unwrap());
+    let (_, transmits) = room.inside(DAN, |group, cx| assert!(group.execute(cx, vec![ticket]).unwrap()));
+    let published = |transmit| if let Transmit::Publish { bytes, .. } = transmit { Some(bytes) } else { None };
+    let removal = transmits.into_iter().find_map(published).unwrap();
+    assert_eq!(room.hear(BEN, removal), TAKEN);
+    assert!(room.see(BEN, |group| !group.roster().unwrap().has(&out)));
 }

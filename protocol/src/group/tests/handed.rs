@@ -238,8 +238,8 @@ fn nobody_can_hand_over_other_words_in_place_of_those_that_wait() {
         group.on_handed(cx, link, vec![Handed { envelope, epoch, signed }]).unwrap();
     });
     let (commit, _) = room.inside(ANA, |group, cx| {
-        let (id, _) = group.commits.on(&epoch).next().unwrap();
-        Commits::row(cx, group.net, &(epoch, *id)).unwrap().unwrap().envelope.0
+        let made = group.commits.edges().find(|made| made.step.0 == epoch).unwrap();
+        Commits::row(cx, group.net, &made).unwrap().unwrap().envelope.0
     });
     room.hear(BEN, commit);
     assert!(room.texts(BEN).contains(&"hello".to_owned()), "{:?}", room.texts(BEN));

@@ -167,14 +167,15 @@ fn a_flood_of_newer_versions_leaves_room_for_the_others() {
 #[test]
 fn what_a_member_brought_stays_on_its_account_when_the_head_moves() {
     for (version, why) in [(1, Why::Rival), (2, Why::NewerProtocol)] {
-        let mut room = Room::of(4);
+        let mut room = Room::of(5);
         let [of_ben, of_dan] = [BEN, DAN].map(|who| {
             room.lose(who);
             room.disk(who).copy()
         });
         if why == Why::Rival {
+            // Three of five vote for it.
             room.change_rules();
-            room.pass(660_000);
+            room.pass(700_000);
         }
         let junk = junk_commits(&mut room, &of_ben, version, WAITING_BY_PEER_MAX + 2);
         let (within, beyond) = junk.split_at(WAITING_BY_PEER_MAX);

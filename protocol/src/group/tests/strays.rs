@@ -56,7 +56,8 @@ fn whoever_is_told_lies_about_the_past_stays_where_it_is() {
         votes_for_nothing(&mut room);
         let (chi, line) = room.see(CHI, |group| (group.me.member(), group.commits.back_from(group.facts.head)));
         let moves = Some(Moves { came: Vec::new(), went: vec![chi], at: None });
-        for ((parent, _), _) in line {
+        for made in line {
+            let (parent, _) = made.step;
             let (commit, envelope) = (CommitId::from_bytes([0; 32]), Bytes(Vec::new()));
             let lie = CommitWire { parent, commit, child: NOWHERE, envelope, moves: moves.clone() };
             room.inside(CHI, |group, cx| group.on_line(cx, link, vec![lie]).unwrap());

@@ -6,6 +6,7 @@ use crate::error::{Refusal, Why};
 use crate::group::Group;
 use crate::group::log::Order;
 use crate::group::sync::COMPARE_AFTER;
+use crate::group::voting::Voting;
 use crate::group::waiting::{Came, Placed};
 use crate::id::EnvelopeId;
 use crate::limits::{RATCHET_WINDOW, WAITING_BY_PEER_MAX, WAITING_MAX};
@@ -465,6 +466,8 @@ fn what_had_no_room_is_asked_for_when_the_head_moves() {
             let input = Input::Gossip { net, link: Some(links[1]), bytes: next };
             assert_eq!(room.give(BEN, input), Outcome::Refused(Refusal::NoRoom));
         }
+        // Her vote would bring it.
+        room.inside(ANA, |group, _| group.voting = Voting::default());
         room.pass(10_000);
         assert_eq!(room.hear(BEN, commit), TAKEN);
         let (now, soon) = (room.now, room.now + COMPARE_AFTER);
