@@ -79,6 +79,11 @@ pub(crate) struct Known {
 }
 
 impl Known {
+    /// Since when it is here.
+    pub(crate) fn since(&self) -> Time {
+        self.until - CONTROL_KEPT
+    }
+
     const fn of(change: &Change, child: EpochId, until: Time) -> Self {
         let Change { verdict, out, swapped, .. } = change;
         let removes = !verdict.removed.is_empty();

@@ -154,16 +154,15 @@ impl Group {
     /// Tells a member the tickets that could be executed here, and the latest votes.
     pub(crate) fn say_controls(&mut self, cx: &mut Cx<'_>, id: LinkId) -> Result<(), Error> {
         let (parent, peer) = (self.parent(&self.facts.head)?, self.member_at(id));
+        let theirs = self.links.get(&id).and_then(|link| link.head);
+        let elsewhere = theirs.is_some_and(|theirs| !self.is_on_line(&theirs.epoch));
         let good = |(control, _): &(&Control, Time)| match control {
-            // Whoever lets somebody in does so itself.
-            // Whoever is out is shown why.
+            // Whoever lets somebody in does so itself. Whoever is out is shown why; and who goes here may have to go where the
+            // peer stands, though nobody may be left here to say so later.
             Control::Ticket(signed) => {
+                let goes = |ticket: &Ticket| ticket.operation.removes() && (elsewhere || Some(ticket.target) == peer);
                 judge::open_in_time(parent, signed).is_ok_and(|ticket| ticket.operation != Operation::Add)
-                    || peer.is_some_and(|peer| {
-                        signed
-                            .open::<Ticket>(self.id)
-                            .is_ok_and(|ticket| ticket.target == peer && ticket.operation.removes())
-                    })
+                    || signed.open::<Ticket>(self.id).is_ok_and(|ticket| goes(&ticket))
             }
             Control::Vote(_) | Control::Link(_) => true,
         };

@@ -25,7 +25,7 @@ impl Group {
                 open: epoch.is_young(),
                 readable: epoch.keys.is_some(),
                 ways: self.commits.on(id).count(),
-                votes: shape.votes_from(*id),
+                votes: shape.voters_from(*id).len(),
             })
             .collect();
         states.sort_by_key(|state| (state.number, state.state));

@@ -9,7 +9,7 @@ use super::link::Link;
 use super::links::{INVITED_MAX, REMOVED_MAX};
 use crate::clock;
 use crate::error::{Error, Refusal};
-use crate::id::LinkId;
+use crate::id::{EpochId, LinkId};
 use crate::identity::Credential;
 use crate::meet::hello::Admission;
 use crate::step::{Outcome, Reply, Transmit};
@@ -220,10 +220,13 @@ impl Group {
             let wait = if ahead { INVITED_MAX } else { REMOVED_MAX };
             link.closes.get_or_insert(cx.now.wall + wait);
             // Where it stands nobody is out: what shows that another way was taken are votes.
-            if self.has_a_say(&member) {
-                return self.tell_controls(cx, id);
+            let was_here = |id: EpochId| self.epochs.get(&id).is_some_and(|epoch| epoch.roster.has(&member));
+            if self.epochs.back(head).any(was_here) {
+                // Whoever was here and goes sees who stands by that.
+                self.tell_controls(cx, id)?;
+                return self.say_line(cx, id);
             }
-            return Ok(());
+            return if self.has_a_say(&member) { self.tell_controls(cx, id) } else { Ok(()) };
         }
         link.keep();
         self.tell_controls(cx, id)?;

@@ -10,6 +10,7 @@ use super::ordering::{Child, Head, Judged, Parent, Shape, turn};
 use super::{Epoch, Group, StandingRow};
 use crate::error::Error;
 use crate::id::{CommitId, EpochId, MemberId, MsgId};
+use crate::limits::READER_KEPT;
 use crate::persist::{Key, Table};
 use crate::policy::roster::Roster;
 use crate::step::{Event, Standing, Transmit};
@@ -18,6 +19,9 @@ use crate::wire::message::Moves;
 impl Group {
     /// Goes to where the rule says that the head is.
     pub(crate) fn move_head(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
+        if !self.talks() {
+            return Ok(());
+        }
         let from = self.facts.head;
         let wide = self.wide_shape();
         let Head { here: to, beyond } = wide.shape.head(wide.root);
@@ -31,7 +35,6 @@ impl Group {
             self.untell_changes(cx, made)?;
         }
         let undone = !new.iter().any(|made| made.step.0 == from);
-        self.retell_entry(cx, from, to);
         let mut at = cx.now.stamp;
         let was: BTreeSet<Step> = old.iter().map(|made| made.step).collect();
         for made in self.line(to).iter().rev().filter(|made| !was.contains(&made.step)) {
@@ -43,6 +46,7 @@ impl Group {
             self.tell_changes(cx, &made.step, &change)?;
             at = change.at;
         }
+        self.retell_entry(cx, from, to);
         self.go_over(cx, to, undone, at)
     }
 
@@ -121,12 +125,30 @@ impl Group {
     /// The commit takes this person out: by its own wish, then the group goes, or not.
     fn go(&mut self, cx: &mut Cx<'_>, step: &Step, change: &Change) -> Result<(), Error> {
         if change.verdict.left.contains(&self.me.member()) {
+            self.goes = !self.is_let_go(cx, step, change)?;
+            if self.goes {
+                return Ok(());
+            }
             cx.tell(Event::Standing { group: self.id, standing: Standing::Left });
             return self.wipe(cx);
         }
         self.tell_changes(cx, step, change)?;
         self.be_out(cx);
         Ok(())
+    }
+
+    /// Whether two of those who stay stand by a leave, or the only one, or it was carried out long ago. Until then whoever leaves
+    /// keeps its wish: the one device that has carried it out may be gone before others hear of it (PROTOCOL O3).
+    fn is_let_go(&self, cx: &Cx<'_>, step: &Step, change: &Change) -> Result<bool, Error> {
+        let parent = &self.epochs.get(&step.0).ok_or(Error::Broken)?.roster;
+        let goes = change.verdict.moves().went;
+        let stay: BTreeSet<MemberId> =
+            parent.seats().iter().map(|seat| seat.member).filter(|member| !goes.contains(member)).collect();
+        let shape = self.wide_shape().shape;
+        let after = self.commits.edges().filter(|made| made.step == *step);
+        let voters: BTreeSet<MemberId> = after.flat_map(|made| shape.voters_from(made.child)).collect();
+        let known = voters.intersection(&stay).count() >= stay.len().min(2);
+        Ok(known || self.commits.judged(step).is_some_and(|known| known.since() + READER_KEPT <= cx.now.sweep))
     }
 
     /// This person was taken out: what was said stays until its time, and nothing more comes.

@@ -139,7 +139,7 @@ impl Group {
     }
 
     /// A commit on a state that is here cannot be judged here. The others may be able to, and go there.
-    fn note_unjudged(&mut self, step: Step) {
+    pub(super) fn note_unjudged(&mut self, step: Step) {
         if self.unjudged.len() >= UNJUDGED_MAX {
             let commits = &self.commits;
             self.unjudged.retain(|step| commits.is_known(step));

@@ -337,24 +337,19 @@ impl Group {
         }
         let mut envelopes = sync::Bundle::default();
         let (steps, rival) = self.steps_after(epoch);
-        for made in steps {
-            let Some(row) = Commits::row(cx, self.net, &made)? else { break };
+        // Of what was before our time we cannot tell who was out; whoever was cannot open more for it. It may be in again.
+        for made in steps.iter().filter(|made| !self.epochs.get(&made.step.0).is_some_and(out)) {
+            let Some(row) = Commits::row(cx, self.net, made)? else { break };
             if row.envelope.0.is_empty() || !envelopes.add(row.envelope.0) {
-                break;
-            }
-            // Of what was before our time we cannot tell who was out; whoever was cannot open more for it.
-            if self.epochs.get(&made.child).is_some_and(out) {
                 break;
             }
         }
         if !envelopes.is_empty() {
             self.say(cx, id, &envelopes.into_push(false));
         }
-        if rival || self.roster().is_ok_and(|roster| member.is_some_and(|member| !roster.has(&member))) {
-            self.say_line(cx, id)?;
-        }
         // Its branch may be the better one, though it be shorter.
         if rival {
+            self.say_line(cx, id)?;
             self.ask_for_branch(cx, id);
         }
         Ok(())

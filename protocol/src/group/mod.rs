@@ -145,6 +145,8 @@ pub(crate) struct Group {
     returned: BTreeMap<MemberId, Time>,
     /// When it is this device's turn to execute what others want.
     commit_due: Option<Time>,
+    /// Whether this person's leave was carried out, and others have yet to stand by that.
+    goes: bool,
     /// Whether there may be something to execute that was not looked at yet.
     wanted: bool,
     /// When peers are told what waits and cannot be opened.
@@ -246,6 +248,7 @@ impl Group {
             unjudged: BTreeSet::new(),
             returned: BTreeMap::new(),
             commit_due: None,
+            goes: false,
             wanted: false,
             blind_due: None,
             look_from: None,

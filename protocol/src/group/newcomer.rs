@@ -94,10 +94,19 @@ impl Group {
             return;
         }
         let shape = self.shape();
-        let idle = |id: &EpochId| !self.is_on_line(id) && shape.votes_from(*id) == 0;
+        let idle = |id: &EpochId| !self.is_on_line(id) && shape.voters_from(*id).is_empty();
         if let Some((_, oldest)) = begins.into_iter().filter(|(_, id)| idle(id)).min() {
             self.epochs.give_up(cx, self.net, &oldest);
         }
+    }
+
+    /// The generations in which the ways in begin to which the head has not come.
+    pub(super) fn begins(&self) -> impl Iterator<Item = Generation> {
+        let begins = self.epochs.iter().map(|(_, epoch)| epoch).filter(|epoch| epoch.keys.is_some());
+        begins.flat_map(|epoch| {
+            let own = epoch.handed.iter().filter(|wire| wire.number == epoch.generation.0).map(Generation::from_wire);
+            own.filter(|generation| generation.rank() == epoch.generation)
+        })
     }
 
     /// The generations that came with the Welcome by which the head is where it is.

@@ -86,9 +86,9 @@ impl Shape {
         Head { here, beyond: (all != here).then_some(all) }
     }
 
-    /// How many have voted for a state or for one after it.
-    pub(crate) fn votes_from(&self, root: EpochId) -> usize {
-        Tally::of(self, root).0.get(&root).map_or(0, Vec::len)
+    /// Who has voted for a state or for one after it.
+    pub(crate) fn voters_from(&self, root: EpochId) -> BTreeSet<MemberId> {
+        Tally::of(self, root).0.get(&root).into_iter().flatten().map(|voter| **voter).collect()
     }
 
     /// The states from the root on that are left by a way for which more than half of their members have voted.

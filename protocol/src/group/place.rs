@@ -42,7 +42,8 @@ impl Group {
         let seal = self.seal_of(envelope);
         let control = matches!(seal, Seal::Commit(_) | Seal::Control(_));
         let lane = envelope.lane();
-        if !self.generations.values().rev().any(|generation| generation.has_lane(&lane, day)) {
+        let known = self.generations.values().rev().any(|generation| generation.has_lane(&lane, day));
+        if !known && !self.begins().any(|generation| generation.has_lane(&lane, day)) {
             return Err(Refusal::WrongLane);
         }
         if flow == Flow::ControlOnly && !control {

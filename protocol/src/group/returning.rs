@@ -186,9 +186,14 @@ impl Group {
 
     fn say_steps(&mut self, cx: &mut Cx<'_>, id: LinkId, steps: Vec<Made>) -> Result<(), Error> {
         let (mut line, mut named) = (Vec::new(), 0_usize);
+        let member = self.member_at(id);
+        // Whoever went is not told who came since.
+        let out = |epoch: &Epoch| member.is_some_and(|member| !epoch.roster.has(&member));
+        let out = |state: &EpochId| self.epochs.get(state).is_some_and(out);
+        let gone = out(&self.facts.head);
         for made in steps.into_iter().take(LINE_MAX) {
             let Some(row) = Commits::row(cx, self.net, &made)? else { break };
-            let ((parent, commit), moves) = (made.step, row.moves());
+            let ((parent, commit), moves) = (made.step, row.moves().filter(|_| !gone || !out(&made.step.0)));
             named = named.saturating_add(moves.as_ref().map_or(0, Moves::len));
             if named > LINE_MOVES_MAX {
                 break;

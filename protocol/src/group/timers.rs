@@ -79,6 +79,9 @@ impl Group {
         self.say_blind_around(cx);
         self.unmute(cx)?;
         self.vote(cx)?;
+        if self.goes && self.talks() {
+            self.move_head(cx)?;
+        }
         self.seek_way(cx)?;
         if std::mem::take(&mut self.wanted) || self.commit_due.is_some_and(|due| due <= cx.now.wall) {
             self.tend_tickets(cx)?;

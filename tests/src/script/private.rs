@@ -1,7 +1,5 @@
 //! What a person does with the own device alone, and a disk that cannot be read for a while.
 
-use std::collections::BTreeSet;
-
 use kinfold_protocol::id::NetId;
 use kinfold_protocol::step::{Address, Command, Standing};
 
@@ -57,15 +55,7 @@ pub(super) fn forget(dice: &mut Dice, world: &mut World, circle: usize) {
     });
     let nets: Vec<_> = nets.collect();
     let Some((node, net)) = dice.pick(&nets).copied() else { return };
-    // Who left by a change that only this device knows would be in for ever.
-    let people = |node: usize| {
-        let members = world.client(node).zip(known.group).and_then(|(client, group)| client.members(group).ok());
-        members.map(|members| members.into_iter().map(|member| member.member).collect::<BTreeSet<_>>())
-    };
-    let knows_more = matches!(known.roles.get(&node), Some(Role::In { .. })) && people(node) != people(known.founder);
-    if !knows_more {
-        world.ask(node, Ask::Forget { circle, net }, Command::Forget { net });
-    }
+    world.ask(node, Ask::Forget { circle, net }, Command::Forget { net });
 }
 
 /// Somebody types the address of another, or one where nobody is.

@@ -210,6 +210,11 @@ fn a_device_that_was_set_back_is_let_in_anew() {
     for leaders in [&[CHI][..], &[]] {
         let (mut stage, group) = shared(4, leaders);
         let copy = stage.person(CHI).disk.copy();
+        let joined = |stage: &mut Stage| {
+            let joined = |line: &&kinfold_protocol::step::Line| !line.own && matches!(line.kind, LineKind::Joined(_));
+            stage.lines(CHI).iter().filter(joined).map(|line| line.id).collect::<Vec<_>>()
+        };
+        let before = joined(&mut stage);
         if leaders.is_empty() {
             // What Dan wants is carried out by Chi, who alone is there.
             stage.offline(ANA);
@@ -237,5 +242,6 @@ fn a_device_that_was_set_back_is_let_in_anew() {
         let back = stage.lines(ANA).iter().filter(|line| matches!(line.kind, LineKind::Back(_))).count();
         assert_eq!(back, 1, "{leaders:?}");
         assert_eq!(stage.view(CHI).standing, Standing::Active);
+        assert!(before.iter().all(|id| joined(&mut stage).contains(id)) && !before.is_empty(), "{leaders:?}");
     }
 }

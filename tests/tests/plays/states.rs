@@ -123,7 +123,7 @@ fn tried(who: usize, state: Standing, operation: &str) -> String {
 fn bring(stage: &mut Stage, group: GroupId, who: usize, state: Standing) {
     match state {
         Standing::Active => {}
-        // The founder's device has yet to carry it out.
+        // Somebody's device has yet to carry it out.
         Standing::Leaving => {
             stage.offline(ANA);
             stage.ask(who, Command::Leave { group });
@@ -135,14 +135,14 @@ fn bring(stage: &mut Stage, group: GroupId, who: usize, state: Standing) {
         Standing::Left if who == ANA => {
             for other in [BEN, CHI] {
                 stage.ask(other, Command::Leave { group });
-                stage.pass(3_000);
+                stage.pass(20_000);
             }
             // The only facilitator leaves last.
             stage.ask(ANA, Command::Leave { group });
         }
         Standing::Left => {
             stage.ask(who, Command::Leave { group });
-            stage.pass(3_000);
+            stage.pass(20_000);
         }
         Standing::Broken => break_rows(stage, who),
     }

@@ -1,19 +1,22 @@
 //! What is told of other branches is a peer's word, and a Welcome can be made by anybody: neither takes a device from where
 //! it stands (PROTOCOL H2, H5, J1).
 
+use std::time::Duration;
+
 use crate::error::Refusal;
-use crate::id::{CommitId, EpochId};
+use crate::id::{CommitId, EpochId, MemberId};
 use crate::identity::Identity;
 use crate::meet::generation::Generation;
 use crate::mls::{CommitPlan, Signer, State};
 use crate::policy::extension::Extension;
 use crate::seal;
-use crate::step::{Command, Outcome, Reply};
+use crate::step::{Command, Input, Outcome, Reply};
+use crate::time::Time;
 use crate::wire;
 use crate::wire::control::{Control, Operation, Policy, Ticket, Vote};
 use crate::wire::message::{Bundle, Bytes, CommitWire, Moves, Told};
 
-use super::room::{ANA, BEN, CHI, Room};
+use super::room::{ANA, BEN, CHI, DAN, Room};
 use crate::group::StandingRow;
 
 const NOWHERE: EpochId = EpochId::from_bytes([7; 32]);
@@ -108,6 +111,160 @@ fn a_welcome_that_nobody_stands_by_moves_nobody() {
         room.pass(5_000);
         assert_eq!(room.texts(ANA), ["still here"], "{rules}");
     }
+}
+
+/// PROTOCOL J1, E: neither are its generations of the net secret taken, nor does it stay longer than any state that was left,
+/// nor take the room of a true one.
+#[test]
+fn what_comes_with_a_welcome_that_nobody_stands_by_is_used_for_nothing() {
+    let mut room = shared();
+    let link = room.link(BEN, CHI);
+    let generations = |room: &mut Room| room.see(CHI, |group| group.generations.keys().copied().collect::<Vec<_>>());
+    let begins = |room: &mut Room| {
+        let begins = |group: &crate::group::Group| {
+            group.epochs.iter().filter(|(_, epoch)| epoch.parent.is_none() && epoch.keys.is_some()).count()
+        };
+        room.see(CHI, begins)
+    };
+    let before = generations(&mut room);
+    for n in 1..12 {
+        let bundle = welcome(&mut room, true);
+        let (outcome, _) = room.inside(CHI, |group, cx| group.on_welcome(cx, link, bundle).unwrap());
+        assert_eq!(outcome, Outcome::Applied(Reply::Done), "{n}");
+        assert!((2..=8).contains(&begins(&mut room)), "{n}");
+    }
+    assert_eq!(generations(&mut room), before);
+    room.skip_hours(73);
+    room.give(CHI, Input::Deadline);
+    assert_eq!((begins(&mut room), generations(&mut room)), (0, before));
+}
+
+/// Somebody's wish to be let in anew where all stand, asked for at a moment.
+fn wish(room: &mut Room, who: usize, at: Time) -> Ticket {
+    let (ticket, _) = room.inside(who, |group, cx| {
+        let package = group.make_package(cx).unwrap();
+        let ticket = group.ticket(Operation::Swap, group.me.member()).unwrap();
+        Ticket { sequence: at.ms(), key_package: Some(package), ..ticket }
+    });
+    ticket
+}
+
+/// Ana hears of it, while its issuer is away.
+fn hears(room: &mut Room, who: usize, ticket: &Ticket) {
+    let control = room.see(who, |group| Control::Ticket(group.me.sign(group.id, ticket)));
+    let until = room.now + crate::limits::CONTROL_KEPT;
+    room.inside(ANA, |group, cx| group.take_control(cx, Told { control, until }).unwrap());
+    room.pass(20_000);
+}
+
+/// A key package that is none, or another's; and then what somebody else wants.
+#[test]
+fn a_wish_that_cannot_be_fulfilled_breaks_nothing_and_holds_nobody_up() {
+    let mut room = Room::of(4);
+    room.lose(CHI);
+    let before = room.stands(ANA).head;
+    let now = room.now;
+    let wish = wish(&mut room, CHI, now);
+    let (other, _) = room.inside(BEN, |group, cx| group.make_package(cx).unwrap());
+    for package in [vec![1, 2, 3], other] {
+        let bad = Ticket { key_package: Some(package), ..wish.clone() };
+        hears(&mut room, CHI, &bad);
+        let signed = room.see(CHI, |group| group.me.sign(group.id, &bad));
+        // Nor if it comes to be carried out.
+        let (done, _) = room.inside(BEN, |group, cx| group.execute(cx, vec![signed]));
+        assert_eq!(done, Ok(false));
+        assert_eq!(room.stands(ANA).head, before);
+        assert!(room.see(ANA, |group| group.facts.standing == StandingRow::Active));
+    }
+    room.ask(DAN, Command::Leave { group: room.group });
+    room.pass(20_000);
+    assert_eq!(room.stands(ANA).people.len(), 3);
+}
+
+/// PROTOCOL H5: what would let it in may be gone by the time that somebody hears of the wish.
+#[test]
+fn nobody_is_let_in_anew_for_an_old_wish_nor_time_and_again() {
+    let mut room = Room::of(3);
+    room.lose(CHI);
+    let before = room.stands(ANA).head;
+    for (hours, done) in [(49, false), (1, true)] {
+        let at = room.now - Duration::from_secs(hours * 3_600);
+        let wish = wish(&mut room, CHI, at);
+        hears(&mut room, CHI, &wish);
+        assert_eq!(room.stands(ANA).head != before, done, "{hours}");
+    }
+    let once = room.stands(ANA).head;
+    for (minutes, done) in [(3, false), (11, true)] {
+        room.pass(minutes * 60_000);
+        let now = room.now;
+        let wish = Ticket { epoch: once, ..wish(&mut room, CHI, now) };
+        hears(&mut room, CHI, &wish);
+        assert_eq!(room.stands(ANA).head != once, done, "{minutes}");
+    }
+}
+
+/// A step of a line: from one state to another by a commit with a name, and whom it brought in.
+fn step(parent: EpochId, (commit, child): (u8, u8), came: Vec<MemberId>) -> CommitWire {
+    let (commit, child) = (CommitId::from_bytes([commit; 32]), EpochId::from_bytes([child; 32]));
+    let moves = Some(Moves { came, went: Vec::new(), at: None });
+    CommitWire { parent, commit, child, envelope: Bytes(Vec::new()), moves }
+}
+
+/// PROTOCOL H5: Chi cannot judge what the others have done. Ben says first, and falsely, where it leads.
+#[test]
+fn of_two_who_say_different_things_the_liar_hides_nothing() {
+    let mut room = shared();
+    let head = room.stands(CHI).head;
+    let (by_ben, by_ana) = (room.link(BEN, CHI), room.link(ANA, CHI));
+    let there = EpochId::from_bytes([12; 32]);
+    room.inside(CHI, |group, cx| {
+        group.note_unjudged((head, CommitId::from_bytes([1; 32])));
+        group.on_line(cx, by_ben, vec![step(head, (1, 99), Vec::new())]).unwrap();
+        let first = EpochId::from_bytes([11; 32]);
+        let truth = vec![step(first, (2, 12), Vec::new()), step(head, (1, 11), Vec::new())];
+        group.on_line(cx, by_ana, truth).unwrap();
+    });
+    for who in [ANA, BEN] {
+        let control = room.see(who, |group| {
+            let (commit, counter) = (CommitId::from_bytes([2; 32]), u64::MAX - 1);
+            let vote = Vote { group: group.id, epoch: there, number: 99, commit, counter, voter: group.me.key() };
+            Control::Vote(group.me.sign(group.id, &vote))
+        });
+        let until = room.now + crate::limits::CONTROL_KEPT;
+        room.inside(CHI, |group, cx| group.take_control(cx, Told { control, until }).unwrap());
+    }
+    assert_eq!(room.see(CHI, |group| group.stray.map(|stray| stray.beyond)), Some(there));
+}
+
+/// PROTOCOL H5: a past that leads nowhere is not kept, and one that leads here as far as its teller has room.
+#[test]
+fn one_who_makes_up_a_long_past_takes_its_own_room_only() {
+    let mut room = shared();
+    let head = room.stands(CHI).head;
+    let (by_ben, by_ana) = (room.link(BEN, CHI), room.link(ANA, CHI));
+    let (ben, ana) = [BEN, ANA].map(|who| room.see(who, |group| group.me.member())).into();
+    let size = |room: &mut Room, by| room.see(CHI, |group| group.commits.size_of(&by));
+    let nobody =
+        |n: u8| (0..140).map(move |m| MemberId::from_bytes(std::array::from_fn(|at| if at == 0 { n } else { m })));
+    let before = size(&mut room, ben);
+    room.inside(CHI, |group, cx| {
+        group.on_line(cx, by_ben, vec![step(NOWHERE, (1, 1), Vec::new())]).unwrap();
+    });
+    assert_eq!(size(&mut room, ben), before);
+    let mut from = head;
+    for n in 0..100 {
+        let lie = step(from, (n, n + 100), nobody(n).collect());
+        from = lie.child;
+        room.inside(CHI, |group, cx| group.on_line(cx, by_ben, vec![lie]).unwrap());
+    }
+    let taken = size(&mut room, ben);
+    assert!((1_000..=2_048).contains(&taken), "{taken}");
+    let before = size(&mut room, ana);
+    room.inside(CHI, |group, cx| group.on_line(cx, by_ana, vec![step(head, (200, 250), Vec::new())]).unwrap());
+    assert_eq!(size(&mut room, ana), before + 1);
+    // Nobody can be in there.
+    let asked = [from, EpochId::from_bytes([101; 32])];
+    assert!(room.see(CHI, |group| group.rosters(asked.into_iter()).is_empty()));
 }
 
 /// A member's device that is where the others are is not let in anew, however often it asks.
