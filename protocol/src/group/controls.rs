@@ -2,7 +2,7 @@
 //! hello (PROTOCOL O5, M2, M6).
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Group;
 use super::cx::Cx;
@@ -156,6 +156,7 @@ impl Group {
         let (parent, peer) = (self.parent(&self.facts.head)?, self.member_at(id));
         let theirs = self.links.get(&id).and_then(|link| link.head);
         let elsewhere = theirs.is_some_and(|theirs| !self.is_on_line(&theirs.epoch));
+        let circle = self.circle(id)?;
         let good = |(control, _): &(&Control, Time)| match control {
             // Whoever lets somebody in does so itself. Whoever is out is shown why; and who goes here may have to go where the
             // peer stands, though nobody may be left here to say so later.
@@ -167,7 +168,9 @@ impl Group {
             Control::Vote(_) | Control::Link(_) => true,
         };
         let (mut frames, mut size) = (vec![Vec::new()], 0_usize);
-        for (control, until) in self.controls.iter().filter(good) {
+        let fit =
+            |(control, _): &(&Control, Time)| circle.as_ref().is_none_or(|circle| self.is_for(control, circle, peer));
+        for (control, until) in self.controls.iter().filter(good).filter(fit) {
             size = size.saturating_add(Control::BYTES_MAX);
             if size > PUSH_BYTES_MAX {
                 size = 0;
@@ -257,12 +260,39 @@ impl Group {
         })
     }
 
+    /// With whom a peer was, if it is not in here now: of who came since it is told nothing.
+    fn circle(&self, id: LinkId) -> Result<Option<BTreeSet<MemberId>>, Error> {
+        let roster = self.roster()?;
+        let Some(peer) = self.member_at(id).filter(|peer| !roster.has(peer)) else { return Ok(None) };
+        let with_it = self.epochs.iter().filter(|(_, epoch)| epoch.roster.has(&peer));
+        let seats = with_it.flat_map(|(_, epoch)| epoch.roster.seats());
+        Ok(Some(seats.map(|seat| seat.member).collect()))
+    }
+
+    /// Whether somebody who is not in here may see a control: votes of those with whom it was, and who of them goes.
+    fn is_for(&self, control: &Control, circle: &BTreeSet<MemberId>, peer: Option<MemberId>) -> bool {
+        match control {
+            Control::Ticket(signed) => signed.open::<Ticket>(self.id).is_ok_and(|ticket| {
+                let who = if ticket.operation.removes() { circle.contains(&ticket.target) } else { false };
+                who || Some(ticket.target) == peer
+            }),
+            Control::Vote(signed) => {
+                signed.open::<Vote>(self.id).is_ok_and(|vote| circle.contains(&vote.voter.member()))
+            }
+            Control::Link(_) => false,
+        }
+    }
+
     /// Tells what is news to those who are not where we are: nothing else brings it there.
     fn tell_behind(&mut self, cx: &mut Cx<'_>, told: &Told) {
         let behind = self.links.iter().filter(|(_, link)| !link.full && link.has_controls);
         let behind: Vec<LinkId> = behind.map(|(id, _)| *id).collect();
         for id in behind {
-            self.say(cx, id, &Message::Controls(vec![told.clone()]));
+            let peer = self.member_at(id);
+            let circle = self.circle(id).ok().flatten();
+            if circle.is_none_or(|circle| self.is_for(&told.control, &circle, peer)) {
+                self.say(cx, id, &Message::Controls(vec![told.clone()]));
+            }
         }
     }
 }

@@ -204,12 +204,25 @@ impl Epochs {
         }
     }
 
-    /// Nothing leads to a state any more: its keys die with those of states that were left long ago.
+    /// The head is where that leads: what came with it is used now.
+    pub(crate) fn take_handed(&mut self, cx: &mut Cx<'_>, net: NetId, id: &EpochId) -> Vec<GenerationWire> {
+        let Some(epoch) = self.all.get_mut(id) else { return Vec::new() };
+        let handed = std::mem::take(&mut epoch.handed);
+        row::write(cx, net, id, epoch);
+        handed
+    }
+
+    /// Nothing leads to a state any more, nor from it: its keys die with those of states that were left long ago, and all
+    /// that is known of it.
     pub(crate) fn give_up(&mut self, cx: &mut Cx<'_>, net: NetId, id: &EpochId) {
         if let Some(epoch) = self.all.get_mut(id) {
             epoch.left = Some(cx.now.sweep - READER_KEPT);
         }
         self.destroy_keys(cx, net);
+        if !self.all.values().any(|epoch| epoch.parent == Some(*id)) {
+            self.all.remove(id);
+            cx.tx.delete(Key::new(Table::Epoch, net, &[id.as_bytes()]));
+        }
     }
 
     /// The head goes from one state to another; or to the first.
@@ -225,11 +238,6 @@ impl Epochs {
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.all.len()
-    }
-
-    /// How many could still have children.
-    pub(crate) fn young(&self) -> usize {
-        self.all.values().filter(|epoch| epoch.is_young()).count()
     }
 
     /// Which states are settled now.
@@ -416,6 +424,7 @@ impl Epochs {
         let now = cx.now.sweep;
         for (id, epoch) in self.all.iter_mut().filter(|(_, epoch)| epoch.dies(now)) {
             epoch.keys = None;
+            epoch.handed = Vec::new();
             self.loaded.remove(id);
             for name in self.names.remove(id).into_iter().flatten() {
                 cx.tx.delete(mls_key(net, id, &name));

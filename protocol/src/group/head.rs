@@ -30,6 +30,9 @@ impl Group {
             return Ok(());
         }
         let (old, new) = (self.line(from), self.commits.back_from(to));
+        if let Some((step, change)) = self.way_out(cx, to)? {
+            return self.go(cx, &step, &change);
+        }
         let stays: BTreeSet<Step> = new.iter().map(|made| made.step).collect();
         for made in old.iter().filter(|made| !stays.contains(&made.step)) {
             self.untell_changes(cx, made)?;
@@ -40,14 +43,20 @@ impl Group {
         for made in self.line(to).iter().rev().filter(|made| !was.contains(&made.step)) {
             let row = Commits::row(cx, self.net, made)?.ok_or(Error::Broken)?;
             let change = row.change.ok_or(Error::Broken)?;
-            if change.out && !change.swapped {
-                return self.go(cx, &made.step, &change);
-            }
             self.tell_changes(cx, &made.step, &change)?;
             at = change.at;
         }
         self.retell_entry(cx, from, to);
         self.go_over(cx, to, undone, at)
+    }
+
+    /// The commit on the way to a state that takes this person out, if one does.
+    fn way_out(&self, cx: &Cx<'_>, to: EpochId) -> Result<Option<(Step, Change)>, Error> {
+        let out = |made: &&Made| self.commits.judged(&made.step).is_some_and(|known| known.out && !known.swapped);
+        let line = self.line(to);
+        let Some(made) = line.iter().rev().find(out) else { return Ok(None) };
+        let row = Commits::row(cx, self.net, made)?.ok_or(Error::Broken)?;
+        Ok(Some((made.step, row.change.ok_or(Error::Broken)?)))
     }
 
     /// A state becomes the head that was made by a commit of some moment, perhaps on another branch.

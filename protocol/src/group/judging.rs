@@ -1,5 +1,6 @@
 //! What would change the group: control and commits as they came, brought before the judge.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::advance::Taken;
@@ -104,9 +105,9 @@ impl Group {
         let staged = match staged {
             Ok(staged) => staged,
             Err(error) => {
-                self.note_unjudged((*parent, id));
-                // Of before this device was set back, or of a copy of it.
+                // Of before this device was set back, or of a copy of it: the others can read it.
                 if error == MlsError::Own {
+                    self.note_unjudged((*parent, id));
                     return self.park_commit(cx, envelope, parent, (origin, Why::Rival));
                 }
                 return Ok(Outcome::Refused(Refusal::InvalidCommit));
@@ -118,12 +119,12 @@ impl Group {
         let Ok(verdict) = judge::judge(self.parent(parent)?, &staged.view, &commit.tickets) else {
             return Ok(Outcome::Refused(Refusal::InvalidCommit));
         };
+        self.keep_tickets(cx, &commit.tickets);
+        self.wanted = true;
         if self.is_crowded(parent, &verdict) {
             self.note_unjudged((*parent, id));
             return self.park_commit(cx, envelope, parent, (origin, Why::Rival));
         }
-        self.keep_tickets(cx, &commit.tickets);
-        self.wanted = true;
         let me = self.me.member();
         let swapped = staged.view.removes_self && verdict.back.iter().any(|(member, _)| *member == me);
         let change = Change { at: binding.at, verdict, out: staged.view.removes_self, swapped };
@@ -141,8 +142,9 @@ impl Group {
     /// A commit on a state that is here cannot be judged here. The others may be able to, and go there.
     pub(super) fn note_unjudged(&mut self, step: Step) {
         if self.unjudged.len() >= UNJUDGED_MAX {
-            let commits = &self.commits;
-            self.unjudged.retain(|step| commits.is_known(step));
+            let (commits, epochs) = (&self.commits, &self.epochs);
+            let young = |id: &EpochId| epochs.get(id).is_some_and(Epoch::is_young);
+            self.unjudged.retain(|step| commits.is_known(step) && young(&step.0));
         }
         if self.unjudged.len() < UNJUDGED_MAX {
             self.unjudged.insert(step);
@@ -159,7 +161,10 @@ impl Group {
         let of_one = self.commits.all_judged().filter(by_it).filter(|known| young(&known.child));
         let beside = of_one.filter(|known| !self.is_on_line(&known.child)).count();
         let most = if verdict.removed.is_empty() { YOUNG_MAX } else { YOUNG_WITH_REMOVALS };
-        beside >= SIDE_OF_ONE || self.epochs.young() >= most
+        // However long the head's line is.
+        let line: BTreeSet<EpochId> = self.epochs.back(self.facts.head).collect();
+        let sides = self.epochs.iter().filter(|(id, epoch)| epoch.is_young() && !line.contains(id)).count();
+        beside >= SIDE_OF_ONE || sides >= most
     }
 
     /// Keeps a commit that cannot be taken now, or never. What is looked at again stays where it is, and on the account that

@@ -112,8 +112,12 @@ impl Group {
     /// The generations that came with the Welcome by which the head is where it is.
     pub(super) fn take_generations(&mut self, cx: &mut Cx<'_>, head: EpochId) {
         let begin = self.epochs.back(head).last();
-        let handed = begin.and_then(|begin| self.epochs.get(&begin)).map(|epoch| epoch.handed.clone());
-        for generation in handed.unwrap_or_default().iter().map(Generation::from_wire) {
+        let Some(begin) = begin.filter(|begin| self.epochs.get(begin).is_some_and(|epoch| !epoch.handed.is_empty()))
+        else {
+            return;
+        };
+        // Once: what has had its time does not come back.
+        for generation in self.epochs.take_handed(cx, self.net, &begin).iter().map(Generation::from_wire) {
             if !self.generations.contains_key(&generation.rank()) {
                 self.add_generation(cx, generation);
             }

@@ -7,22 +7,24 @@ use std::time::Duration;
 use super::commits::{Commits, Made};
 use super::cx::Cx;
 use super::ordering::{Child, Judged, Parent, Shape, turn};
-use super::tickets::SWAPS_APART;
 use super::{Epoch, Group};
 use crate::error::Error;
 use crate::id::{EpochId, LinkId, MemberId};
 use crate::limits::{CONTROL_KEPT, READER_KEPT};
 use crate::mls::{self, Signer};
 use crate::persist::{Key, Table, Value};
-use crate::policy::judge;
+use crate::policy::judge::{self, SWAPS_APART};
 use crate::time::Time;
 use crate::wire::control::{Control, Operation, Ticket};
 use crate::wire::message::{Bytes, CommitWire, LINE_MAX, LINE_MOVES_MAX, Message, Moves, Told};
 
 /// How long others must have stood where this device cannot go before it asks: what leads there may be on its way.
 const STRAY_AFTER: Duration = Duration::from_secs(10);
-/// When it asks again.
-const ASK_AGAIN: Duration = Duration::from_secs(120);
+/// When it asks again: what it has asked for is told by all meanwhile, and is good by the key package that it named.
+const ASK_AGAIN: Duration = Duration::from_secs(660);
+
+/// So many stand where others cannot go, or all others, before these ask to be let in there.
+const VOTERS_LEAST: usize = 2;
 
 /// That others stand where this device cannot go.
 #[derive(Clone, Copy)]
@@ -91,8 +93,9 @@ impl Group {
 
     /// Others stand where this device cannot go, or no longer.
     pub(super) fn note_beyond(&mut self, cx: &Cx<'_>, beyond: Option<EpochId>) {
-        // What nobody voted for is one peer's word.
-        let voted = |beyond: &EpochId| self.votes().values().any(|state| state == beyond);
+        // What nobody voted for is one peer's word, and what one voted for perhaps a liar's, unless there are but two.
+        let least = self.roster().map_or(0, |roster| roster.len().saturating_sub(1)).min(VOTERS_LEAST);
+        let voted = |beyond: &EpochId| self.votes().values().filter(|state| *state == beyond).count() >= least;
         let beyond = beyond.filter(voted);
         let due = self.stray.map_or(cx.now.wall + STRAY_AFTER, |stray| stray.due);
         self.stray = beyond.map(|beyond| Stray { beyond, due });
@@ -100,23 +103,20 @@ impl Group {
 
     /// Asks to be let in where the others are, or sees that this person is out there.
     pub(super) fn seek_way(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
-        let due = |stray: &Stray| self.talks() && stray.due <= cx.now.wall;
+        let due = |stray: &Stray| self.require_active().is_ok() && stray.due <= cx.now.wall;
         let Some(stray) = self.stray.filter(due) else { return Ok(()) };
         let me = self.me.member();
         self.stray = Some(Stray { due: cx.now.wall + ASK_AGAIN, ..stray });
         let Some(is_in) = self.is_in(&stray.beyond, &me) else { return Ok(()) };
-        if !is_in && !self.is_to_go()? {
-            return Ok(());
-        }
-        if !is_in {
+        // That nobody has signed is perhaps a lie: whoever is there knows who is in.
+        if !is_in && self.is_to_go()? {
             self.be_out(cx);
             return Ok(());
         }
         let package = self.make_package(cx)?;
         let mut ticket = self.ticket(Operation::Swap, me)?;
         // The others may have taken later ones than are known here, and let nobody in anew too often.
-        let spent = self.extension()?.spent(Operation::Swap, &me);
-        ticket.sequence = cx.now.stamp.ms().max(spent.saturating_add(SWAPS_APART));
+        ticket.sequence = cx.now.stamp.ms().max(ticket.sequence.saturating_add(SWAPS_APART));
         (ticket.epoch, ticket.key_package) = (stray.beyond, Some(package));
         let control = Control::Ticket(self.me.sign(self.id, &ticket));
         self.send_control(cx, &control)?;
@@ -188,12 +188,12 @@ impl Group {
         let (mut line, mut named) = (Vec::new(), 0_usize);
         let member = self.member_at(id);
         // Whoever went is not told who came since.
-        let out = |epoch: &Epoch| member.is_some_and(|member| !epoch.roster.has(&member));
-        let out = |state: &EpochId| self.epochs.get(state).is_some_and(out);
-        let gone = out(&self.facts.head);
+        let has = |epoch: &Epoch| member.is_some_and(|member| epoch.roster.has(&member));
+        let was_in = |state: &EpochId| self.epochs.get(state).is_some_and(has);
+        let gone = !was_in(&self.facts.head);
         for made in steps.into_iter().take(LINE_MAX) {
             let Some(row) = Commits::row(cx, self.net, &made)? else { break };
-            let ((parent, commit), moves) = (made.step, row.moves().filter(|_| !gone || !out(&made.step.0)));
+            let ((parent, commit), moves) = (made.step, row.moves().filter(|_| !gone || was_in(&made.step.0)));
             named = named.saturating_add(moves.as_ref().map_or(0, Moves::len));
             if named > LINE_MOVES_MAX {
                 break;

@@ -25,8 +25,6 @@ const TURN: Duration = Duration::from_secs(2);
 
 /// How often a member's device is let in anew: each time is a change for everybody.
 const RETURN_EVERY: Duration = Duration::from_secs(600);
-/// The same between the sequences of two swaps, in milliseconds.
-pub(super) const SWAPS_APART: u64 = 600_000;
 /// How old, or ahead, a wish to be let in anew may be: what it names dies a day later where it is kept.
 const SWAP_KEPT: Duration = Duration::from_secs(48 * 3_600);
 
@@ -138,21 +136,28 @@ impl Group {
     /// ticket is kept until it is effective.
     pub(super) fn execute_with(&mut self, cx: &mut Cx<'_>, ticket: &Ticket, signed: Signed) -> Result<(), Error> {
         let kept = if ticket.operation == Operation::Add { READER_KEPT } else { CONTROL_KEPT };
-        let until = cx.now.later() + kept;
+        let (until, own) = (cx.now.later() + kept, signed.clone());
         self.controls.keep(cx, self.net, Told { control: Control::Ticket(signed), until });
-        let waiting: Vec<Signed> = self.executable(cx.now)?.into_iter().map(|(_, signed)| signed).collect();
+        let mut waiting: Vec<Signed> = self.executable(cx.now)?.into_iter().map(|(_, signed)| signed).collect();
+        if waiting.is_empty() && !self.extension()?.takes_two(ticket) {
+            // There was no room to keep it.
+            waiting.push(own);
+        }
         if waiting.is_empty() { Ok(()) } else { self.execute_all(cx, waiting) }
     }
 
     /// The tickets that could be executed now, together. Only those who hold a newcomer's request let it in.
     fn executable(&self, now: Now) -> Result<Vec<Opened>, Error> {
         let (parent, me) = (self.parent(&self.facts.head)?, self.me.key());
+        let lets_in = parent.extension.is_facilitator(&me.member());
         let good = pending::good(parent, self.controls.tickets());
         let can = |(ticket, _): &Opened| match ticket.operation {
             // Who has gone on a branch that was left does not come back by what let it in there.
-            Operation::Add => ticket.issuer == me && !self.controls.has_gone(&ticket.target, ticket.sequence),
+            Operation::Add => {
+                lets_in && ticket.issuer == me && !self.controls.has_gone(&ticket.target, ticket.sequence)
+            }
             // Only where that leads to where it wants to be.
-            Operation::Swap => ticket.issuer != me && self.may_return(ticket, now),
+            Operation::Swap => lets_in && ticket.issuer != me && self.may_return(ticket, now),
             _ => true,
         };
         Ok(pending::executable(parent, good.filter(can)))
@@ -164,8 +169,7 @@ impl Group {
         let member = ticket.target;
         let asked = Time::ZERO + Duration::from_millis(ticket.sequence);
         let timely = asked.since(now.stamp).max(now.stamp.since(asked)) <= SWAP_KEPT;
-        let spent = self.extension().map_or(0, |extension| extension.spent(Operation::Swap, &member));
-        if !timely || (spent > 0 && ticket.sequence < spent.saturating_add(SWAPS_APART)) {
+        if !timely {
             return false;
         }
         let here = |link: &Link| {

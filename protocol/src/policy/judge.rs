@@ -19,6 +19,8 @@ const TICKET_EPOCHS_MAX: u64 = 64;
 
 /// How far a ticket's number may be above the last one.
 pub(crate) const SEQUENCE_STEP_MAX: u64 = 1 << 32;
+/// The least step between two swaps of a member, in milliseconds: each is a change for everybody.
+pub(crate) const SWAPS_APART: u64 = 600_000;
 /// The greatest number of a swap, in milliseconds since 1970.
 const SWAP_SEQUENCE_MAX: u64 = 1 << 48;
 
@@ -82,7 +84,7 @@ impl Verdict {
 /// Why a commit is invalid: the clause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Invalid {
-    /// The committer is no member of the parent.
+    /// The committer is no member of the parent, or lets somebody in and is no facilitator.
     #[error("V2")]
     Committer,
     /// A proposal by reference, or of a kind that has no place here.
@@ -124,6 +126,11 @@ fn judge_member(parent: Parent<'_>, leaf: u32, staged: &StagedView, tickets: &[S
         return Err(Invalid::Identity);
     }
     let tickets = open_tickets(parent, tickets)?;
+    // Whoever makes a new leaf alone holds the Welcome for it, and must be one who may let people in.
+    let adds = tickets.iter().any(|ticket| ticket.operation.adds());
+    if adds && !parent.extension.is_facilitator(&committer.member) {
+        return Err(Invalid::Committer);
+    }
     let mut verdict = Verdict {
         committer: committer.member,
         joined: Vec::new(),
@@ -168,7 +175,8 @@ pub(crate) fn open_in_time(parent: Parent<'_>, signed: &Signed) -> Result<Ticket
     let swap = ticket.operation == Operation::Swap;
     let fresh = swap || ((removal || !old) && !far);
     let spent = parent.extension.spent(ticket.operation, &ticket.target);
-    let new = ticket.sequence > spent;
+    let apart = if swap && spent > 0 { SWAPS_APART } else { 1 };
+    let new = ticket.sequence >= spent.saturating_add(apart);
     let forgotten = ticket.operation == Operation::Add && ticket.number < parent.extension.adds_from;
     // Nobody takes the last numbers, which would leave no room for a next one. A swap's is a time.
     let followed = ticket.sequence <= if swap { SWAP_SEQUENCE_MAX } else { spent.saturating_add(SEQUENCE_STEP_MAX) };

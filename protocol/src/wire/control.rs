@@ -134,7 +134,8 @@ impl Body for Ticket {
     fn check(&self) -> Result<(), Malformed> {
         let shaped = self.key_package.is_some() == self.operation.adds()
             && self.policy.is_some() == (self.operation == Operation::Policy)
-            && (!self.operation.is_own() || self.target == self.issuer.member());
+            && (!(self.operation.is_own() || self.operation == Operation::Policy)
+                || self.target == self.issuer.member());
         if !shaped {
             return Err(Malformed);
         }
