@@ -138,12 +138,17 @@ impl Group {
             if self.goes {
                 return Ok(());
             }
-            cx.tell(Event::Standing { group: self.id, standing: Standing::Left });
-            return self.wipe(cx);
+            return self.be_gone(cx);
         }
         self.tell_changes(cx, step, change)?;
         self.be_out(cx);
         Ok(())
+    }
+
+    /// This person has left: nothing of the group stays here.
+    pub(super) fn be_gone(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
+        cx.tell(Event::Standing { group: self.id, standing: Standing::Left });
+        self.wipe(cx)
     }
 
     /// Whether two of those who stay stand by a leave, or the only one, or it was carried out long ago. Until then whoever leaves

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::commits::{Commits, Made};
 use super::cx::Cx;
 use super::ordering::{Child, Judged, Parent, Shape, turn};
-use super::{Epoch, Group};
+use super::{Epoch, Group, StandingRow};
 use crate::error::Error;
 use crate::id::{EpochId, LinkId, MemberId};
 use crate::limits::{CONTROL_KEPT, READER_KEPT};
@@ -103,11 +103,15 @@ impl Group {
 
     /// Asks to be let in where the others are, or sees that this person is out there.
     pub(super) fn seek_way(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
-        let due = |stray: &Stray| self.require_active().is_ok() && stray.due <= cx.now.wall;
-        let Some(stray) = self.stray.filter(due) else { return Ok(()) };
+        let Some(stray) = self.stray.filter(|stray| stray.due <= cx.now.wall) else { return Ok(()) };
         let me = self.me.member();
         self.stray = Some(Stray { due: cx.now.wall + ASK_AGAIN, ..stray });
-        let Some(is_in) = self.is_in(&stray.beyond, &me) else { return Ok(()) };
+        let is_in = self.is_in(&stray.beyond, &me);
+        if self.facts.standing == StandingRow::Leaving {
+            // Who is not there has left already.
+            return if is_in == Some(true) { Ok(()) } else { self.be_gone(cx) };
+        }
+        let Some(is_in) = is_in else { return Ok(()) };
         // That nobody has signed is perhaps a lie: whoever is there knows who is in.
         if !is_in && self.is_to_go()? {
             self.be_out(cx);

@@ -83,6 +83,9 @@ impl Group {
             self.move_head(cx)?;
         }
         self.seek_way(cx)?;
+        if !self.talks() {
+            return Ok(());
+        }
         if std::mem::take(&mut self.wanted) || self.commit_due.is_some_and(|due| due <= cx.now.wall) {
             self.tend_tickets(cx)?;
         }
