@@ -200,7 +200,7 @@ impl Group {
         Ok(())
     }
 
-    /// Executes what waits, if this device may: at once what its own person wants, or what nobody else may; and else when
+    /// Executes what waits, if this device may: at once what its own person wants, and else when
     /// its turn has come.
     pub(crate) fn tend_tickets(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
         let due = self.commit_due.take();
