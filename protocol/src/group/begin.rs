@@ -60,14 +60,14 @@ impl Group {
         let head = epochs.add(cx, net, state, None, newest)?;
         epochs.go(cx, net, head, head);
         let since = at.hour().saturating_sub(SINCE_SLACK);
-        let facts = Facts { head, joined: at, since, port: None, standing: StandingRow::Active };
+        let facts = Facts { head, joined: at, since, port: None, standing: StandingRow::Active, update_due: None };
         let mut group = Self::empty(net, id, me, facts);
         group.epochs = epochs;
         for generation in generations {
             group.add_generation(cx, generation);
         }
         cx.tx.write(Key::new(Table::Group, net, &[b"identity"]), &Own::of(&group), None);
-        group.write_facts(cx);
+        group.begin_period(cx);
         Ok(group)
     }
 

@@ -69,6 +69,11 @@ impl Epoch {
         self.roster.len() > 1
     }
 
+    /// Whether anything was said in it, here or by others.
+    pub(crate) fn is_talked_in(&self) -> bool {
+        self.sent > 0 || !self.heard.is_empty()
+    }
+
     /// How long its replay half is kept after the head has left it.
     fn replay_kept(&self) -> Duration {
         if self.settled || !self.is_shared() { REPLAY_KEPT } else { READER_KEPT }

@@ -16,7 +16,7 @@ use crate::limits::{PUSH_BYTES_MAX, TOMBSTONE_KEPT};
 use crate::step::Outcome;
 use crate::time::Time;
 use crate::wire::content::{Content, Kind, msg_id};
-use crate::wire::message::{Handed, IDS_MAX, Message};
+use crate::wire::message::{Handed, Head, IDS_MAX, Message};
 
 /// Different words that are taken of one member for one envelope: nothing proves which are its own, and all are their
 /// authors'.
@@ -72,12 +72,13 @@ impl Group {
         }
     }
 
-    /// Says what waits here and cannot be opened, to a peer who stands where we stand: it may show it.
+    /// Says what waits here and cannot be opened, to a peer who stands where we stand, or on another branch: it may show it.
     pub(crate) fn say_blind(&mut self, cx: &mut Cx<'_>, id: LinkId) {
         let head = self.facts.head;
         self.forget_hands();
         let Some(link) = self.links.get_mut(&id).filter(|link| link.full) else { return };
-        let Some(member) = link.member.filter(|_| link.head.is_some_and(|theirs| theirs.epoch == head)) else { return };
+        let stays = |theirs: Head| theirs.epoch == head || link.catches_up.is_none();
+        let Some(member) = link.member.filter(|_| link.head.is_some_and(stays)) else { return };
         let waiting = &self.log.waiting;
         link.blind.retain(|id| waiting.has(id));
         let room = IDS_MAX.saturating_sub(link.blind.len());
@@ -134,8 +135,9 @@ impl Group {
             handed.push(Handed { envelope, epoch, signed });
         }
         // Whoever was not there cannot tell for whom it was.
+        let here = self.links.get(&id).and_then(|link| link.head).is_some_and(|theirs| theirs.epoch == self.facts.head);
         let aside: BTreeSet<EpochId> = handed.iter().map(|handed: &Handed| handed.epoch).collect();
-        for epoch in aside.into_iter().filter(|epoch| !self.is_on_line(epoch)).collect::<Vec<_>>() {
+        for epoch in aside.into_iter().filter(|epoch| !here || !self.is_on_line(epoch)).collect::<Vec<_>>() {
             self.say_branch(cx, id, epoch)?;
         }
         if !handed.is_empty() && self.may_use(cx, id, u64::try_from(handed.len()).unwrap_or(u64::MAX)) {

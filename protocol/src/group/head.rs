@@ -209,6 +209,7 @@ impl Group {
             let row = LineRow::of_change(change.at, told.author, told.author_name, told.kind, own);
             self.show(cx, told.id, row);
         }
+        change.verdict.back.iter().for_each(|(member, _)| self.receipt_again(cx, member));
         Ok(())
     }
 

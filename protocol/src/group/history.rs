@@ -99,6 +99,12 @@ impl History {
         self.lines.iter().filter(|(_, facts)| beyond(facts)).map(|(place, _)| place.id).collect()
     }
 
+    /// What a member said, the latest of it.
+    pub(crate) fn latest_of(&self, member: &MemberId, most: usize) -> Vec<MsgId> {
+        let said = |(place, facts): &(&Place, &Facts)| place.member == *member && !facts.own && facts.expires.is_some();
+        self.lines.iter().rev().filter(said).take(most).map(|(place, _)| place.id).collect()
+    }
+
     /// The authors have been told of all lines so far but these, which are not shown yet.
     pub(crate) fn mark_receipted(&self, cx: &mut Cx<'_>, net: NetId, but: &[MsgId]) {
         let facts = but.iter().filter_map(|id| self.lines.get(self.places.get(id)?));

@@ -55,6 +55,7 @@ mod spread;
 mod sync;
 mod tickets;
 mod timers;
+mod updates;
 mod views;
 mod voting;
 mod waiting;
@@ -197,6 +198,9 @@ struct Facts {
     port: Option<u16>,
     #[n(4)]
     standing: StandingRow,
+    /// By the mark, when the own leaf is to have new keys.
+    #[n(5)]
+    update_due: Option<Time>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Encode, Decode)]

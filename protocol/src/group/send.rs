@@ -74,7 +74,7 @@ impl Group {
         self.history.insert(cx, self.net, id, row);
         let entry = Entry::new(self.facts.head, content.deadline);
         self.outbox.set(cx, self.net, id, entry);
-        if self.may_seal() {
+        if self.may_seal() && !self.has_said_enough() {
             self.seal_message(cx, id)?;
         }
         cx.tell(Event::Line { group: self.id, line });
@@ -98,7 +98,7 @@ impl Group {
 
     /// Whether somebody is there to seal for, and nobody who is there seems to know of a later head: under one that was
     /// left long ago, nobody could open it any more. Who has claimed one in vain is not waited for again.
-    fn may_seal(&self) -> bool {
+    pub(super) fn may_seal(&self) -> bool {
         let mut full = self.links.values().filter(|link| link.full).peekable();
         let vain = |link: &Link| link.member.is_some_and(|member| self.vain_claims.contains(&member));
         full.peek().is_some() && full.all(|link| link.catches_up.is_none() || vain(link))
@@ -122,6 +122,9 @@ impl Group {
             .collect();
         intents.sort_by_key(|(id, _)| self.history.place(id));
         for (id, _) in intents {
+            if self.has_said_enough() {
+                return Ok(());
+            }
             if self.has_newcomers(&id)? {
                 self.wait_for_author(cx, id);
             } else {
@@ -192,19 +195,17 @@ impl Group {
     }
 
     /// The head has moved by a commit of some moment. What was sealed before and is held by nobody who is still here is
-    /// sealed anew, under the same id, when somebody is out, or when nobody is new; and when it or the commit is so old
-    /// that the others have dropped what opens it. Otherwise the sealed bytes go out as they are, and a newcomer does
-    /// not get them (PROTOCOL D1).
+    /// sealed anew, under the same id, when somebody is out; and when it or the commit is so old that the others have
+    /// dropped what opens it. Otherwise the sealed bytes go out as they are, and a newcomer does not get them
+    /// (PROTOCOL D1).
     pub(crate) fn unseal_unheld(&mut self, cx: &mut Cx<'_>, someone_left: bool, at: Time) -> Result<(), Error> {
         let head = self.roster()?.clone();
         let long_ago = |hour: u32| hour.saturating_add(RESEALED_AFTER) <= cx.now.stamp.hour();
         let stale = |entry: &Entry| {
-            let Some((epoch, envelope)) = entry.sealed().filter(|(epoch, _)| *epoch != self.facts.head) else {
+            let Some((_, envelope)) = entry.sealed().filter(|(epoch, _)| *epoch != self.facts.head) else {
                 return false;
             };
-            let same = self.epochs.get(&epoch).is_some_and(|then| head.without(&then.roster).next().is_none());
-            let old = long_ago(at.hour()) || self.log.hour(&envelope).is_none_or(long_ago);
-            someone_left || same || old
+            someone_left || long_ago(at.hour()) || self.log.hour(&envelope).is_none_or(long_ago)
         };
         let lost = |entry: &Entry| {
             let accepted = self.epochs.get(&entry.accepted_in).map(|epoch| &epoch.roster);
@@ -231,7 +232,7 @@ impl Group {
         Ok(())
     }
 
-    fn seal_message(&mut self, cx: &mut Cx<'_>, id: MsgId) -> Result<(), Error> {
+    pub(super) fn seal_message(&mut self, cx: &mut Cx<'_>, id: MsgId) -> Result<(), Error> {
         let Some(row) = super::history::History::row(cx, self.net, &id)? else {
             // Its deadline came between two sweeps.
             self.outbox.remove(cx, self.net, &id);
@@ -359,6 +360,16 @@ impl Group {
         }
     }
 
+    /// A member was let in anew: what others told it meanwhile of its messages it could not open.
+    pub(super) fn receipt_again(&mut self, cx: &mut Cx<'_>, member: &MemberId) {
+        for id in self.history.latest_of(member, RECEIPTS_MAX) {
+            if !self.receipts.ids.contains(&id) {
+                self.receipt_soon(cx, id);
+            }
+        }
+        self.history.mark_receipted(cx, self.net, &self.receipts.ids);
+    }
+
     /// Between two receipts of this device.
     fn receipts_pause(&self) -> Duration {
         RECEIPT_EVERY.max(RECEIPT_SHARE.saturating_mul(self.people()))
@@ -390,7 +401,7 @@ impl Group {
             return Ok(());
         }
         // Alone, they would be sealed in a state that the others may have left long ago: they wait for somebody.
-        if self.require_active().is_err() || !self.may_seal() {
+        if self.require_active().is_err() || !self.may_seal() || self.has_said_enough() {
             return Ok(());
         }
         self.receipts.last = Some(cx.now.wall);

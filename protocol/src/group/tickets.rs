@@ -209,7 +209,7 @@ impl Group {
             return Ok(());
         }
         let tickets = self.executable(cx.now)?;
-        if tickets.is_empty() && !self.has_removal_ahead()? {
+        if tickets.is_empty() && !self.has_removal_ahead()? && !self.is_update_due(cx.now) {
             return Ok(());
         }
         let own = tickets.iter().any(|(ticket, _)| ticket.issuer == self.me.key());
@@ -220,7 +220,8 @@ impl Group {
         // Alone it would only make a branch (PROTOCOL C1); whoever wants to come back is there.
         let back = tickets.iter().any(|(ticket, _)| ticket.operation == Operation::Swap);
         if back || !self.linked().is_empty() {
-            self.commit_due = due.or(Some(self.own_turn(cx.now.wall, &tickets)?));
+            let turn = if self.has_said_much() { cx.now.wall } else { self.own_turn(cx.now.wall, &tickets)? };
+            self.commit_due = due.or(Some(turn));
         }
         Ok(())
     }

@@ -86,7 +86,11 @@ impl Group {
         if !self.talks() {
             return Ok(());
         }
-        if std::mem::take(&mut self.wanted) || self.commit_due.is_some_and(|due| due <= cx.now.wall) {
+        if self.is_period_lost(cx.now) {
+            self.begin_period(cx);
+        }
+        let update = self.commit_due.is_none() && self.is_update_due(cx.now);
+        if std::mem::take(&mut self.wanted) || update || self.commit_due.is_some_and(|due| due <= cx.now.wall) {
             self.tend_tickets(cx)?;
         }
         self.flush_receipts(cx)?;
@@ -148,6 +152,8 @@ impl Group {
         if !self.talks() {
             return by_mark.min();
         }
+        let waits = self.commit_due.is_none() && self.require_active().is_ok() && self.may_seal();
+        let update = self.update_due().filter(|_| waits).and_then(|at| now.comes(at));
         let topics = self.topics_deadline(now.stamp).map(|at| now.wall + at.since(now.stamp));
         let topics = if self.topics.is_empty() { Some(now.wall) } else { topics };
         let by_wall = [
@@ -158,6 +164,7 @@ impl Group {
             self.blind_due,
             self.commit_due,
             self.wanted.then_some(now.wall),
+            update,
             self.voting.deadline(),
             self.stray.map(|stray| stray.due),
             self.conduct.deadline(),

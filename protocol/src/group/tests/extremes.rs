@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
-use zeroize::Zeroizing;
 
 use super::commits::{REFUSED, TAKEN, forge};
 use super::content::{body, words};
+use super::gaps::rests_never;
 use super::rogue::Rogue;
 use super::room::{ANA, BEN, CHI, Room};
 use crate::error::{Refusal, Why};
@@ -88,13 +88,12 @@ fn a_jump_of_two_thousand_million_keys_is_set_aside_at_once() {
     room.inside(BEN, |group, cx| {
         let (head, sent) = (group.facts.head, group.head().unwrap().sent);
         group.epochs.count_sent(cx, group.net, &head, (1 << 31) - sent);
+        rests_never(group);
     });
     room.connect(BEN, CHI);
     room.settle();
-    let group = room.group;
     for n in 0..5 {
-        let text = Zeroizing::new(format!("from afar {n}"));
-        room.give(BEN, Input::Command(Command::Send { group, text, expires: None }));
+        room.says_on(BEN, &format!("from afar {n}"));
         room.drop_frames_to(ANA);
         room.drop_frames_to(CHI);
     }

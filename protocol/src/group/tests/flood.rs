@@ -104,9 +104,11 @@ fn whoever_says_much_at_once_and_keeps_the_pace_loses_nothing_and_is_not_muted()
     for n in 0..3_500 {
         let text = Zeroizing::new(format!("m{n}"));
         room.give(BEN, Input::Command(Command::Send { group: room.group, text, expires: None }));
+        room.give(BEN, Input::Deadline);
     }
     let published = u64::try_from(room.published.len() - from).unwrap();
-    assert_eq!(published, SAID_HERE.burst);
+    // With a commit after every five hundred, its link and a vote.
+    assert!((SAID_HERE.burst..=SAID_HERE.burst + 20).contains(&published), "{published}");
     while room.step() {}
     room.pass(20_000);
     for who in [ANA, CHI] {

@@ -10,6 +10,7 @@ use crate::group::{Cx, Group};
 use crate::id::EpochId;
 use crate::mls::{MlsError, Provider, Signer, State, Under};
 use crate::step::{Input, Outcome, Transmit};
+use crate::time::Time;
 use crate::wire;
 use crate::wire::content::{Content, Numbered};
 use crate::wire::envelope::Envelope;
@@ -36,6 +37,11 @@ pub(super) fn said_after(room: &mut Room, text: &str, keys: u32, burnt: u32) -> 
     sealed(room, text, (keys, burnt), |_| {})
 }
 
+/// However much this device says, it does not end the epoch for that (PROTOCOL C7).
+pub(super) fn rests_never(group: &mut Group) {
+    group.commit_due = Some(Time::from_ms(u64::MAX >> 1));
+}
+
 fn sealed(room: &mut Room, text: &str, (keys, burnt): (u32, u32), spoil: impl Fn(&mut Vec<u8>)) -> Vec<u8> {
     room.pass(1);
     let ana = room.see(ANA, |group| group.me.key());
@@ -49,6 +55,7 @@ fn sealed(room: &mut Room, text: &str, (keys, burnt): (u32, u32), spoil: impl Fn
             group.epochs.with(cx, group.net, group.id, &head, burn).unwrap().unwrap();
         }
         group.epochs.count_sent(cx, group.net, &head, keys);
+        rests_never(group);
         let generation = group.newest().unwrap().clone();
         let cover = group.cover(cx, &generation).unwrap();
         let (key, mut numbered) = body(group, cx, &cover, &signed, (None, burnt));

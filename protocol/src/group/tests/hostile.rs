@@ -11,7 +11,7 @@ use super::rogue::{Outside, Rogue, flood, junk_commits, removed};
 use super::room::{ANA, BEN, CHI, DAN, Room};
 use crate::error::{Refusal, Why};
 use crate::limits::{WAITING_BY_PEER_MAX, WAITING_MAX};
-use crate::step::{Command, Input, Outcome};
+use crate::step::{Command, Outcome};
 use crate::wire;
 use crate::wire::content::{Content, Numbered};
 use crate::wire::control::{Control, Operation, Ticket};
@@ -127,11 +127,9 @@ fn who_is_removed_is_shown_no_later_commit() {
 fn a_gap_that_never_closes_does_not_make_every_message_read_everything() {
     let mut room = Room::of(3);
     room.pass(5_000);
-    let group = room.group;
-    let text = |n: usize| Command::Send { group, text: Zeroizing::new(format!("m{n}")), expires: None };
     // Ben encrypts far ahead; only the last one is given away.
     for n in 0..1_005 {
-        room.give(BEN, Input::Command(text(n)));
+        room.says_on(BEN, &format!("m{n}"));
         room.drop_frames_to(ANA);
         room.drop_frames_to(CHI);
     }
@@ -145,7 +143,7 @@ fn a_gap_that_never_closes_does_not_make_every_message_read_everything() {
     }
     for n in 0..3 {
         let before = room.disk(ANA).reads();
-        room.ask(CHI, text(n));
+        room.says(CHI, &format!("m{n}"));
         let cost = room.disk(ANA).reads() - before;
         assert!(cost < 100, "{cost} reads for one honest message");
         assert_eq!(room.texts(ANA).len(), n + 1);

@@ -21,4 +21,5 @@ mod room;
 mod spare;
 mod strays;
 mod told;
+mod updates;
 mod waiting;

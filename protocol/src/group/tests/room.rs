@@ -151,6 +151,22 @@ impl Room {
         self.ask(who, Command::Send { group: self.group, text, expires: None });
     }
 
+    /// The same, of a device that goes on in one epoch however much it has said (PROTOCOL C7).
+    pub(super) fn says_on(&mut self, who: usize, text: &str) {
+        let text = Zeroizing::new(text.to_owned());
+        let Outcome::Applied(Reply::Message { id, .. }) =
+            self.give(who, Input::Command(Command::Send { group: self.group, text, expires: None }))
+        else {
+            panic!("not applied")
+        };
+        let act = |group: &mut Group, cx: &mut Cx<'_>| {
+            super::gaps::rests_never(group);
+            group.seal_message(cx, id).unwrap();
+        };
+        let (_, output) = self.people[who].client.inside(self.now, act);
+        self.make_true(who, output);
+    }
+
     /// Ana changes the rules as she may.
     pub(super) fn change_rules(&mut self) {
         self.changes += 1;

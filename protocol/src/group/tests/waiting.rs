@@ -17,7 +17,7 @@ use crate::wire::envelope::{Envelope, EnvelopeKey, LifetimeClass};
 use super::bringers::changed_unheard;
 use super::commits::TAKEN;
 use super::flood::OVER;
-use super::gaps::{PARKED, forged, forged_as, said, said_after, spoilt};
+use super::gaps::{PARKED, forged, forged_as, rests_never, said, said_after, spoilt};
 use super::rogue::{Outside, Rogue};
 use super::room::{ANA, BEN, CHI, DAN, Room};
 
@@ -122,6 +122,7 @@ fn says_much_that_is_gone(room: &mut Room) {
             group.epochs.with(cx, group.net, group.id, &head, burn).unwrap().unwrap();
         }
         group.epochs.count_sent(cx, group.net, &head, 1_100);
+        rests_never(group);
     });
 }
 
@@ -131,7 +132,7 @@ fn whoever_missed_more_than_a_ratchet_goes_is_told_by_hand_and_soon() {
     let mut room = Room::of(2);
     says_much_that_is_gone(&mut room);
     for n in 0..60 {
-        room.says(ANA, &n.to_string());
+        room.says_on(ANA, &n.to_string());
         room.pass(1_000);
     }
     let shown = room.texts(BEN).len();
@@ -146,12 +147,14 @@ fn who_comes_later_is_asked_too_for_what_cannot_be_opened() {
     let mut room = Room::of(2);
     says_much_that_is_gone(&mut room);
     room.deaf = Some(ANA);
-    room.says(ANA, "hello");
+    room.says_on(ANA, "hello");
+    room.settle();
     room.restart(BEN);
     room.pass(50_000);
     assert_eq!(room.see(BEN, |group| group.log.waiting.ids().count()), 1);
     room.deaf = None;
     room.restart(ANA);
+    room.inside(ANA, |group, _| rests_never(group));
     room.connect(ANA, BEN);
     room.pass(8_000);
     assert_eq!(room.texts(BEN), ["hello"]);
@@ -352,7 +355,8 @@ fn whoever_asks_for_much_by_hand_is_not_muted_for_it() {
     let mut room = Room::of(2);
     says_much_that_is_gone(&mut room);
     for n in 0..1_500 {
-        room.says(ANA, &format!("{n} {}", "x".repeat(2_000)));
+        room.says_on(ANA, &format!("{n} {}", "x".repeat(2_000)));
+        room.settle();
     }
     for _ in 0..45 {
         room.pass(1_000);

@@ -25,8 +25,8 @@ use crate::wire::encode;
 use crate::wire::envelope::{Cover, Envelope, EnvelopeKey, LifetimeClass};
 use crate::wire::invite::{Invite, answerer_hash, commitment, invite_key};
 use crate::wire::message::{
-    Answerer, Bundle, Bytes, CommitWire, Greeting, Handed, Head, JoinRefusal, Message, Proof, Push, Reach, SessionId,
-    Span, Told, Want,
+    Answerer, Bundle, Bytes, CommitWire, Greeting, Handed, Head, JoinRefusal, Message, Moves, Proof, Push, Reach,
+    SessionId, Span, Told, Want,
 };
 use crate::wire::signed::Signed;
 
@@ -204,7 +204,7 @@ fn ticket(operation: Operation, target: MemberId) -> Ticket {
         epoch: PARENT,
         number: 9,
         issuer: ana().key(),
-        key_package: (operation == Operation::Add).then(|| vec![0x80; 8]),
+        key_package: operation.adds().then(|| vec![0x80; 8]),
         policy: (operation == Operation::Policy).then(policy),
     }
 }
@@ -224,12 +224,20 @@ fn controls() -> Vec<Vector> {
         Vector::signed::<Ticket>("ticket-remove", &signed_ticket(Operation::Remove)),
         Vector::signed::<Ticket>("ticket-leave", &signed_ticket(Operation::Leave)),
         Vector::signed::<Ticket>("ticket-policy", &signed_ticket(Operation::Policy)),
+        Vector::signed::<Ticket>("ticket-appoint", &signed_ticket(Operation::Appoint)),
+        Vector::signed::<Ticket>("ticket-dismiss", &signed_ticket(Operation::Dismiss)),
+        Vector::signed::<Ticket>("ticket-swap", &signed_ticket(Operation::Swap)),
         Vector::signed::<Vote>("vote", &vote),
         Vector::signed::<Link>("link", &link),
         Vector::value("control-ticket", &Control::Ticket(signed_ticket(Operation::Leave))),
         Vector::value("control-vote", &Control::Vote(vote)),
         Vector::value("control-link", &Control::Link(link)),
     ]
+}
+
+fn step() -> CommitWire {
+    let moves = Moves { came: vec![ana().member()], went: vec![ben().member()], at: Some(AT) };
+    CommitWire { parent: PARENT, commit: COMMIT, child: CHILD, envelope: Bytes(Vec::new()), moves: Some(moves) }
 }
 
 fn messages() -> Vec<Vector> {
@@ -297,6 +305,7 @@ fn messages() -> Vec<Vector> {
         ),
         message("missing", Message::Missing(span())),
         message("absent", Message::Absent(span())),
+        message("line", Message::Line(vec![step()])),
         message("cannot", Message::Cannot(ids())),
         message("handed", Message::Handed(vec![handed])),
     ]
