@@ -269,12 +269,12 @@ impl Group {
         Ok(Some(seats.map(|seat| seat.member).collect()))
     }
 
-    /// Whether somebody who is not in here may see a control: votes of those with whom it was, and who of them goes.
+    /// Whether somebody who is not in here may see a control: votes of those with whom it was, and whom of them they want out.
     fn is_for(&self, control: &Control, circle: &BTreeSet<MemberId>, peer: Option<MemberId>) -> bool {
         match control {
             Control::Ticket(signed) => signed.open::<Ticket>(self.id).is_ok_and(|ticket| {
-                let who = if ticket.operation.removes() { circle.contains(&ticket.target) } else { false };
-                who || Some(ticket.target) == peer
+                let theirs = [ticket.target, ticket.issuer.member()].iter().all(|who| circle.contains(who));
+                (ticket.operation.removes() && theirs) || Some(ticket.target) == peer
             }),
             Control::Vote(signed) => {
                 signed.open::<Vote>(self.id).is_ok_and(|vote| circle.contains(&vote.voter.member()))

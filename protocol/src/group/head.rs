@@ -24,8 +24,8 @@ impl Group {
         }
         let from = self.facts.head;
         let wide = self.wide_shape();
-        let Head { here: to, beyond } = wide.shape.head(wide.root);
-        self.note_beyond(cx, beyond);
+        let head @ Head { here: to, .. } = wide.shape.head(wide.root);
+        self.note_beyond(cx, &wide, head);
         if to == from {
             return Ok(());
         }

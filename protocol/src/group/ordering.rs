@@ -91,6 +91,29 @@ impl Shape {
         Tally::of(self, root).0.get(&root).into_iter().flatten().map(|voter| **voter).collect()
     }
 
+    /// The states on the way beyond, the last first, with how many others have voted for each or for one after it.
+    pub(crate) fn way_beyond(&self, root: EpochId, head: Head, me: &MemberId) -> Vec<(EpochId, usize)> {
+        let (tally, before) = (Tally::of(self, root), self.before());
+        let back = |from: Option<EpochId>| successors(from, |state| before.get(state).copied()).take(before.len());
+        let here: BTreeSet<EpochId> = back(Some(head.here)).chain([root]).collect();
+        let others = |state: &EpochId| tally.0.get(state).into_iter().flatten().filter(|voter| **voter != me).count();
+        back(head.beyond).take_while(|state| !here.contains(state)).map(|state| (state, others(&state))).collect()
+    }
+
+    /// Opens ways for which more than half of those have voted who are in the state before.
+    pub(crate) fn open(&mut self, root: EpochId, ways: &BTreeMap<(EpochId, EpochId), Judged>) {
+        let tally = Tally::of(self, root);
+        let standing = |((before, child), judged): (&(EpochId, EpochId), &Judged)| {
+            let members = &self.parents.get(before)?.members;
+            (tally.among(child, members) > members.len() / 2).then_some((*before, *child, *judged))
+        };
+        let open: Vec<_> = ways.iter().filter_map(standing).collect();
+        for (before, child, judged) in open {
+            let children = self.parents.get_mut(&before).into_iter().flat_map(|parent| &mut parent.children);
+            children.filter(|known| known.epoch == child).for_each(|known| known.judged = judged);
+        }
+    }
+
     /// The states from the root on that are left by a way for which more than half of their members have voted.
     pub(crate) fn settled(&self, root: EpochId) -> BTreeSet<EpochId> {
         let tally = Tally::of(self, root);
@@ -200,6 +223,11 @@ impl<'a> Tally<'a> {
             }
         }
         Self(tally)
+    }
+
+    /// How many of these voted for a state or for one after it.
+    fn among(&self, state: &EpochId, members: &BTreeSet<MemberId>) -> usize {
+        self.0.get(state).map_or(0, |voters| voters.iter().filter(|voter| members.contains(voter)).count())
     }
 
     /// How many of those that count voted for a child.

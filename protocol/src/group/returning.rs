@@ -1,12 +1,12 @@
 //! The way back for a device that cannot go where the others are, because what leads there is gone here or cannot be read:
 //! it asks to be let in anew (PROTOCOL H2, H5).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::commits::{Commits, Made};
 use super::cx::Cx;
-use super::ordering::{Child, Judged, Parent, Shape, turn};
+use super::ordering::{Child, Head, Judged, Parent, Shape, turn};
 use super::{Epoch, Group, StandingRow};
 use crate::error::Error;
 use crate::id::{EpochId, LinkId, MemberId};
@@ -20,10 +20,11 @@ use crate::wire::message::{Bytes, CommitWire, LINE_MAX, LINE_MOVES_MAX, Message,
 
 /// How long others must have stood where this device cannot go before it asks: what leads there may be on its way.
 const STRAY_AFTER: Duration = Duration::from_secs(10);
-/// When it asks again: what it has asked for is told by all meanwhile, and is good by the key package that it named.
+/// When it asks again: what it has asked for is told by all meanwhile, and is good by the key package that it named. As long it
+/// waits where only one voted, who may be a liar, and for what could still come.
 const ASK_AGAIN: Duration = Duration::from_secs(660);
 
-/// So many stand where others cannot go, or all others, before these ask to be let in there.
+/// So many stand where others cannot go, or all others, before these ask soon to be let in there.
 const VOTERS_LEAST: usize = 2;
 
 /// That others stand where this device cannot go.
@@ -33,6 +34,8 @@ pub(crate) struct Stray {
     pub(crate) beyond: EpochId,
     /// When something is done about it.
     pub(crate) due: Time,
+    /// Whether it has asked.
+    asked: bool,
 }
 
 /// All that is known of the shape of the history, also on others' word.
@@ -40,6 +43,8 @@ pub(super) struct Wide {
     pub(super) shape: Shape,
     /// Where to choose from.
     pub(super) root: EpochId,
+    /// Where commits lead that could be judged here, had they come or were they not spoilt for this device alone.
+    missed: BTreeSet<EpochId>,
 }
 
 impl Group {
@@ -47,10 +52,14 @@ impl Group {
     /// known, with what is too old to be judged, or was told, decided by votes.
     pub(super) fn wide_shape(&self) -> Wide {
         let (mut shape, mut root) = (self.shape(), self.root());
-        if self.commits.are_one_way() && self.unjudged.is_empty() {
-            return Wide { shape, root };
+        let is_young = |id: &EpochId| self.epochs.get(id).is_some_and(Epoch::is_young);
+        let misses = self.commits.edges().any(|made| !made.is_judged() && is_young(&made.step.0));
+        if self.commits.are_one_way() && !misses {
+            return Wide { shape, root, missed: BTreeSet::new() };
         }
-        let ways = self.ways();
+        let (ways, mut missed) = (self.ways(), BTreeMap::new());
+        // What led this device itself is no hearsay.
+        let led = |made: &Made| self.epochs.get(&made.child).is_some_and(|child| child.parent == Some(made.step.0));
         for made in self.commits.edges() {
             let (parent, commit) = made.step;
             let epoch = self.epochs.get(&parent).filter(|epoch| epoch.is_young());
@@ -61,8 +70,10 @@ impl Group {
                 (Some(epoch), Some(known)) if !known.swapped => {
                     (turn(&self.id, epoch.number, &known.committer), Judged::Good { removes: known.removes })
                 }
-                // It has not come yet.
-                (Some(_), None) if !self.unjudged.contains(&made.step) => continue,
+                (Some(_), None) if !self.unjudged.contains(&made.step) && !led(&made) => {
+                    missed.insert((parent, made.child), afar);
+                    ([0; 32], Judged::Closed)
+                }
                 _ => ([0; 32], afar),
             };
             let entry = shape.parents.entry(parent).or_insert_with(|| Parent { old: true, ..Parent::default() });
@@ -75,7 +86,9 @@ impl Group {
         if let Some(made) = self.commits.back_from(root).last() {
             root = made.step.0;
         }
-        Wide { shape, root }
+        // One member's word is not enough for what this device could judge, had it come.
+        shape.open(root, &missed);
+        Wide { shape, root, missed: missed.into_keys().map(|(_, child)| child).collect() }
     }
 
     /// The states that lead to one that this device can still go on from.
@@ -91,21 +104,24 @@ impl Group {
         ways
     }
 
-    /// Others stand where this device cannot go, or no longer.
-    pub(super) fn note_beyond(&mut self, cx: &Cx<'_>, beyond: Option<EpochId>) {
-        // What nobody voted for is one peer's word, and what one voted for perhaps a liar's, unless there are but two.
+    /// Others stand where this device cannot go, or no longer. What nobody voted for is one peer's word.
+    pub(super) fn note_beyond(&mut self, cx: &Cx<'_>, wide: &Wide, head: Head) {
         let least = self.roster().map_or(0, |roster| roster.len().saturating_sub(1)).min(VOTERS_LEAST);
-        let voted = |beyond: &EpochId| self.votes().values().filter(|state| *state == beyond).count() >= least;
-        let beyond = beyond.filter(voted);
-        let due = self.stray.map_or(cx.now.wall + STRAY_AFTER, |stray| stray.due);
-        self.stray = beyond.map(|beyond| Stray { beyond, due });
+        let way = wide.shape.way_beyond(wide.root, head, &self.me.member());
+        let voted = |least: usize| way.iter().find(|(_, voters)| *voters >= least.max(1)).map(|(state, _)| *state);
+        let (many, one) = (voted(least), voted(1));
+        let soon = many.is_some() && !way.iter().any(|(state, _)| wide.missed.contains(state));
+        let first = cx.now.wall + if soon { STRAY_AFTER } else { ASK_AGAIN };
+        let due = self.stray.map_or(first, |stray| if stray.asked { stray.due } else { stray.due.min(first) });
+        let asked = self.stray.is_some_and(|stray| stray.asked);
+        self.stray = many.or(one).map(|beyond| Stray { beyond, due, asked });
     }
 
     /// Asks to be let in where the others are, or sees that this person is out there.
     pub(super) fn seek_way(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
-        let Some(stray) = self.stray.filter(|stray| stray.due <= cx.now.wall) else { return Ok(()) };
+        let Some(stray) = self.stray.filter(|stray| self.talks() && stray.due <= cx.now.wall) else { return Ok(()) };
         let me = self.me.member();
-        self.stray = Some(Stray { due: cx.now.wall + ASK_AGAIN, ..stray });
+        self.stray = Some(Stray { due: cx.now.wall + ASK_AGAIN, asked: true, ..stray });
         let is_in = self.is_in(&stray.beyond, &me);
         if self.facts.standing == StandingRow::Leaving {
             // Who is not there has left already.

@@ -12,6 +12,7 @@ use crate::clock::Now;
 use crate::error::Error;
 use crate::id::MemberId;
 use crate::limits::{CONTROL_KEPT, READER_KEPT};
+use crate::policy::judge;
 use crate::policy::pending::{self, Opened};
 use crate::step::Reply;
 use crate::time::Time;
@@ -122,14 +123,24 @@ impl Group {
         let signed = self.me.sign(self.id, ticket);
         let takes_two = self.extension()?.takes_two(ticket);
         self.execute_with(cx, ticket, signed.clone())?;
-        if self.extension()?.spent(ticket.operation, &ticket.target) >= ticket.sequence {
+        if !takes_two && !self.is_met(ticket)? && self.roster()?.has(&ticket.target) {
+            // Something else that waited about this person came first.
+            self.execute_all(cx, vec![signed.clone()])?;
+        }
+        if self.is_met(ticket)? {
             return Ok(Reply::Done);
         }
         if !takes_two {
-            return Err(Error::Broken);
+            return Err(if self.roster()?.has(&ticket.target) { Error::Broken } else { Error::UnknownMember });
         }
         self.send_control(cx, &Control::Ticket(signed))?;
         Ok(Reply::Proposed)
+    }
+
+    /// Whether a ticket was carried out, or whom it takes out is out.
+    fn is_met(&self, ticket: &Ticket) -> Result<bool, Error> {
+        let out = ticket.operation.removes() && !self.roster()?.has(&ticket.target);
+        Ok(out || self.extension()?.spent(ticket.operation, &ticket.target) >= ticket.sequence)
     }
 
     /// Executes an own ticket with all that waits. Others may make a commit as well, and theirs may stand before this one: the
@@ -149,18 +160,16 @@ impl Group {
     /// The tickets that could be executed now, together. Only those who hold a newcomer's request let it in.
     fn executable(&self, now: Now) -> Result<Vec<Opened>, Error> {
         let (parent, me) = (self.parent(&self.facts.head)?, self.me.key());
-        let lets_in = parent.extension.is_facilitator(&me.member());
         let good = pending::good(parent, self.controls.tickets());
         let can = |(ticket, _): &Opened| match ticket.operation {
             // Who has gone on a branch that was left does not come back by what let it in there.
-            Operation::Add => {
-                lets_in && ticket.issuer == me && !self.controls.has_gone(&ticket.target, ticket.sequence)
-            }
+            Operation::Add => ticket.issuer == me && !self.controls.has_gone(&ticket.target, ticket.sequence),
             // Only where that leads to where it wants to be.
-            Operation::Swap => lets_in && ticket.issuer != me && self.may_return(ticket, now),
+            Operation::Swap => ticket.issuer != me && self.may_return(ticket, now),
             _ => true,
         };
-        Ok(pending::executable(parent, good.filter(can)))
+        let may = |(ticket, _): &Opened| judge::may_commit(parent, &me.member(), ticket);
+        Ok(pending::executable(parent, good.filter(may).filter(can)))
     }
 
     /// Whether a device is let in anew that asks for it: not one that is here, nor one that was just now, nor one that asked

@@ -126,9 +126,7 @@ fn judge_member(parent: Parent<'_>, leaf: u32, staged: &StagedView, tickets: &[S
         return Err(Invalid::Identity);
     }
     let tickets = open_tickets(parent, tickets)?;
-    // Whoever makes a new leaf alone holds the Welcome for it, and must be one who may let people in.
-    let adds = tickets.iter().any(|ticket| ticket.operation.adds());
-    if adds && !parent.extension.is_facilitator(&committer.member) {
+    if !tickets.iter().all(|ticket| may_commit(parent, &committer.member, ticket)) {
         return Err(Invalid::Committer);
     }
     let mut verdict = Verdict {
@@ -145,6 +143,17 @@ fn judge_member(parent: Parent<'_>, leaf: u32, staged: &StagedView, tickets: &[S
     judge_roles(parent, &tickets, &mut verdict)?;
     judge_extension(parent, staged, &tickets, &mut verdict)?;
     Ok(verdict)
+}
+
+/// Whether a member may make the commit that carries a ticket out. Whoever makes a new leaf alone holds the Welcome for it, and
+/// must be one who may let people in; but a facilitator is let in anew by anybody, for there may be no other.
+pub(crate) fn may_commit(parent: Parent<'_>, committer: &MemberId, ticket: &Ticket) -> bool {
+    let anybody = match ticket.operation {
+        Operation::Add => false,
+        Operation::Swap => parent.extension.is_facilitator(&ticket.target),
+        _ => true,
+    };
+    anybody || parent.extension.is_facilitator(committer)
 }
 
 /// The tickets, each signed by who may, about who may be, not back-dated, not too old.

@@ -203,6 +203,25 @@ fn votes_settle_what_was_done_and_its_keys_die_soon() {
     assert_eq!(open(&mut stage), 1);
 }
 
+/// PROTOCOL H5, V2: the same with Ana, and nobody else may let anybody in.
+#[test]
+fn the_only_facilitator_is_let_in_anew_by_anybody() {
+    let (mut stage, _) = shared(3, &[]);
+    let copy = stage.person(ANA).disk.copy();
+    retention(&mut stage, ANA, 3);
+    stage.pass(30_000);
+    stage.offline(ANA);
+    stage.person(ANA).disk = copy;
+    stage.meet(ANA);
+    stage.pass(400_000);
+    stage.say(ANA, "here");
+    retention(&mut stage, ANA, 5);
+    stage.pass(30_000);
+    agree(&mut stage, &[ANA, BEN, CHI]);
+    assert_eq!(stage.texts(CHI), ["here"]);
+    assert_eq!(stage.view(CHI).retention, Duration::from_secs(5 * DAY));
+}
+
 /// PROTOCOL H5: Chi changes the group, and her device is set back to a copy of before. MLS does not read what was made by it,
 /// so that it cannot follow the others where it led them itself.
 #[test]

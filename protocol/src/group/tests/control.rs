@@ -1,10 +1,10 @@
 //! Tickets, votes and links on their way: who carries them, and under which generation they are sealed.
 
-use crate::error::Refusal;
+use crate::error::{Error, Refusal};
 use crate::id::CommitId;
 use crate::identity::Identity;
 use crate::limits::CONTROL_KEPT;
-use crate::step::{Input, Outcome};
+use crate::step::{Command, Input, Outcome, Reply};
 use crate::wire;
 use crate::wire::control::{Control, Operation, Vote};
 use crate::wire::envelope::Envelope;
@@ -167,4 +167,23 @@ fn a_word_of_control_is_sealed_under_the_generation_before_the_oldest_unsettled_
     assert_eq!((third, room.gossip(CHI, bytes)), (Some(1), Outcome::Refused(Refusal::WrongLane)));
     room.skip_hours(40);
     assert_eq!(word_after(&mut room, Room::change_rules).0, Some(2));
+}
+
+/// Chi wants to leave, and Ana wants something of her before anybody has carried that out.
+#[test]
+fn whoever_leaves_can_be_taken_out_all_the_same_and_gets_no_part() {
+    for removes in [true, false] {
+        let mut room = Room::of(3);
+        room.ask(CHI, Command::Leave { group: room.group });
+        let chi = room.see(CHI, |group| group.me.member());
+        let (done, _) =
+            room.inside(
+                ANA,
+                |group, cx| {
+                    if removes { group.remove(cx, chi) } else { group.set_facilitator(cx, chi, true) }
+                },
+            );
+        assert_eq!(done, if removes { Ok(Reply::Done) } else { Err(Error::UnknownMember) });
+        assert!(!room.see(ANA, |group| group.roster().unwrap().has(&chi)));
+    }
 }

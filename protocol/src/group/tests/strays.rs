@@ -8,6 +8,7 @@ use crate::id::{CommitId, EpochId, MemberId};
 use crate::identity::Identity;
 use crate::meet::generation::Generation;
 use crate::mls::{CommitPlan, Signer, State};
+use crate::persist::{Key, Table, WriteBatch};
 use crate::policy::extension::Extension;
 use crate::seal;
 use crate::step::{Command, Input, Outcome, Reply};
@@ -19,6 +20,8 @@ use crate::wire::message::{Bundle, Bytes, CommitWire, Moves, Told};
 use super::room::{ANA, BEN, CHI, DAN, Room};
 use crate::group::StandingRow;
 
+/// What MLS's store calls the keys that a commit's path is read with.
+const EPOCH_KEY_PAIRS: u8 = 11;
 const NOWHERE: EpochId = EpochId::from_bytes([7; 32]);
 
 /// Three people, two of whom may change the group.
@@ -210,6 +213,17 @@ fn step(parent: EpochId, (commit, child): (u8, u8), came: Vec<MemberId>) -> Comm
     CommitWire { parent, commit, child, envelope: Bytes(Vec::new()), moves }
 }
 
+/// Chi hears that somebody votes for a state.
+fn votes(room: &mut Room, who: usize, epoch: EpochId) {
+    let control = room.see(who, |group| {
+        let (commit, counter) = (CommitId::from_bytes([2; 32]), u64::MAX - 1);
+        let vote = Vote { group: group.id, epoch, number: 99, commit, counter, voter: group.me.key() };
+        Control::Vote(group.me.sign(group.id, &vote))
+    });
+    let until = room.now + crate::limits::CONTROL_KEPT;
+    room.inside(CHI, |group, cx| group.take_control(cx, Told { control, until }).unwrap());
+}
+
 /// PROTOCOL H5: Chi cannot judge what the others have done. Ben says first, and falsely, where it leads.
 #[test]
 fn of_two_who_say_different_things_the_liar_hides_nothing() {
@@ -225,15 +239,56 @@ fn of_two_who_say_different_things_the_liar_hides_nothing() {
         group.on_line(cx, by_ana, truth).unwrap();
     });
     for who in [ANA, BEN] {
-        let control = room.see(who, |group| {
-            let (commit, counter) = (CommitId::from_bytes([2; 32]), u64::MAX - 1);
-            let vote = Vote { group: group.id, epoch: there, number: 99, commit, counter, voter: group.me.key() };
-            Control::Vote(group.me.sign(group.id, &vote))
-        });
-        let until = room.now + crate::limits::CONTROL_KEPT;
-        room.inside(CHI, |group, cx| group.take_control(cx, Told { control, until }).unwrap());
+        votes(&mut room, who, there);
     }
     assert_eq!(room.see(CHI, |group| group.stray.map(|stray| stray.beyond)), Some(there));
+    // Nor by saying that it goes on from there.
+    room.inside(CHI, |group, cx| group.on_line(cx, by_ben, vec![step(there, (3, 98), Vec::new())]).unwrap());
+    assert_eq!(room.see(CHI, |group| group.stray.map(|stray| stray.beyond)), Some(there));
+}
+
+/// PROTOCOL H5: one voter may be a liar, or the only one who is left: Chi asks, and not soon.
+#[test]
+fn where_only_one_stands_nobody_hurries() {
+    for (voters, soon) in [(&[BEN][..], false), (&[ANA, BEN], true)] {
+        let mut room = shared();
+        let head = room.stands(CHI).head;
+        let by_ben = room.link(BEN, CHI);
+        let there = EpochId::from_bytes([11; 32]);
+        room.inside(CHI, |group, cx| {
+            group.note_unjudged((head, CommitId::from_bytes([1; 32])));
+            group.on_line(cx, by_ben, vec![step(head, (1, 11), Vec::new())]).unwrap();
+        });
+        for who in voters {
+            votes(&mut room, *who, there);
+        }
+        let (now, due) = (room.now, room.see(CHI, |group| group.stray.map(|stray| stray.due)));
+        assert_eq!(due, Some(now + Duration::from_secs(if soon { 10 } else { 660 })));
+    }
+}
+
+/// PROTOCOL H2: what Ana does is spoilt for Chi alone, whose device cannot read it. All others have gone there.
+#[test]
+fn whoever_alone_cannot_read_a_commit_is_let_in_anew() {
+    let mut room = Room::of(4);
+    room.pass(20_000);
+    let mut batch = WriteBatch::default();
+    let path_keys = |key: &Key| key.table == Table::Mls && key.name.get(40) == Some(&EPOCH_KEY_PAIRS);
+    let rows: Vec<Key> = room.disk(CHI).all().into_keys().filter(path_keys).collect();
+    assert!(!rows.is_empty());
+    rows.into_iter().for_each(|key| drop(batch.rows.insert(key, None)));
+    room.disk(CHI).write(batch);
+    room.restart(CHI);
+    for who in [ANA, BEN, DAN] {
+        room.connect(CHI, who);
+    }
+    room.change_rules();
+    room.pass(600_000);
+    assert_ne!(room.stands(CHI).head, room.stands(ANA).head);
+    room.pass(120_000);
+    assert_eq!(room.stands(CHI).head, room.stands(ANA).head);
+    room.says(CHI, "here again");
+    assert_eq!(room.texts(BEN), ["here again"]);
 }
 
 /// PROTOCOL H5: a past that leads nowhere is not kept, and one that leads here as far as its teller has room.
