@@ -28,6 +28,11 @@ pub enum Ask {
         /// Which circle it is to be.
         circle: usize,
     },
+    /// To let somebody change the group no longer.
+    Dismiss {
+        /// In which circle.
+        circle: usize,
+    },
     /// To drop a message that waits.
     Drop {
         /// Which.
@@ -157,7 +162,7 @@ pub enum Role {
 pub struct Circle {
     /// The founder, who stays in and may change the group.
     pub founder: usize,
-    /// Others who may, or are asked to: they stay in as well.
+    /// Others who may, or are or were asked to: they stay in as well.
     pub leaders: BTreeSet<usize>,
     /// The group, once founded.
     pub group: Option<GroupId>,
@@ -233,6 +238,7 @@ impl Facts {
             (Ask::Mistake, Some(Err(_))) => levers.pull(levers::MISTAKES),
             (Ask::Appoint { .. }, Some(Ok(_))) => levers.pull(levers::APPOINTED),
             (Ask::Connect, Some(Ok(_))) => levers.pull(levers::CONNECTS),
+            (Ask::Dismiss { .. }, Some(Ok(_))) => levers.pull(levers::DISMISSED),
             (Ask::Forget { circle, .. }, Some(Ok(_))) => self.forgets(circle, node, levers),
             (Ask::Read { .. }, Some(Ok(_))) => levers.pull(levers::READS),
             (Ask::Revoke { circle, guest }, Some(Ok(_))) => self.revoked(circle, guest, levers),
@@ -242,6 +248,7 @@ impl Facts {
                 Ask::Appoint { .. }
                 | Ask::Connect
                 | Ask::Create { .. }
+                | Ask::Dismiss { .. }
                 | Ask::Drop { .. }
                 | Ask::Forget { .. }
                 | Ask::Join { .. }

@@ -177,7 +177,9 @@ fn agreed(world: &World, circle: &Circle, group: GroupId) -> Result<(), String> 
                     return Err(format!("n{node} is out and still in the founder's roster"));
                 }
                 let standing = view_of(world, *node, group).map(|view| view.standing);
-                if standing.is_some_and(|standing| !matches!(standing, Standing::Left | Standing::Removed)) {
+                // Whoever leaves waits for a second one to stand by that, and there may be none.
+                let waits = standing == Some(Standing::Leaving) && circle.inside().len() < 2;
+                if !waits && standing.is_some_and(|standing| !matches!(standing, Standing::Left | Standing::Removed)) {
                     return Err(format!("n{node} is out and stands at {standing:?}"));
                 }
             }

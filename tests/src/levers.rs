@@ -54,6 +54,8 @@ pub const LEAVES: &str = "leaves";
 pub const RETENTIONS: &str = "retentions";
 /// Members who were let change the group.
 pub const APPOINTED: &str = "facilitators appointed";
+/// Members who were let change the group no longer, or whom one more facilitator must agree about.
+pub const DISMISSED: &str = "facilitators dismissed";
 /// Changes that were told and turned out not to be so: the head went over to another branch.
 pub const ROLLBACKS: &str = "rollbacks";
 /// Devices that were let back in.
@@ -92,14 +94,15 @@ pub const PARKED_GAP: &str = "gaps asked for";
 pub const WAITED: &str = "messages waited";
 
 /// How often each must happen in forty seeds at the least.
-const LEAST: [(&str, u64); 39] = [
-    (ACCEPTED, 900),
+const LEAST: [(&str, u64); 40] = [
+    (ACCEPTED, 850),
     (APPOINTED, 20),
     (BATCHES_LOST, 10),
     (CLEAN, 20),
     (COMMITS, 100),
     (CONNECTS, 20),
     (DIALS_FAILED, 40),
+    (DISMISSED, 4),
     (DOUBLED, 100),
     (EXPIRED, 100),
     (FORGOTTEN, 8),

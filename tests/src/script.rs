@@ -225,7 +225,8 @@ impl Script {
     fn quarrel(&mut self, world: &mut World, circle: usize) {
         match self.dice.below(100) {
             0..20 => self.appoint(world, circle),
-            20..60 => self.retention(world, circle),
+            20..26 => self.dismiss(world, circle),
+            26..60 => self.retention(world, circle),
             60..78 => self.invite(world, circle),
             78..84 => self.remove(world, circle),
             84..96 if !world.network.is_apart() => self.fall_apart(world),
@@ -246,6 +247,18 @@ impl Script {
             known.leaders.insert(whom);
         }
         world.ask(leader, Ask::Appoint { circle, whom }, Command::SetFacilitator { group, member, may: true });
+    }
+
+    /// Lets somebody change it no longer.
+    fn dismiss(&mut self, world: &mut World, circle: usize) {
+        let Some((group, inside)) = inside(world, circle) else { return };
+        let Some(known) = world.facts.circles.get(circle) else { return };
+        let member = |node: &usize| known.roles.get(node).and_then(Role::member);
+        let leaders: Vec<MemberId> =
+            inside.iter().filter(|node| known.leaders.contains(node)).filter_map(member).collect();
+        let Some(member) = self.dice.pick(&leaders).copied() else { return };
+        let Some(leader) = self.leader(world, circle) else { return };
+        world.ask(leader, Ask::Dismiss { circle }, Command::SetFacilitator { group, member, may: false });
     }
 
     /// Somebody whose device says that its person may change the group.
@@ -330,7 +343,12 @@ impl Script {
     }
 
     fn leap(&mut self, world: &mut World) {
-        let leap = if self.dice.chance(600) { self.dice.below(HOUR_MS) } else { self.dice.below(30 * HOUR_MS) };
+        let leap = match self.dice.below(100) {
+            0..60 => self.dice.below(HOUR_MS),
+            60..90 => self.dice.below(30 * HOUR_MS),
+            // What leads on from a state is gone then, and those who are apart do not walk to each other any more.
+            _ => self.dice.between(72 * HOUR_MS, 100 * HOUR_MS),
+        };
         world.trace.note(world.clock.elapsed_ms(), &format!("{leap} ms pass unseen"));
         world.clock.leap(leap);
         world.levers.pull(levers::LEAPS);

@@ -60,7 +60,8 @@ impl Group {
         let head = epochs.add(cx, net, state, None, newest)?;
         epochs.go(cx, net, head, head);
         let since = at.hour().saturating_sub(SINCE_SLACK);
-        let facts = Facts { head, joined: at, since, port: None, standing: StandingRow::Active, update_due: None };
+        let standing = StandingRow::Active;
+        let facts = Facts { head, joined: at, since, port: None, standing, update_due: None, inviter: None };
         let mut group = Self::empty(net, id, me, facts);
         group.epochs = epochs;
         for generation in generations {
@@ -81,6 +82,8 @@ impl Group {
             self.reach.learn(cx, self.net, address, Some(member));
         }
         self.keep_told(cx, arrival.commits, arrival.inviter);
+        self.facts.inviter = Some(arrival.inviter);
+        self.write_facts(cx);
         let name = self.me.credential.name.clone();
         let line = LineRow::of_change(arrival.at, self.me.member(), name.clone(), RowKind::Joined(name), true);
         self.show(cx, joined_id(&arrival.commit, &self.me.member()), line);

@@ -159,6 +159,22 @@ impl Group {
         self.say(cx, id, &Message::After(head));
     }
 
+    /// Asks a peer how it came to where it stands, once, if that is a shorter branch which is not known here: it may be the
+    /// better one all the same. What is from before our time is no branch.
+    fn ask_how(&mut self, cx: &mut Cx<'_>, id: LinkId) {
+        let first = self.epochs.iter().map(|(_, epoch)| epoch.number).min();
+        let Some(theirs) = self.links.get(&id).filter(|link| !self.is_ahead(link)).and_then(|link| link.head) else {
+            return;
+        };
+        if self.epochs.get(&theirs.epoch).is_some() || first.is_none_or(|first| theirs.number <= first) {
+            return;
+        }
+        if let Some(link) = self.links.get_mut(&id).filter(|link| link.asked_after != Some(theirs.epoch)) {
+            link.asked_after = Some(theirs.epoch);
+            self.say(cx, id, &Message::After(theirs.epoch));
+        }
+    }
+
     /// Asks a peer who is on a branch of its own for that, once for each head.
     pub(super) fn ask_for_branch(&mut self, cx: &mut Cx<'_>, id: LinkId) {
         let head = self.facts.head;
@@ -229,6 +245,7 @@ impl Group {
             return if self.has_a_say(&member) { self.tell_controls(cx, id) } else { Ok(()) };
         }
         link.keep();
+        self.ask_how(cx, id);
         self.tell_controls(cx, id)?;
         self.offer_welcome(cx, id)?;
         if proved && agrees && !self.conduct.is_muted(&member) {

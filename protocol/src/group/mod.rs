@@ -201,6 +201,9 @@ struct Facts {
     /// By the mark, when the own leaf is to have new keys.
     #[n(5)]
     update_due: Option<Time>,
+    /// Who let this person in, if somebody did.
+    #[n(6)]
+    inviter: Option<MemberId>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Encode, Decode)]

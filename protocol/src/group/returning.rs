@@ -81,7 +81,8 @@ impl Group {
         }
         let forks = shape.parents.iter().filter(|(_, parent)| parent.old && parent.children.len() > 1);
         for (state, members) in self.rosters(forks.map(|(state, _)| *state).collect::<Vec<_>>().into_iter()) {
-            shape.parents.entry(state).or_default().members = members;
+            let parent = shape.parents.entry(state).or_default();
+            (parent.members, parent.out) = (members, self.wanted_out(&state));
         }
         if let Some(made) = self.commits.back_from(root).last() {
             root = made.step.0;
@@ -89,6 +90,18 @@ impl Group {
         // One member's word is not enough for what this device could judge, had it come.
         shape.open(root, &missed);
         Wide { shape, root, missed: missed.into_keys().map(|(_, child)| child).collect() }
+    }
+
+    /// Whom facilitators of a state want out, as far as is known: who is to go does not decide who stays (PROTOCOL H2).
+    fn wanted_out(&self, state: &EpochId) -> BTreeSet<MemberId> {
+        let Some(epoch) = self.epochs.get(state) else { return BTreeSet::new() };
+        let tickets = self.controls.tickets().filter_map(|signed| signed.open::<Ticket>(self.id).ok());
+        let wants = |ticket: &Ticket| {
+            let spent = epoch.extension.spent(ticket.operation, &ticket.target);
+            let may = epoch.extension.is_facilitator(&ticket.issuer.member());
+            ticket.operation == Operation::Remove && may && ticket.sequence > spent
+        };
+        tickets.filter(wants).map(|ticket| ticket.target).collect()
     }
 
     /// The states that lead to one that this device can still go on from.
@@ -127,7 +140,12 @@ impl Group {
             // Who is not there has left already.
             return if is_in == Some(true) { Ok(()) } else { self.be_gone(cx) };
         }
-        let Some(is_in) = is_in else { return Ok(()) };
+        let Some(is_in) = is_in else {
+            if self.is_forgotten(cx.now.sweep, stray)? {
+                self.be_out(cx);
+            }
+            return Ok(());
+        };
         // That nobody has signed is perhaps a lie: whoever is there knows who is in.
         if !is_in && self.is_to_go()? {
             self.be_out(cx);
@@ -158,6 +176,16 @@ impl Group {
         });
         let met = self.rosters(std::iter::once(*there)).get(there).is_some_and(|roster| roster.contains(member));
         moved.into_iter().next().or(met.then_some(true))
+    }
+
+    /// Whether most of those who are in here stand where this person never was, and nobody lets it in there any more: who did
+    /// that here is out, stands there itself and may not, or has what it takes no longer (PROTOCOL J1).
+    fn is_forgotten(&self, now: Time, stray: Stray) -> Result<bool, Error> {
+        let roster = self.roster()?;
+        let voters = self.wide_shape().shape.voters_from(stray.beyond);
+        let out = |inviter: MemberId| !roster.has(&inviter) || (stray.asked && voters.contains(&inviter));
+        let gone = self.facts.inviter.is_some_and(out) || self.facts.joined + READER_KEPT <= now;
+        Ok(gone && voters.iter().filter(|voter| roster.has(voter)).count() > roster.len() / 2)
     }
 
     /// Whether facilitators have signed that this person goes: nobody else can say so.

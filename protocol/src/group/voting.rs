@@ -115,11 +115,11 @@ impl Group {
         self.controls.votes().map(|(voter, epoch, _)| (voter, epoch)).collect()
     }
 
-    /// Whether a vote of somebody counts anywhere: on a state that was left, too, others may be in. What a Welcome led to that
-    /// nobody stands by is no such state.
+    /// Whether a vote of somebody counts anywhere: on a state that was left, too, others may be in, and old forks are decided by
+    /// those who were there. What a Welcome led to that nobody stands by is no such state.
     pub(super) fn has_a_say(&self, member: &MemberId) -> bool {
         let begin = self.epochs.back(self.facts.head).last();
         let ours = |id: &EpochId| self.epochs.back(*id).last() == begin;
-        self.epochs.iter().any(|(id, epoch)| epoch.is_young() && epoch.roster.has(member) && ours(id))
+        self.epochs.iter().any(|(id, epoch)| epoch.roster.has(member) && ours(id))
     }
 }

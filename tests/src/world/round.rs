@@ -214,6 +214,7 @@ impl World {
             Ask::Appoint { .. }
             | Ask::Connect
             | Ask::Create { .. }
+            | Ask::Dismiss { .. }
             | Ask::Forget { .. }
             | Ask::Invite { .. }
             | Ask::Join { .. }

@@ -165,6 +165,50 @@ fn who_was_away_too_long_to_walk_back_is_let_in_anew() {
     assert_eq!(stage.texts(ANA).len(), 4);
 }
 
+/// PROTOCOL H2: Ana alone takes Chi out and goes on by herself, and is on the longer branch; Chi stood by Ben's, which Ana cannot
+/// judge any more, and is not heard of again.
+#[test]
+fn whose_branch_is_shorter_is_asked_for_it_and_who_stood_by_it_counts() {
+    let (mut stage, group) = shared(3, &[BEN]);
+    stage.split(1);
+    let member = stage.member(CHI);
+    stage.ask(ANA, Command::Remove { group, member });
+    (10..15).for_each(|days| retention(&mut stage, ANA, days));
+    for _ in 0..80 {
+        stage.pass(3_600_000);
+    }
+    retention(&mut stage, BEN, 20);
+    stage.pass(30_000);
+    stage.lose(CHI);
+    heal(&mut stage);
+    stage.pass(1_200_000);
+    agree(&mut stage, &[ANA, BEN]);
+    assert_eq!(stage.names(ANA), ["Ana", "Ben"]);
+}
+
+/// PROTOCOL J1: Chi lets Dan in where nobody else is, and Ana takes that part from her meanwhile.
+#[test]
+fn who_was_let_in_by_whom_nobody_stands_by_is_out() {
+    let mut stage = Stage::empty(&[0; 4]);
+    let group = stage.found(&[BEN, CHI]);
+    let member = stage.member(CHI);
+    let part = |may| Command::SetFacilitator { group, member, may };
+    assert_eq!(stage.ask(ANA, part(true)), Reply::Done);
+    stage.pass(10_000);
+    stage.split(2);
+    assert_eq!(stage.ask(ANA, part(false)), Reply::Done);
+    let invite = stage.ask(CHI, Command::Invite { group, valid: Duration::from_secs(DAY) });
+    let Reply::Invite { text, .. } = invite else { panic!("no invite") };
+    stage.try_join(DAN, text);
+    assert_eq!(stage.view(DAN).standing, Standing::Active);
+    heal(&mut stage);
+    assert_eq!(stage.view(DAN).standing, Standing::Active, "he may be let in again");
+    stage.pass(1_200_000);
+    agree(&mut stage, &[ANA, BEN, CHI]);
+    assert_eq!(stage.names(ANA).len(), 3);
+    assert_eq!(stage.view(DAN).standing, Standing::Removed);
+}
+
 /// PROTOCOL C2: whoever's turn it is carries out what others want, and the others need not.
 #[test]
 fn a_leave_is_carried_out_once_by_one_of_several() {
