@@ -61,8 +61,8 @@ impl Group {
         self.spread_envelope(cx, &envelope, topic, links)?;
         let change = Change { at, verdict, out: false, swapped: false };
         let taken = Taken { step: (head, id), child: Some(child), envelope: &envelope, change };
-        let child_id = self.take_commit(cx, taken)?;
         self.begin_period(cx);
+        let child_id = self.take_commit(cx, taken)?;
         if let Some(welcome) = welcome {
             self.keep_welcome(cx, welcome, (id, at, child_id), &opened)?;
         }

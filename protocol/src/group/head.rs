@@ -36,6 +36,9 @@ impl Group {
         let stays: BTreeSet<Step> = new.iter().map(|made| made.step).collect();
         for made in old.iter().filter(|made| !stays.contains(&made.step)) {
             self.untell_changes(cx, made)?;
+            if self.commits.judged(&made.step).is_some_and(|known| known.committer == self.me.member()) {
+                self.update_again(cx);
+            }
         }
         let undone = !new.iter().any(|made| made.step.0 == from);
         let mut at = cx.now.stamp;

@@ -92,14 +92,15 @@ impl Group {
         Wide { shape, root, missed: missed.into_keys().map(|(_, child)| child).collect() }
     }
 
-    /// Whom facilitators of a state want out, as far as is known: who is to go does not decide who stays (PROTOCOL H2).
+    /// Whom facilitators of a state want out, and who wants to go, as far as is known: they do not decide (PROTOCOL H2).
     fn wanted_out(&self, state: &EpochId) -> BTreeSet<MemberId> {
         let Some(epoch) = self.epochs.get(state) else { return BTreeSet::new() };
         let tickets = self.controls.tickets().filter_map(|signed| signed.open::<Ticket>(self.id).ok());
         let wants = |ticket: &Ticket| {
             let spent = epoch.extension.spent(ticket.operation, &ticket.target);
-            let may = epoch.extension.is_facilitator(&ticket.issuer.member());
-            ticket.operation == Operation::Remove && may && ticket.sequence > spent
+            let issuer = ticket.issuer.member();
+            let may = issuer == ticket.target || epoch.extension.is_facilitator(&issuer);
+            ticket.operation.removes() && may && ticket.sequence > spent
         };
         tickets.filter(wants).map(|ticket| ticket.target).collect()
     }
@@ -167,15 +168,18 @@ impl Group {
     /// in there, and whoever let it in elsewhere will do so again.
     fn is_in(&self, there: &EpochId, member: &MemberId) -> Option<bool> {
         let way = self.commits.back_from(*there);
-        let way = way.iter().take_while(|made| !self.is_on_line(&made.child));
-        let moves = way.filter_map(|made| self.commits.told_of(made));
+        let way: Vec<&Made> = way.iter().take_while(|made| !self.is_on_line(&made.child)).collect();
+        // Who was in where the ways part is not out for anybody's silence.
+        let parts = way.last().and_then(|made| self.epochs.get(&made.step.0));
+        let was_in = parts.is_some_and(|state| state.roster.has(member));
+        let moves = way.into_iter().filter_map(|made| self.commits.told_of(made));
         let moved = moves.filter_map(|moves| match () {
             () if moves.came.contains(member) => Some(true),
             () if moves.went.contains(member) => Some(false),
             () => None,
         });
         let met = self.rosters(std::iter::once(*there)).get(there).is_some_and(|roster| roster.contains(member));
-        moved.into_iter().next().or(met.then_some(true))
+        moved.into_iter().next().or((met || was_in).then_some(true))
     }
 
     /// Whether most of those who are in here stand where this person never was, and nobody lets it in there any more: who did
@@ -183,9 +187,10 @@ impl Group {
     fn is_forgotten(&self, now: Time, stray: Stray) -> Result<bool, Error> {
         let roster = self.roster()?;
         let voters = self.wide_shape().shape.voters_from(stray.beyond);
-        let out = |inviter: MemberId| !roster.has(&inviter) || (stray.asked && voters.contains(&inviter));
-        let gone = self.facts.inviter.is_some_and(out) || self.facts.joined + READER_KEPT <= now;
-        Ok(gone && voters.iter().filter(|voter| roster.has(voter)).count() > roster.len() / 2)
+        let late = self.facts.joined + READER_KEPT <= now;
+        let gone = |inviter: MemberId| !roster.has(&inviter) || (stray.asked && (late || voters.contains(&inviter)));
+        Ok(self.facts.inviter.is_some_and(gone)
+            && voters.iter().filter(|voter| roster.has(voter)).count() > roster.len() / 2)
     }
 
     /// Whether facilitators have signed that this person goes: nobody else can say so.

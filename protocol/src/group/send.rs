@@ -387,7 +387,7 @@ impl Group {
         if self.people() > RECEIPTS_AT_ONCE { spread.min(most) } else { Duration::ZERO }
     }
 
-    fn people(&self) -> u32 {
+    pub(super) fn people(&self) -> u32 {
         self.roster().map_or(0, |roster| u32::try_from(roster.len()).unwrap_or(u32::MAX))
     }
 

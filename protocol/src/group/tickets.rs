@@ -224,7 +224,9 @@ impl Group {
         let own = tickets.iter().any(|(ticket, _)| ticket.issuer == self.me.key());
         let turn = due.is_some_and(|due| due <= cx.now.wall);
         if own || turn {
-            return self.execute_all(cx, tickets.into_iter().map(|(_, signed)| signed).collect());
+            let head = self.facts.head;
+            self.execute_all(cx, tickets.into_iter().map(|(_, signed)| signed).collect())?;
+            return if self.facts.head == head { self.update_alone(cx) } else { Ok(()) };
         }
         // Alone it would only make a branch (PROTOCOL C1); whoever wants to come back is there.
         let back = tickets.iter().any(|(ticket, _)| ticket.operation == Operation::Swap);

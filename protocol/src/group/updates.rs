@@ -6,12 +6,17 @@ use std::time::Duration;
 use super::Group;
 use super::cx::Cx;
 use crate::clock::Now;
+use crate::error::Error;
 use crate::time::Time;
 
 /// How often a device gives its leaf new keys.
 const PERIOD: Duration = Duration::from_secs(7 * 86_400);
 /// The same for each member, where that is more: all together change a group no more than twelve times a day.
 const PERIOD_SHARE: Duration = Duration::from_secs(86_400 / 12);
+/// How long after the last change the own leaf's turn comes at the earliest, for each member.
+const SPACED: Duration = Duration::from_secs(60);
+/// When it is tried again, should it fail.
+const TRY_AGAIN: Duration = Duration::from_secs(60);
 /// How long an epoch lasts in which something is said.
 const TALKED: Duration = Duration::from_secs(86_400);
 /// Own messages in an epoch after which it should end.
@@ -24,6 +29,8 @@ impl Group {
     pub(super) fn update_due(&self) -> Option<Time> {
         let head = self.head().ok().filter(|head| head.is_shared())?;
         let own = self.facts.update_due.unwrap_or(self.facts.joined + PERIOD);
+        // Whose dates are all past do not come all at once.
+        let own = own.max(self.head_since() + SPACED.saturating_mul(self.people()));
         let talked = head.is_talked_in().then(|| self.head_since() + TALKED);
         let many = (head.sent >= SENT_SOON).then_some(Time::ZERO);
         [Some(own), talked, many].into_iter().flatten().min()
@@ -32,6 +39,20 @@ impl Group {
     /// Whether that is so now, and nobody who is there seems to know of a later head.
     pub(super) fn is_update_due(&self, now: Now) -> bool {
         self.may_seal() && self.update_due().is_some_and(|due| due <= now.sweep)
+    }
+
+    /// Nothing of what is wanted could be carried out: that holds up no new keys.
+    pub(super) fn update_alone(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
+        if self.require_active().is_ok() && self.is_update_due(cx.now) && !self.execute(cx, Vec::new())? {
+            self.commit_due = Some(cx.now.wall + TRY_AGAIN);
+        }
+        Ok(())
+    }
+
+    /// An own commit did not stand, and its keys neither: others follow within a day.
+    pub(super) fn update_again(&mut self, cx: &mut Cx<'_>) {
+        let again = cx.now.sweep + drawn(cx, TALKED);
+        self.facts.update_due = self.facts.update_due.map(|due| due.min(again));
     }
 
     /// Whether so much was said here in this epoch that this device ends it, whosever turn it is.
@@ -53,11 +74,9 @@ impl Group {
 
     /// The own leaf has new keys, or the mark has restarted from an earlier time.
     pub(super) fn begin_period(&mut self, cx: &mut Cx<'_>) {
-        let part = u32::from(u16::from_be_bytes(cx.random()));
         let half = self.period().checked_div(2).unwrap_or_default();
-        let drawn = half.saturating_mul(part).checked_div(u32::from(u16::MAX)).unwrap_or_default();
         // Between three quarters of it and five, so that not all come at once.
-        let wait = half.saturating_add(half.checked_div(2).unwrap_or_default()).saturating_add(drawn);
+        let wait = half.saturating_add(half.checked_div(2).unwrap_or_default()).saturating_add(drawn(cx, half));
         self.facts.update_due = Some(cx.now.sweep + wait);
         self.write_facts(cx);
     }
@@ -68,7 +87,12 @@ impl Group {
     }
 
     fn period(&self) -> Duration {
-        let members = self.roster().map_or(0, |roster| u32::try_from(roster.len()).unwrap_or(u32::MAX));
-        PERIOD.max(PERIOD_SHARE.saturating_mul(members))
+        PERIOD.max(PERIOD_SHARE.saturating_mul(self.people()))
     }
+}
+
+/// A random part of a time.
+fn drawn(cx: &mut Cx<'_>, most: Duration) -> Duration {
+    let part = u32::from(u16::from_be_bytes(cx.random()));
+    most.saturating_mul(part).checked_div(u32::from(u16::MAX)).unwrap_or_default()
 }

@@ -267,6 +267,27 @@ fn where_only_one_stands_nobody_hurries() {
     }
 }
 
+/// Ben tells where the others are, and not who was there on the way. Chi has been in for long.
+#[test]
+fn nobody_is_out_for_what_a_peer_does_not_say() {
+    let mut room = shared();
+    for _ in 0..4 {
+        room.pass(24 * 3_600_000);
+    }
+    let (head, there) = (room.stands(CHI).head, EpochId::from_bytes([11; 32]));
+    let by_ben = room.link(BEN, CHI);
+    let silent = CommitWire { moves: None, ..step(head, (1, 11), Vec::new()) };
+    room.inside(CHI, |group, cx| group.on_line(cx, by_ben, vec![silent]).unwrap());
+    for who in [ANA, BEN] {
+        votes(&mut room, who, there);
+    }
+    assert_eq!(room.see(CHI, |group| group.stray.map(|stray| stray.beyond)), Some(there));
+    room.lose(ANA);
+    room.lose(BEN);
+    room.pass(1_500_000);
+    assert!(room.see(CHI, |group| group.facts.standing == StandingRow::Active && group.stray.is_some()));
+}
+
 /// PROTOCOL H2: what Ana does is spoilt for Chi alone, whose device cannot read it. All others have gone there.
 #[test]
 fn whoever_alone_cannot_read_a_commit_is_let_in_anew() {

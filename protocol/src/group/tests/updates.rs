@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::group::Group;
 use crate::id::MemberId;
+use crate::step::{Command, Input};
 
 use super::room::{ANA, BEN, CHI, Room};
 
@@ -98,6 +99,24 @@ fn whoever_says_very_much_begins_a_new_epoch_and_loses_nothing() {
     room.inside(ANA, |group, _| group.commit_due = None);
     room.pass(1_500);
     assert!(room.texts(BEN).into_iter().eq((0..=1_500).map(|n| n.to_string())));
+}
+
+/// Both who may change the group want to leave it at once. One must stay, and Chi cannot carry that wish out.
+#[test]
+fn what_cannot_be_carried_out_holds_up_no_new_keys() {
+    let mut room = Room::of(3);
+    let (group, member) = (room.group, room.see(BEN, |group| group.me.member()));
+    room.ask(ANA, Command::SetFacilitator { group, member, may: true });
+    room.pass(20_000);
+    for who in [ANA, BEN] {
+        room.give(who, Input::Command(Command::Leave { group }));
+    }
+    room.pass(60_000);
+    assert_eq!(room.stands(CHI).people.len(), 2);
+    let before = number(&mut room, CHI);
+    room.says(CHI, "hello");
+    room.pass(26 * HOUR_MS);
+    assert!(number(&mut room, CHI) > before);
 }
 
 /// PROTOCOL C4: one who moves the head again and again keeps nobody from voting.
