@@ -93,9 +93,9 @@ pub const PARKED_GAP: &str = "gaps asked for";
 /// Messages that waited for their author's word.
 pub const WAITED: &str = "messages waited";
 
-/// How often each must happen in forty seeds at the least.
+/// How often each must happen in fifty seeds at the least.
 const LEAST: [(&str, u64); 40] = [
-    (ACCEPTED, 850),
+    (ACCEPTED, 900),
     (APPOINTED, 20),
     (BATCHES_LOST, 10),
     (CLEAN, 20),
@@ -137,7 +137,7 @@ const LEAST: [(&str, u64); 40] = [
     (WELCOMED_AGAIN, 1),
 ];
 /// Seeds for which [`LEAST`] is meant.
-const LEAST_SEEDS: u64 = 40;
+const LEAST_SEEDS: u64 = 50;
 /// Of a hundred sends, how many must be accepted.
 const ACCEPTED_PERCENT: u64 = 95;
 
@@ -191,7 +191,7 @@ impl Levers {
 fn a_run_in_which_too_little_happened_is_told_so() {
     let mut levers = Levers::default();
     assert!(levers.too_seldom(1).is_empty());
-    assert_eq!(levers.too_seldom(40).len(), LEAST.len());
+    assert_eq!(levers.too_seldom(50).len(), LEAST.len());
     levers.add(ATTEMPTED, 100);
     levers.add(ACCEPTED, 94);
     assert_eq!(levers.too_seldom(1).len(), 1);

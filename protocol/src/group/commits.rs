@@ -65,7 +65,7 @@ pub(crate) struct Change {
 }
 
 /// What memory knows of a commit that was judged here.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct Known {
     pub(crate) child: EpochId,
     pub(crate) committer: MemberId,
@@ -75,6 +75,8 @@ pub(crate) struct Known {
     pub(crate) out: bool,
     /// Whether it lets it in anew, by a Welcome.
     pub(crate) swapped: bool,
+    /// Who came and who went by it.
+    moves: Moves,
     until: Time,
 }
 
@@ -84,10 +86,11 @@ impl Known {
         self.until - CONTROL_KEPT
     }
 
-    const fn of(change: &Change, child: EpochId, until: Time) -> Self {
+    fn of(change: &Change, child: EpochId, until: Time) -> Self {
         let Change { verdict, out, swapped, .. } = change;
         let removes = !verdict.removed.is_empty();
-        Self { child, committer: verdict.committer, removes, out: *out, swapped: *swapped, until }
+        let (committer, moves) = (verdict.committer, verdict.moves());
+        Self { child, committer, removes, out: *out, swapped: *swapped, moves, until }
     }
 }
 
@@ -248,10 +251,13 @@ impl Commits {
         judged.chain(told)
     }
 
-    /// Who came and who went by those that were not judged.
-    pub(crate) fn told(&self) -> impl Iterator<Item = (Made, &Moves)> {
+    /// Who came and who went by each of which that is known.
+    pub(crate) fn moves(&self) -> impl Iterator<Item = (Made, &Moves)> {
         let made = |(step, child): &Claim| Made { told: true, step: *step, child: *child };
-        self.told.iter().filter_map(move |(claim, told)| Some((made(claim), told.moves.as_ref()?)))
+        let told = self.told.iter().filter_map(move |(claim, told)| Some((made(claim), told.moves.as_ref()?)));
+        let made = |step: &Step, known: &Known| Made { told: false, step: *step, child: known.child };
+        let judged = self.judged.iter().filter(|(_, known)| !known.out);
+        judged.map(move |(step, known)| (made(step, known), &known.moves)).chain(told)
     }
 
     /// Who came and who went by one of them.

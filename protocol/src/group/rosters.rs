@@ -1,4 +1,4 @@
-//! Who is in a state that this device was never in: as others say who came and who went on the way there (PROTOCOL H2, H5).
+//! Who is in a state that is not here, or no longer: by who came and who went on the way there, as others say (PROTOCOL H2, H5).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -37,7 +37,7 @@ impl Group {
     /// From where each state is reached first, going out from those that are here.
     fn hops(&self) -> BTreeMap<EpochId, Hop<'_>> {
         let mut ways: BTreeMap<EpochId, Vec<(EpochId, Hop<'_>)>> = BTreeMap::new();
-        for (made, moves) in self.commits.told() {
+        for (made, moves) in self.commits.moves() {
             let (parent, child) = (made.step.0, made.child);
             ways.entry(parent).or_default().push((child, Hop::on(parent, moves)));
             ways.entry(child).or_default().push((parent, Hop::back(child, moves)));
