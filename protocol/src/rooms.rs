@@ -66,6 +66,10 @@ pub(crate) fn route(
         | Input::Listening { net, .. } => Some(*net),
         Input::Command(_) | Input::Deadline => None,
     };
+    // Before what was on its way all the time is read. A person's mistake is undone whole, and would swallow it.
+    if !matches!(input, Input::Command(_)) && cx.clock.take_leap() {
+        leap(rooms, cx);
+    }
     match input {
         Input::Command(command) => on_command(rooms, cx, command).map(Outcome::Applied),
         Input::Connected { net, link, ends, address } => {
@@ -76,12 +80,7 @@ pub(crate) fn route(
             }
             done
         }
-        Input::Deadline => {
-            if cx.clock.take_leap() {
-                leap(rooms, cx);
-            }
-            on_deadline(rooms, cx)
-        }
+        Input::Deadline => on_deadline(rooms, cx),
         // The next try is scheduled when a dial is made.
         Input::DialFailed { net, address } => {
             if let Some(Room::Group(group)) = rooms.get_mut(&net) {

@@ -343,7 +343,12 @@ impl Script {
     }
 
     fn leap(&mut self, world: &mut World) {
-        let leap = if self.dice.chance(600) { self.dice.below(HOUR_MS) } else { self.dice.below(30 * HOUR_MS) };
+        let leap = match self.dice.below(100) {
+            0..60 => self.dice.below(HOUR_MS),
+            60..90 => self.dice.below(30 * HOUR_MS),
+            // Past the end of what opens messages and shows which way was taken.
+            _ => self.dice.between(72 * HOUR_MS, 100 * HOUR_MS),
+        };
         world.trace.note(world.clock.elapsed_ms(), &format!("{leap} ms pass unseen"));
         world.clock.leap(leap);
         world.levers.pull(levers::LEAPS);

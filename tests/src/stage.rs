@@ -289,6 +289,14 @@ impl Stage {
         panic!("the clients never rest");
     }
 
+    /// Carries only so much of it.
+    pub fn settle_for(&mut self, steps: usize) {
+        for _ in 0..steps {
+            let Some((to, input)) = self.on_the_way.pop_front() else { return };
+            self.give(to, input).unwrap();
+        }
+    }
+
     /// Carries only until something is true.
     pub fn settle_until(&mut self, done: impl Fn(&Self) -> bool) {
         while !done(self) {

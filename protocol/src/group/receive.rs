@@ -115,7 +115,9 @@ impl Group {
                 Err(refusal) => {
                     let refused = Outcome::Refused(refusal);
                     self.note_useless(cx, &origin, &refused);
-                    no_room.extend((refusal == Refusal::NoRoom).then_some(id));
+                    // Or it was said on a branch that was never known here, where a removal had moved the group elsewhere.
+                    let elsewhere = refusal == Refusal::WrongLane && batch.flow == Flow::All;
+                    no_room.extend((refusal == Refusal::NoRoom || elsewhere).then_some(id));
                     outcome = Some(joint(outcome, refused));
                 }
             }

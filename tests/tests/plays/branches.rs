@@ -12,6 +12,7 @@ use crate::stage::{ANA, BEN, CHI, Stage};
 
 const DAN: usize = 3;
 const EVE: usize = 4;
+const FAY: usize = 5;
 const DAY: u64 = 86_400;
 
 /// People in one group, some of whom may change it beside Ana.
@@ -163,6 +164,33 @@ fn who_was_away_too_long_to_walk_back_is_let_in_anew() {
     stage.pass(10_000);
     agree(&mut stage, &[ANA, BEN, CHI]);
     assert_eq!(stage.texts(ANA).len(), 4);
+}
+
+/// PROTOCOL D2: the same where the branch that is left had taken Ben out and meets elsewhere. Whether its author can still say so
+/// or not, what was said there reaches everybody whom it was for, and who takes part.
+#[test]
+fn what_was_said_on_a_branch_of_other_keys_is_handed_on_though_nobody_can_walk_there() {
+    for author_lost in [false, true] {
+        let (mut stage, group) = shared(6, &[EVE]);
+        let ben = stage.member(BEN);
+        stage.split(4);
+        retention(&mut stage, ANA, 30);
+        stage.ask(EVE, Command::Remove { group, member: ben });
+        stage.pass(10_000);
+        stage.say(EVE, "for those who are left");
+        for _ in 0..80 {
+            stage.pass(3_600_000);
+        }
+        if author_lost {
+            stage.lose(EVE);
+        }
+        heal(&mut stage);
+        stage.pass(1_200_000);
+        let all = [ANA, CHI, DAN, FAY, EVE];
+        agree(&mut stage, &all[..all.len() - usize::from(author_lost)]);
+        assert_eq!(stage.texts(ANA), ["for those who are left"], "{author_lost}");
+        assert_eq!((stage.view(BEN).standing, stage.texts(BEN)), (Standing::Removed, vec![]), "{author_lost}");
+    }
 }
 
 /// PROTOCOL H2: Ana alone takes Chi out and goes on by herself, and is on the longer branch; Chi stood by Ben's, which Ana cannot

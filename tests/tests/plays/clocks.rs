@@ -128,6 +128,28 @@ fn a_look_does_not_swallow_a_clock_that_went_back() {
     assert_eq!(stage.state(ANA, id), Some(MessageState::Received { by: 1, of: 1 }));
 }
 
+/// Ana and Ben greet Chi, and all sleep for four days before she has read it, or the half: it says nothing of their clocks as they
+/// are now.
+#[test]
+fn a_greeting_from_before_a_sleep_says_nothing_of_a_clock() {
+    for carried in 0..40 {
+        let (mut stage, _) = Stage::three();
+        stage.pass(60_000);
+        stage.offline(CHI);
+        stage.appear(CHI);
+        let pass_unseen = |stage: &mut Stage, ms| [ANA, BEN, CHI].map(|who| stage.person(who).ahead_ms += ms);
+        // Chi is due to dial both.
+        pass_unseen(&mut stage, 300_000);
+        stage.give(CHI, Input::Deadline).unwrap();
+        stage.settle_for(carried);
+        pass_unseen(&mut stage, 96 * HOUR_MS);
+        stage.settle();
+        stage.say(CHI, "here");
+        let (sent, now) = (stage.lines(CHI).pop().unwrap().sent, stage.clock(CHI));
+        assert!(now.since(sent) < Duration::from_secs(60), "after {carried}: {:?}", now.since(sent));
+    }
+}
+
 /// The first input after a leap is a person's mistake: the links must be closed all the same.
 #[test]
 fn a_mistake_does_not_swallow_a_leap_of_the_clock() {
