@@ -182,17 +182,15 @@ impl Group {
         moved.into_iter().next().or((met || was_in).then_some(true))
     }
 
-    /// Whether most of the others who are in here and stay stand where this person never was, and nobody lets it in there any more: who did
+    /// Whether most of those who are in here stand where this person never was, and nobody lets it in there any more: who did
     /// that here is out, stands there itself and may not, or has what it takes no longer (PROTOCOL J1).
     fn is_forgotten(&self, now: Time, stray: Stray) -> Result<bool, Error> {
         let roster = self.roster()?;
         let voters = self.wide_shape().shape.voters_from(stray.beyond);
         let late = self.facts.joined + READER_KEPT <= now;
         let gone = |inviter: MemberId| !roster.has(&inviter) || (stray.asked && (late || voters.contains(&inviter)));
-        let (me, out) = (self.me.member(), self.wanted_out(&self.facts.head));
-        let counts = |member: &MemberId| *member != me && !out.contains(member);
-        let others: BTreeSet<MemberId> = roster.seats().iter().map(|seat| seat.member).filter(counts).collect();
-        Ok(self.facts.inviter.is_some_and(gone) && others.intersection(&voters).count() > others.len() / 2)
+        Ok(self.facts.inviter.is_some_and(gone)
+            && voters.iter().filter(|voter| roster.has(voter)).count() > roster.len() / 2)
     }
 
     /// Whether facilitators have signed that this person goes: nobody else can say so.
