@@ -86,6 +86,9 @@ impl Group {
         self.unseal_unheld(cx, undone || !gone.is_empty(), at)?;
         self.refresh_topics(cx);
         self.weigh_all(cx)?;
+        if self.is_contested() {
+            self.hold_back(cx.now.wall);
+        }
         self.seal_intents(cx)?;
         self.vote_soon(cx);
         self.note_settled();

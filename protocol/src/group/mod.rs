@@ -33,6 +33,7 @@ mod handed;
 mod head;
 mod heard;
 mod history;
+mod holding;
 mod invites;
 mod judging;
 mod line;
@@ -76,6 +77,7 @@ use self::epochs::{Epoch, Epochs};
 use self::gaps::{Gap, Sender};
 use self::handed::Hand;
 use self::history::History;
+use self::holding::Hold;
 use self::invites::Invites;
 use self::link::Link;
 pub(crate) use self::load::{LoadedRow, Loader};
@@ -146,6 +148,7 @@ pub(crate) struct Group {
     returned: BTreeMap<MemberId, Time>,
     /// When it is this device's turn to execute what others want.
     commit_due: Option<Time>,
+    hold: Hold,
     /// Whether this person's leave was carried out, and others have yet to stand by that.
     goes: bool,
     /// Whether there may be something to execute that was not looked at yet.
@@ -255,6 +258,7 @@ impl Group {
             unjudged: BTreeSet::new(),
             returned: BTreeMap::new(),
             commit_due: None,
+            hold: Hold::default(),
             goes: false,
             wanted: false,
             blind_due: None,

@@ -74,7 +74,7 @@ impl Group {
         self.history.insert(cx, self.net, id, row);
         let entry = Entry::new(self.facts.head, content.deadline);
         self.outbox.set(cx, self.net, id, entry);
-        if self.may_seal() && !self.has_said_enough() {
+        if self.may_say(cx.now)? {
             self.seal_message(cx, id)?;
         }
         cx.tell(Event::Line { group: self.id, line });
@@ -106,7 +106,7 @@ impl Group {
 
     /// Seals every message that was never sealed, unless its author must be asked first.
     pub(crate) fn seal_intents(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
-        if self.require_active().is_err() || !self.may_seal() {
+        if self.require_active().is_err() || !self.may_say(cx.now)? {
             return Ok(());
         }
         if !self.receipts.ids.is_empty() && self.receipts.due.is_none() {
@@ -401,7 +401,7 @@ impl Group {
             return Ok(());
         }
         // Alone, they would be sealed in a state that the others may have left long ago: they wait for somebody.
-        if self.require_active().is_err() || !self.may_seal() || self.has_said_enough() {
+        if self.require_active().is_err() || !self.may_say(cx.now)? {
             return Ok(());
         }
         self.receipts.last = Some(cx.now.wall);

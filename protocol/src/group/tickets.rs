@@ -172,6 +172,11 @@ impl Group {
         Ok(pending::executable(parent, good.filter(may).filter(can)))
     }
 
+    /// Whether somebody could be taken out now.
+    pub(super) fn is_somebody_to_go(&self, now: Now) -> Result<bool, Error> {
+        Ok(self.executable(now)?.iter().any(|(ticket, _)| ticket.operation.removes()))
+    }
+
     /// Whether a device is let in anew that asks for it: not one that is here, nor one that was just now, nor one that asked
     /// long ago.
     fn may_return(&self, ticket: &Ticket, now: Now) -> bool {
@@ -226,7 +231,11 @@ impl Group {
         if own || turn {
             let head = self.facts.head;
             self.execute_all(cx, tickets.into_iter().map(|(_, signed)| signed).collect())?;
-            return if self.facts.head == head { self.update_alone(cx) } else { Ok(()) };
+            if self.facts.head != head {
+                return Ok(());
+            }
+            self.update_alone(cx)?;
+            return if self.facts.head == head { self.seal_intents(cx) } else { Ok(()) };
         }
         // Alone it would only make a branch (PROTOCOL C1); whoever wants to come back is there.
         let back = tickets.iter().any(|(ticket, _)| ticket.operation == Operation::Swap);

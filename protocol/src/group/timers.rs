@@ -57,6 +57,7 @@ impl Group {
         self.blind_due = self.blind_due.map(|_| now);
         self.commit_due = self.commit_due.map(|_| now);
         self.voting.clock_went_back(now);
+        self.hold.clock_went_back(now);
         if let Some(stray) = &mut self.stray {
             stray.due = now;
         }
@@ -93,6 +94,7 @@ impl Group {
         if std::mem::take(&mut self.wanted) || update || self.commit_due.is_some_and(|due| due <= cx.now.wall) {
             self.tend_tickets(cx)?;
         }
+        self.hold_no_more(cx)?;
         self.flush_receipts(cx)?;
         self.push_lacking(cx)?;
         self.tend_links(cx)?;
@@ -163,6 +165,7 @@ impl Group {
             self.gaps_deadline(now.wall),
             self.blind_due,
             self.commit_due,
+            self.hold.deadline(),
             self.wanted.then_some(now.wall),
             update,
             self.voting.deadline(),

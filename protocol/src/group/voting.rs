@@ -14,11 +14,11 @@ use crate::wire::control::{Control, Vote};
 use crate::wire::message::Told;
 
 /// How long the head must have stood still.
-const STABLE: Duration = Duration::from_millis(500);
+pub(super) const STABLE: Duration = Duration::from_millis(500);
 /// The time in which the votes for one head spread, for each member.
 const SPREAD: Duration = Duration::from_millis(20);
 /// A head that never stands still is voted for after so long, and up to as much again.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// When this device votes.
 #[derive(Default)]
@@ -48,7 +48,7 @@ impl Voting {
 
 impl Group {
     /// Whether others may have built on what the head was built on.
-    fn is_contested(&self) -> bool {
+    pub(super) fn is_contested(&self) -> bool {
         let before = |head: &Epoch| head.parent.and_then(|parent| self.epochs.get(&parent)).map(Epoch::is_shared);
         self.head().is_ok_and(|head| before(head).unwrap_or_else(|| head.is_shared()))
     }

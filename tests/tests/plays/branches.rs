@@ -294,6 +294,31 @@ fn the_only_facilitator_is_let_in_anew_by_anybody() {
     assert_eq!(stage.view(CHI).retention, Duration::from_secs(5 * DAY));
 }
 
+/// PROTOCOL H2, H5: all who may change the group are in the smaller part, and nobody else there may let anybody in.
+#[test]
+fn facilitators_who_were_all_in_the_smaller_part_are_let_in_anew() {
+    let (mut stage, group) = shared(6, &[BEN]);
+    stage.split(2);
+    stage.ask(FAY, Command::Leave { group });
+    stage.pass(30_000);
+    assert_eq!(stage.names(CHI).len(), 5);
+    retention(&mut stage, ANA, 30);
+    stage.say(BEN, "among the two");
+    for _ in 0..80 {
+        stage.pass(3_600_000);
+    }
+    stage.say(CHI, "among the three");
+    heal(&mut stage);
+    stage.pass(1_200_000);
+    let all = [ANA, BEN, CHI, DAN, EVE];
+    agree(&mut stage, &all);
+    assert_eq!(stage.texts(DAN), ["among the two", "among the three"]);
+    retention(&mut stage, BEN, 20);
+    stage.pass(10_000);
+    agree(&mut stage, &all);
+    assert_eq!(stage.view(EVE).retention, Duration::from_secs(20 * DAY));
+}
+
 /// PROTOCOL H5: Chi changes the group, and her device is set back to a copy of before. MLS does not read what was made by it,
 /// so that it cannot follow the others where it led them itself.
 #[test]

@@ -123,14 +123,16 @@ fn tried(who: usize, state: Standing, operation: &str) -> String {
 fn bring(stage: &mut Stage, group: GroupId, who: usize, state: Standing) {
     match state {
         Standing::Active => {}
-        // Somebody's device has yet to carry it out.
+        // Somebody's device has yet to hear of it, and to carry it out.
         Standing::Leaving => {
-            stage.offline(ANA);
+            stage.offline(who);
             stage.ask(who, Command::Leave { group });
         }
         Standing::Removed => {
             let member = stage.member(who);
             stage.ask(ANA, Command::Remove { group, member });
+            // Nobody says anything before the group stands still.
+            stage.pass(600);
         }
         Standing::Left if who == ANA => {
             for other in [BEN, CHI] {

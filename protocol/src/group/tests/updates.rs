@@ -103,7 +103,7 @@ fn whoever_says_very_much_begins_a_new_epoch_and_loses_nothing() {
 
 /// Both who may change the group want to leave it at once. One must stay, and Chi cannot carry that wish out.
 #[test]
-fn what_cannot_be_carried_out_holds_up_no_new_keys() {
+fn what_cannot_be_carried_out_holds_up_no_new_keys_and_no_words() {
     let mut room = Room::of(3);
     let (group, member) = (room.group, room.see(BEN, |group| group.me.member()));
     room.ask(ANA, Command::SetFacilitator { group, member, may: true });
@@ -115,6 +115,8 @@ fn what_cannot_be_carried_out_holds_up_no_new_keys() {
     assert_eq!(room.stands(CHI).people.len(), 2);
     let before = number(&mut room, CHI);
     room.says(CHI, "hello");
+    room.pass(1_000);
+    assert!([ANA, BEN].into_iter().any(|who| room.texts(who) == ["hello"]));
     room.pass(26 * HOUR_MS);
     assert!(number(&mut room, CHI) > before);
 }

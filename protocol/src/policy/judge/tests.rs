@@ -32,7 +32,6 @@ impl Case {
         let who = |seed, name: &str| Identity::new(name, &mut ChaCha20Rng::seed_from_u64(seed));
         let (ana, ben, chi) = (who(1, "Ana"), who(2, "Ben"), who(3, "Chi"));
         let (dan, eve) = (who(4, "Dan"), who(5, "Eve"));
-        let seat = |leaf, who: &Identity| Seat { leaf, member: who.member(), credential: who.credential.clone() };
         let roster = Roster::from_seats(vec![seat(0, &ana), seat(1, &ben)]);
         let policy = Policy { name: "Circle".into(), retention: 86_400 };
         let extension = Extension::new(ana.member(), policy);
@@ -95,7 +94,6 @@ impl Case {
     fn dismissing() -> Self {
         let mut case = Self::new();
         let appoint = |who: &Identity| ticket(&case.ana, Operation::Appoint, who.member());
-        let seat = |leaf, who: &Identity| Seat { leaf, member: who.member(), credential: who.credential.clone() };
         let seats = [&case.ana, &case.ben, &case.dan, &case.eve];
         case.roster = Roster::from_seats((0..).zip(seats).map(|(leaf, who)| seat(leaf, who)).collect());
         case.extension = case.extension.after(&[appoint(&case.dan), appoint(&case.eve)], NUMBER);
@@ -140,6 +138,10 @@ impl Case {
         let parent = Parent { group: GROUP, number: NUMBER, roster: &self.roster, extension: &self.extension };
         judge(parent, &self.staged, signed)
     }
+}
+
+fn seat(leaf: u32, who: &Identity) -> Seat {
+    Seat { leaf, member: who.member(), credential: who.credential.clone() }
 }
 
 fn leaf(who: &Identity) -> NewLeaf {
@@ -407,6 +409,34 @@ fn a_wish_to_come_back_is_as_good_from_long_ago_as_from_far_ahead() {
         let mut case = Case::swapping();
         case.tickets[0].number = number;
         assert!(case.judge().is_ok(), "{number}");
+    }
+}
+
+/// PROTOCOL V2, H5: Ben is no facilitator. Ana is let in anew by him, whether she is the only one, and from however long ago:
+/// all others who may do it can be where she comes from. Chi, who is none either, is not.
+#[test]
+fn a_facilitator_is_let_in_anew_by_anybody() {
+    let let_in = |target: fn(&Case) -> &Identity, several: bool| {
+        let mut case = Case::swapping();
+        let seats = [&case.ana, &case.ben, &case.chi, &case.dan];
+        case.roster = Roster::from_seats((0..).zip(seats).map(|(leaf, who)| seat(leaf, who)).collect());
+        if several {
+            case.extension = case.extension.after(&[ticket(&case.ana, Operation::Appoint, case.dan.member())], NUMBER);
+        }
+        let who = target(&case);
+        let (leaf_of, member, key) = (leaf(who), who.member(), who.key());
+        case.staged.removes = case.roster.seat(&member).map(|seat| seat.leaf).into_iter().collect();
+        case.staged.adds[0].credential = leaf_of.credential;
+        case.staged.adds[0].signature_key = leaf_of.signature_key;
+        (case.tickets[0].target, case.tickets[0].issuer, case.tickets[0].number) = (member, key, 0);
+        case.staged.committer = Committer::Member(1);
+        case.staged.path_leaf = Some(leaf(&case.ben));
+        case.extend();
+        case.judge().map(|verdict| verdict.back.len())
+    };
+    for several in [false, true] {
+        assert_eq!(let_in(|case| &case.ana, several), Ok(1), "{several}");
+        assert_eq!(let_in(|case| &case.chi, several), Err(Invalid::Committer), "{several}");
     }
 }
 
