@@ -81,7 +81,7 @@ impl Group {
         for (address, member) in others.into_iter().filter(|(_, member)| *member != self.me.member()) {
             self.reach.learn(cx, self.net, address, Some(member));
         }
-        self.keep_told(cx, arrival.commits, arrival.inviter);
+        self.keep_told(cx, arrival.commits, arrival.inviter)?;
         self.facts.inviter = Some(arrival.inviter);
         self.write_facts(cx);
         let name = self.me.credential.name.clone();
@@ -95,7 +95,7 @@ impl Group {
     }
 
     /// Keeps what somebody says of commits, as far as that leads to or from what is known here.
-    pub(super) fn keep_told(&mut self, cx: &mut Cx<'_>, mut told: Vec<CommitWire>, by: MemberId) {
+    pub(super) fn keep_told(&mut self, cx: &mut Cx<'_>, mut told: Vec<CommitWire>, by: MemberId) -> Result<(), Error> {
         let mut known: BTreeSet<EpochId> = self.epochs.iter().map(|(id, _)| *id).collect();
         known.extend(self.commits.edges().flat_map(|made| [made.step.0, made.child]));
         let mut room = TOLD_BY_ONE.saturating_sub(self.commits.size_of(&by));
@@ -103,7 +103,7 @@ impl Group {
             let (leads, rest): (Vec<_>, Vec<_>) =
                 told.into_iter().partition(|step| known.contains(&step.parent) || known.contains(&step.child));
             if leads.is_empty() {
-                return;
+                return Ok(());
             }
             for CommitWire { parent, commit, child, envelope, moves } in leads {
                 let size = moves.as_ref().map_or(0, Moves::len).saturating_add(1);
@@ -111,7 +111,7 @@ impl Group {
                 if fits && size <= room {
                     room = room.saturating_sub(size);
                     known.extend([parent, child]);
-                    self.commits.keep_told(cx, self.net, ((parent, commit), child), (moves, envelope), by);
+                    self.commits.keep_told(cx, self.net, ((parent, commit), child), (moves, envelope), by)?;
                 }
             }
             told = rest;

@@ -33,7 +33,7 @@ pub(crate) struct CommitRow {
     /// What others say of it otherwise.
     #[n(4)]
     told: Option<Moves>,
-    /// Who said so first.
+    /// Who said so.
     #[n(5)]
     by: Option<MemberId>,
 }
@@ -180,23 +180,30 @@ impl Commits {
         self.judged.insert(step, known);
     }
 
-    /// Keeps what somebody says of a commit, which nobody here can judge, unless that is known.
+    /// Keeps what somebody says of a commit, which nobody here can judge, unless that is known. Who came and who went by it
+    /// is heard later of one who was there, if the first was not.
     pub(crate) fn keep_told(
         &mut self,
         cx: &mut Cx<'_>,
         net: NetId,
         (step, child): Claim,
-        (moves, envelope): (Option<Moves>, Bytes),
+        (moves, mut envelope): (Option<Moves>, Bytes),
         by: MemberId,
-    ) {
+    ) -> Result<(), Error> {
         let judged = self.judged.get(&step).is_some_and(|known| !known.out);
-        if judged || self.told.contains_key(&(step, child)) {
-            return;
+        let told = self.told.get(&(step, child));
+        if judged || told.is_some_and(|told| told.moves.is_some() || moves.is_none()) {
+            return Ok(());
+        }
+        if told.is_some() && envelope.0.is_empty() {
+            let row: Option<CommitRow> = cx.tx.read(&commit_key(net, &step, Some(&child)))?;
+            envelope = row.map_or(envelope, |row| row.envelope);
         }
         let until = cx.now.sweep + CONTROL_KEPT;
         let row = CommitRow { envelope, child, until, change: None, told: moves.clone(), by: Some(by) };
         cx.tx.write(commit_key(net, &step, Some(&child)), &row, Some(until));
         self.told.insert((step, child), Told { moves, by: Some(by), until });
+        Ok(())
     }
 
     /// How much room what somebody has said takes.
@@ -263,6 +270,11 @@ impl Commits {
     /// Who came and who went by one of them.
     pub(crate) fn told_of(&self, made: &Made) -> Option<&Moves> {
         self.told.get(&(made.step, made.child))?.moves.as_ref()
+    }
+
+    /// Whose word one of them is.
+    pub(crate) fn teller(&self, made: &Made) -> Option<MemberId> {
+        self.told.get(&(made.step, made.child))?.by
     }
 
     /// How each state came about; what was judged here counts, whatever others say.

@@ -89,11 +89,7 @@ impl Group {
         let mut waits: Vec<EnvelopeId> = waiting.ids().collect();
         waits.retain(|id| !link.blind.contains(id) && !soon.contains(id));
         waits.retain(|id| self.hands.get(id).is_none_or(|hand| hand.asks(&member)));
-        // Each time from another one on: neither what nobody can show nor what fills an answer keeps the rest from coming.
-        let from = EnvelopeId::from_bytes(cx.random());
-        let at = waits.partition_point(|id| *id < from);
-        waits.rotate_left(at);
-        waits.truncate(room);
+        from_anywhere(cx, &mut waits, room);
         link.blind.extend(waits.iter().copied());
         if !waits.is_empty() {
             self.say(cx, id, &Message::Cannot(waits));
@@ -109,7 +105,7 @@ impl Group {
         }
         let Some(member) = link.member else { return };
         ids.retain(|id| !link.no_room.contains(id) && self.hands.get(id).is_none_or(|hand| hand.asks(&member)));
-        ids.truncate(IDS_MAX.saturating_sub(link.no_room.len()));
+        from_anywhere(cx, &mut ids, IDS_MAX.saturating_sub(link.no_room.len()));
         link.no_room.extend(ids.iter().copied());
         if !ids.is_empty() {
             self.say(cx, id, &Message::Cannot(ids));
@@ -149,8 +145,10 @@ impl Group {
     /// What is known of an envelope here: where it was sealed, and what it said or is said to have said.
     pub(crate) fn said_in(&self, envelope: &EnvelopeId) -> Vec<(EnvelopeId, EpochId, MsgId)> {
         if let (Some(order), Some(message)) = (self.log.order(envelope), self.log.message(envelope)) {
-            let epochs = self.epochs.iter().filter(|(id, epoch)| order.is_in(id, epoch.number));
-            return epochs.map(|(epoch, _)| (*envelope, *epoch, message)).collect();
+            let mut epochs = self.epochs.iter().filter(|(id, epoch)| order.is_in(id, epoch.number));
+            // Where two could be meant nobody knows for whom it was.
+            let only = epochs.next().filter(|_| epochs.next().is_none());
+            return only.map(|(epoch, _)| (*envelope, *epoch, message)).into_iter().collect();
         }
         let hand = self.hands.get(envelope);
         hand.into_iter().flat_map(|hand| hand.said.iter().map(|(epoch, said)| (*envelope, *epoch, *said))).collect()
@@ -160,6 +158,7 @@ impl Group {
     pub(crate) fn on_handed(&mut self, cx: &mut Cx<'_>, id: LinkId, handed: Vec<Handed>) -> Result<(), Error> {
         let Some(peer) = self.member_at(id) else { return Ok(()) };
         let mut taken = false;
+        let told = self.rosters(handed.iter().map(|handed| handed.epoch).collect::<BTreeSet<_>>().into_iter());
         for handed in handed {
             let asked = |link: &Link| match self.log.has(&handed.envelope) {
                 true => link.blind.contains(&handed.envelope) && self.log.waiting.has(&handed.envelope),
@@ -169,7 +168,7 @@ impl Group {
                 continue;
             }
             if let Ok(content) = handed.signed.open::<Content>(self.id) {
-                taken |= self.take_handed(cx, peer, handed, content)?;
+                taken |= self.take_handed(cx, (peer, handed, content), &told)?;
             } else if !self.may_use(cx, id, BAD_HAND) {
                 return Ok(());
             }
@@ -186,14 +185,13 @@ impl Group {
     fn take_handed(
         &mut self,
         cx: &mut Cx<'_>,
-        peer: MemberId,
-        handed: Handed,
-        content: Content,
+        (peer, handed, content): (MemberId, Handed, Content),
+        told: &BTreeMap<EpochId, BTreeSet<MemberId>>,
     ) -> Result<bool, Error> {
         let Handed { envelope, epoch: id, signed } = handed;
         let (author, me) = (content.author.member(), self.me.member());
-        let Some(audience) =
-            self.audience(&id).filter(|audience| [me, author].iter().all(|who| audience.contains(who)))
+        // Where this device was not, as it was told when it was let in anew.
+        let Some(audience) = told.get(&id).filter(|audience| [me, author].iter().all(|who| audience.contains(who)))
         else {
             return Ok(false);
         };
@@ -217,14 +215,6 @@ impl Group {
         Ok(true)
     }
 
-    /// Who was in an epoch: where this device was not, as it was told when it was let in anew.
-    fn audience(&self, id: &EpochId) -> Option<BTreeSet<MemberId>> {
-        match self.epochs.get(id) {
-            Some(epoch) => Some(epoch.roster.seats().iter().map(|seat| seat.member).collect()),
-            None => self.rosters(std::iter::once(*id)).remove(id),
-        }
-    }
-
     /// By which name somebody was known last.
     fn name_of(&self, member: &MemberId) -> String {
         let head = self.roster().into_iter();
@@ -241,4 +231,14 @@ impl Group {
         let was_in = self.epochs.iter().filter(|(_, epoch)| epoch.roster.has(member));
         Ok(was_in.filter_map(|(_, epoch)| epoch.left).max().is_none_or(|left| left < at))
     }
+}
+
+/// So many of these, each time from another one on: neither what nobody can show nor what fills an answer keeps the rest from
+/// coming.
+fn from_anywhere(cx: &mut Cx<'_>, ids: &mut Vec<EnvelopeId>, room: usize) {
+    let from = EnvelopeId::from_bytes(cx.random());
+    ids.sort_unstable();
+    let at = ids.partition_point(|id| *id < from);
+    ids.rotate_left(at);
+    ids.truncate(room);
 }

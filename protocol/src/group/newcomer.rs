@@ -80,7 +80,7 @@ impl Group {
         }
         // Anybody could make one: where it leads, others must stand by their votes.
         self.epochs.hand(cx, self.net, &begin, bundle.generations);
-        self.keep_told(cx, bundle.commits, by);
+        self.keep_told(cx, bundle.commits, by)?;
         self.weigh_votes(cx)?;
         self.rescan(cx)?;
         Ok(Outcome::Applied(Reply::Done))

@@ -93,8 +93,8 @@ impl Shape {
 
     /// The states on the way beyond, the last first, with how many others have voted for each or for one after it.
     pub(crate) fn way_beyond(&self, root: EpochId, head: Head, me: &MemberId) -> Vec<(EpochId, usize)> {
-        let (tally, before) = (Tally::of(self, root), self.before());
-        let back = |from: Option<EpochId>| successors(from, |state| before.get(state).copied()).take(before.len());
+        let (tally, before) = (Tally::of(self, root), self.before(root));
+        let back = |from: Option<EpochId>| successors(from, |state| before.get(state).copied());
         let here: BTreeSet<EpochId> = back(Some(head.here)).chain([root]).collect();
         let others = |state: &EpochId| tally.0.get(state).into_iter().flatten().filter(|voter| **voter != me).count();
         back(head.beyond).take_while(|state| !here.contains(state)).map(|state| (state, others(&state))).collect()
@@ -112,6 +112,16 @@ impl Shape {
             let children = self.parents.get_mut(&before).into_iter().flat_map(|parent| &mut parent.children);
             children.filter(|known| known.epoch == child).for_each(|known| known.judged = judged);
         }
+    }
+
+    /// The old states from which several ways lead, first those for whose ways most different ones have votes.
+    pub(crate) fn old_forks(&self, root: EpochId) -> Vec<EpochId> {
+        let tally = Tally::of(self, root);
+        let voted = |parent: &Parent| parent.children.iter().filter(|child| tally.count(child, |_| true) > 0).count();
+        let forks = self.parents.iter().filter(|(_, parent)| parent.old && parent.children.len() > 1);
+        let mut forks: Vec<_> = forks.map(|(state, parent)| (Reverse(voted(parent)), *state)).collect();
+        forks.sort_unstable();
+        forks.into_iter().map(|(_, state)| state).collect()
     }
 
     /// The states from the root on that are left by a way for which more than half of their members have voted.
@@ -147,18 +157,23 @@ impl Shape {
         at
     }
 
-    /// The state before each. If several are claimed, one that this device went from is before those it only heard of, for
-    /// a vote counts in one branch.
-    fn before(&self) -> BTreeMap<EpochId, EpochId> {
-        let mut claims = BTreeMap::new();
-        for (epoch, parent) in &self.parents {
-            for child in &parent.children {
-                let claim = (matches!(child.judged, Judged::Closed | Judged::Heard), child.commit, *epoch);
-                let best = claims.entry(child.epoch).or_insert(claim);
-                *best = claim.min(*best);
+    /// The state before each to which the root leads; one only, for a vote counts in one branch. It grows from the root, by
+    /// ways that this device went before those it only heard of: a claim that leads from nowhere takes no state away.
+    fn before(&self, root: EpochId) -> BTreeMap<EpochId, EpochId> {
+        let (mut before, mut claims, mut at) = (BTreeMap::new(), BTreeSet::new(), root);
+        loop {
+            for child in self.parents.get(&at).into_iter().flat_map(|parent| &parent.children) {
+                let heard = matches!(child.judged, Judged::Closed | Judged::Heard);
+                claims.insert((heard, child.commit, at, child.epoch));
             }
+            at = loop {
+                let Some((.., parent, child)) = claims.pop_first() else { return before };
+                if child != root && !before.contains_key(&child) {
+                    before.insert(child, parent);
+                    break child;
+                }
+            };
         }
-        claims.into_iter().map(|(epoch, (.., parent))| (epoch, parent)).collect()
     }
 }
 
@@ -204,22 +219,17 @@ struct Tally<'a>(BTreeMap<EpochId, Vec<&'a MemberId>>);
 impl<'a> Tally<'a> {
     /// Carries the votes up to the root, those for one state together.
     fn of(shape: &'a Shape, root: EpochId) -> Self {
-        let mut before = shape.before();
-        // Whatever claims to be before the root would get every vote.
-        before.remove(&root);
+        let before = shape.before(root);
         let mut cast: BTreeMap<EpochId, Vec<&MemberId>> = BTreeMap::new();
         for (member, epoch) in &shape.votes {
             cast.entry(*epoch).or_default().push(member);
         }
         let mut tally: BTreeMap<EpochId, Vec<&MemberId>> = BTreeMap::new();
         for (epoch, voters) in cast {
-            let way = successors(Some(epoch), |state| before.get(state).copied()).take(before.len().saturating_add(1));
-            let way: Vec<EpochId> = way.collect();
-            // What is unknown does not lead to the root, nor does a circle, which only forged links make.
-            if way.last() == Some(&root) {
-                for state in way {
-                    tally.entry(state).or_default().extend(&voters);
-                }
+            // The root does not lead to what is unknown.
+            let counts = epoch == root || before.contains_key(&epoch);
+            for state in successors(Some(epoch).filter(|_| counts), |state| before.get(state).copied()) {
+                tally.entry(state).or_default().extend(&voters);
             }
         }
         Self(tally)

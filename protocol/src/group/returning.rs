@@ -14,6 +14,7 @@ use crate::limits::{CONTROL_KEPT, READER_KEPT};
 use crate::mls::{self, Signer};
 use crate::persist::{Key, Table, Value};
 use crate::policy::judge::{self, SWAPS_APART};
+use crate::policy::pending;
 use crate::time::Time;
 use crate::wire::control::{Control, Operation, Ticket};
 use crate::wire::message::{Bytes, CommitWire, LINE_MAX, LINE_MOVES_MAX, Message, Moves, Told};
@@ -57,13 +58,15 @@ impl Group {
         if self.commits.are_one_way() && !misses {
             return Wide { shape, root, missed: BTreeSet::new() };
         }
-        let (ways, mut missed) = (self.ways(), BTreeMap::new());
-        // What led this device itself is no hearsay.
+        let before = self.commits.before();
+        let (ways, mut missed) = (self.ways(&before), BTreeMap::new());
+        // What led this device itself is no hearsay, and where it knows itself how a state came about it takes nobody's word.
         let led = |made: &Made| self.epochs.get(&made.child).is_some_and(|child| child.parent == Some(made.step.0));
-        for made in self.commits.edges() {
+        let known = |made: &Made| before.get(&made.child).is_some_and(Made::is_judged);
+        for made in self.commits.edges().filter(|made| made.is_judged() || !known(made)) {
             let (parent, commit) = made.step;
             let epoch = self.epochs.get(&parent).filter(|epoch| epoch.is_young());
-            let afar = if ways.contains(&made.child) { Judged::Walked } else { Judged::Heard };
+            let afar = if ways.contains(&made) { Judged::Walked } else { Judged::Heard };
             let (turn, judged) = match (epoch, self.commits.judged(&made.step)) {
                 // What could be judged is in there already.
                 (Some(_), Some(known)) if made.child == known.child => continue,
@@ -79,13 +82,12 @@ impl Group {
             let entry = shape.parents.entry(parent).or_insert_with(|| Parent { old: true, ..Parent::default() });
             entry.children.push(Child { epoch: made.child, commit, turn, judged });
         }
-        let forks = shape.parents.iter().filter(|(_, parent)| parent.old && parent.children.len() > 1);
-        for (state, members) in self.rosters(forks.map(|(state, _)| *state).collect::<Vec<_>>().into_iter()) {
-            let parent = shape.parents.entry(state).or_default();
-            (parent.members, parent.out) = (members, self.wanted_out(&state));
-        }
         if let Some(made) = self.commits.back_from(root).last() {
             root = made.step.0;
+        }
+        for (state, members) in self.rosters(shape.old_forks(root).into_iter()) {
+            let parent = shape.parents.entry(state).or_default();
+            (parent.members, parent.out) = (members, self.wanted_out(&state));
         }
         // One member's word is not enough for what this device could judge, had it come.
         shape.open(root, &missed);
@@ -105,14 +107,13 @@ impl Group {
         tickets.filter(wants).map(|ticket| ticket.target).collect()
     }
 
-    /// The states that lead to one that this device can still go on from.
-    fn ways(&self) -> BTreeSet<EpochId> {
-        let before = self.commits.before();
+    /// What led to the states that this device can still go on from.
+    fn ways(&self, before: &BTreeMap<EpochId, Made>) -> BTreeSet<Made> {
         let mut ways = BTreeSet::new();
         for (id, _) in self.epochs.iter().filter(|(_, epoch)| epoch.is_young()) {
-            let mut at = Some(*id);
-            while let Some(state) = at.filter(|state| ways.insert(*state)) {
-                at = before.get(&state).map(|made| made.step.0);
+            let mut at = before.get(id);
+            while let Some(made) = at.filter(|made| ways.insert(**made)) {
+                at = before.get(&made.step.0);
             }
         }
         ways
@@ -136,19 +137,20 @@ impl Group {
         let Some(stray) = self.stray.filter(|stray| self.talks() && stray.due <= cx.now.wall) else { return Ok(()) };
         let me = self.me.member();
         self.stray = Some(Stray { due: cx.now.wall + ASK_AGAIN, asked: true, ..stray });
-        let is_in = self.is_in(&stray.beyond, &me);
+        let is_in = self.is_in(&stray.beyond);
         if self.facts.standing == StandingRow::Leaving {
             // Who is not there has left already.
             return if is_in == Some(true) { Ok(()) } else { self.be_gone(cx) };
         }
+        let to_go = self.to_go()?;
         let Some(is_in) = is_in else {
-            if self.is_forgotten(cx.now.sweep, stray)? {
+            if stray.asked && self.is_forgotten(cx.now.sweep, stray, &to_go)? {
                 self.be_out(cx);
             }
             return Ok(());
         };
-        // That nobody has signed is perhaps a lie: whoever is there knows who is in.
-        if !is_in && self.is_to_go()? {
+        // What nobody has signed is perhaps a lie: whoever is there knows who is in. Nor does all say who went.
+        if to_go.contains(&me) && (!is_in || stray.asked) {
             self.be_out(cx);
             return Ok(());
         }
@@ -164,43 +166,44 @@ impl Group {
         Ok(())
     }
 
-    /// Whether a member is in a state to which others went: no, if it was taken out on the way there; `None` if it never was
-    /// in there, and whoever let it in elsewhere will do so again.
-    fn is_in(&self, there: &EpochId, member: &MemberId) -> Option<bool> {
+    /// Whether this person is in a state to which others went: no, if it was taken out on the way there; `None` if it never
+    /// was in there, and whoever let it in elsewhere will do so again. That the ways parted before it came in only that one
+    /// can say; and who was in where they part is not out for anybody's silence.
+    fn is_in(&self, there: &EpochId) -> Option<bool> {
+        let me = self.me.member();
+        let mut line = self.commits.back_from(self.facts.head);
         let way = self.commits.back_from(*there);
-        let way: Vec<&Made> = way.iter().take_while(|made| !self.is_on_line(&made.child)).collect();
-        // Who was in where the ways part is not out for anybody's silence.
-        let parts = way.last().and_then(|made| self.epochs.get(&made.step.0));
-        let was_in = parts.is_some_and(|state| state.roster.has(member));
-        let moves = way.into_iter().filter_map(|made| self.commits.told_of(made));
-        let moved = moves.filter_map(|moves| match () {
-            () if moves.came.contains(member) => Some(true),
-            () if moves.went.contains(member) => Some(false),
+        let way: Vec<&Made> = way.iter().take_while(|made| !line.iter().any(|own| own.child == made.child)).collect();
+        let moved = way.iter().filter_map(|made| self.commits.told_of(made)).find_map(|moves| match () {
+            () if moves.came.contains(&me) => Some(true),
+            () if moves.went.contains(&me) => Some(false),
             () => None,
         });
-        let met = self.rosters(std::iter::once(*there)).get(there).is_some_and(|roster| roster.contains(member));
-        moved.into_iter().next().or((met || was_in).then_some(true))
+        line.retain(|own| way.last().is_some_and(|made| made.step.0 == own.step.0));
+        let is_before = |own: &Made| self.facts.inviter.is_some() && self.commits.teller(own) == self.facts.inviter;
+        moved.or((!line.iter().any(is_before)).then_some(true))
     }
 
-    /// Whether most of those who are in here stand where this person never was, and nobody lets it in there any more: who did
+    /// Whether most of those who stay here stand where this person never was, and nobody lets it in there any more: who did
     /// that here is out, stands there itself and may not, or has what it takes no longer (PROTOCOL J1).
-    fn is_forgotten(&self, now: Time, stray: Stray) -> Result<bool, Error> {
+    fn is_forgotten(&self, now: Time, stray: Stray, to_go: &BTreeSet<MemberId>) -> Result<bool, Error> {
         let roster = self.roster()?;
         let voters = self.wide_shape().shape.voters_from(stray.beyond);
         let late = self.facts.joined + READER_KEPT <= now;
-        let gone = |inviter: MemberId| !roster.has(&inviter) || (stray.asked && (late || voters.contains(&inviter)));
-        Ok(self.facts.inviter.is_some_and(gone)
-            && voters.iter().filter(|voter| roster.has(voter)).count() > roster.len() / 2)
+        let gone = |inviter: MemberId| !roster.has(&inviter) || late || voters.contains(&inviter);
+        let staying: Vec<MemberId> = roster.seats().iter().map(|seat| seat.member).collect();
+        let staying = staying.into_iter().filter(|member| !to_go.contains(member));
+        let (there, here): (Vec<_>, Vec<_>) = staying.partition(|member| voters.contains(member));
+        Ok(self.facts.inviter.is_some_and(gone) && there.len() > here.len())
     }
 
-    /// Whether facilitators have signed that this person goes: nobody else can say so.
-    fn is_to_go(&self) -> Result<bool, Error> {
-        let (parent, me) = (self.parent(&self.facts.head)?, self.me.member());
-        let tickets = self.controls.tickets().filter_map(|signed| judge::open_in_time(parent, signed).ok());
-        let mine = tickets.filter(|ticket| ticket.target == me && ticket.operation.removes());
-        let takes = |ticket: &Ticket| if parent.extension.takes_two(ticket) { 2 } else { 1 };
-        let mine: Vec<Ticket> = mine.collect();
-        Ok(mine.iter().any(|ticket| mine.len() >= takes(ticket)))
+    /// Who goes from the head by what was signed: nobody else can say so.
+    fn to_go(&self) -> Result<BTreeSet<MemberId>, Error> {
+        let parent = self.parent(&self.facts.head)?;
+        let tickets = self.controls.tickets();
+        let opened = tickets.filter_map(|signed| Some((judge::open_in_time(parent, signed).ok()?, signed.clone())));
+        let removals = pending::executable(parent, opened).into_iter().filter(|(ticket, _)| ticket.operation.removes());
+        Ok(removals.map(|(ticket, _)| ticket.target).collect())
     }
 
     /// A key package to be let in anew by; an earlier one is not needed any more.
@@ -268,7 +271,7 @@ impl Group {
         let first = line.iter().find(|step| young(step) && !judged(step)).map(|step| step.parent);
         // The shape is told, and not what makes it.
         line.iter_mut().for_each(|step| step.envelope = Bytes(Vec::new()));
-        self.keep_told(cx, line, from);
+        self.keep_told(cx, line, from)?;
         // What can be judged here is not taken on anybody's word.
         if let Some(parent) = first
             && let Some(link) = self.links.get_mut(&id).filter(|link| link.asked_after != Some(parent))

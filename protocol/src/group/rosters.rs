@@ -7,7 +7,8 @@ use crate::id::{EpochId, MemberId};
 use crate::limits::MEMBERS_MAX;
 use crate::wire::message::Moves;
 
-/// States of which that is asked at a time, beside those that are here: the forks in a history. More are a liar's.
+/// States of which that is asked at a time, beside those that are here: the forks in a history that votes go both ways from,
+/// first. More are a liar's.
 const ASKED_MAX: usize = 64;
 
 /// A way from a state whose roster is found to the next one: who is in there, and who is not.
@@ -30,8 +31,10 @@ impl<'a> Hop<'a> {
 impl Group {
     /// Who is in these states, as far as that is known.
     pub(super) fn rosters(&self, of: impl Iterator<Item = EpochId>) -> BTreeMap<EpochId, BTreeSet<MemberId>> {
-        let hops = self.hops();
-        of.take(ASKED_MAX).filter_map(|state| Some((state, self.roster_by(&hops, state)?))).collect()
+        let (here, afar): (Vec<_>, Vec<_>) = of.partition(|state| self.epochs.get(state).is_some());
+        let hops = if afar.is_empty() { BTreeMap::new() } else { self.hops() };
+        let asked = here.into_iter().chain(afar.into_iter().take(ASKED_MAX));
+        asked.filter_map(|state| Some((state, self.roster_by(&hops, state)?))).collect()
     }
 
     /// From where each state is reached first, going out from those that are here.

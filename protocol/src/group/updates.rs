@@ -9,16 +9,18 @@ use crate::clock::Now;
 use crate::error::Error;
 use crate::time::Time;
 
+/// In seconds.
+const DAY: u64 = 86_400;
 /// How often a device gives its leaf new keys.
-const PERIOD: Duration = Duration::from_secs(7 * 86_400);
+const PERIOD: Duration = Duration::from_secs(7 * DAY);
 /// The same for each member, where that is more: all together change a group no more than twelve times a day.
-const PERIOD_SHARE: Duration = Duration::from_secs(86_400 / 12);
-/// How long after the last change the own leaf's turn comes at the earliest, for each member.
+const PERIOD_SHARE: Duration = Duration::from_secs(DAY / 12);
+/// How long after the last change the own leaf's turn comes at the earliest, for each member: half of it after a day, and so on.
 const SPACED: Duration = Duration::from_secs(60);
 /// When it is tried again, should it fail.
 const TRY_AGAIN: Duration = Duration::from_secs(60);
 /// How long an epoch lasts in which something is said.
-const TALKED: Duration = Duration::from_secs(86_400);
+const TALKED: Duration = Duration::from_secs(DAY);
 /// Own messages in an epoch after which it should end.
 const SENT_SOON: u32 = 500;
 /// Own messages in an epoch after which the next ones wait for its end: as far as others' ratchets go (PROTOCOL M4).
@@ -29,9 +31,12 @@ impl Group {
     pub(super) fn update_due(&self) -> Option<Time> {
         let head = self.head().ok().filter(|head| head.is_shared())?;
         let own = self.facts.update_due.unwrap_or(self.facts.joined + PERIOD);
-        // Whose dates are all past do not come all at once.
-        let own = own.max(self.head_since() + SPACED.saturating_mul(self.people()));
-        let talked = head.is_talked_in().then(|| self.head_since() + TALKED);
+        // Whose dates are all past do not come all at once; but who is there for a short time only has its turn some day.
+        let since = self.head_since();
+        let days = u32::try_from(since.since(own).as_secs() / DAY).unwrap_or(u32::MAX);
+        let spaced = SPACED.saturating_mul(self.people()).checked_div(2_u32.saturating_pow(days)).unwrap_or_default();
+        let own = own.max(since + spaced);
+        let talked = head.is_talked_in().then(|| since + TALKED);
         let many = (head.sent >= SENT_SOON).then_some(Time::ZERO);
         [Some(own), talked, many].into_iter().flatten().min()
     }

@@ -54,6 +54,37 @@ fn agree(stage: &mut Stage, who: &[usize]) {
     }
 }
 
+/// However much each side has done, they meet again in one history, and soon.
+#[test]
+fn two_parts_that_each_changed_much_meet_again_soon() {
+    for changes in [1, 10, 100] {
+        let (mut stage, _) = shared(4, &[CHI]);
+        stage.split(2);
+        for n in 0..changes {
+            retention(&mut stage, ANA, 1 + n % 2);
+            retention(&mut stage, CHI, 3 + n % 2);
+            stage.pass(60_000);
+        }
+        stage.say(BEN, "here");
+        stage.say(DAN, "there");
+        stage.pass(5_000);
+        stage.wall = None;
+        let all = [ANA, BEN, CHI, DAN];
+        // Nobody waits for the next time that somebody dials.
+        all.into_iter().for_each(|who| stage.meet(who));
+        let mut waited = 0;
+        while waited < 300 && all.map(|who| inside(&mut stage, who).head) != [inside(&mut stage, ANA).head; 4] {
+            stage.pass(1_000);
+            waited += 1;
+        }
+        println!("{changes} changes on each side: one head after {waited} s");
+        assert!(waited <= 20, "{changes} {waited}");
+        stage.pass(60_000);
+        agree(&mut stage, &all);
+        assert_eq!(stage.texts(ANA).len(), 2, "{changes}");
+    }
+}
+
 #[test]
 fn both_sides_change_the_rules_and_talk_and_meet_again() {
     let (mut stage, _) = shared(4, &[CHI]);

@@ -206,6 +206,32 @@ fn forged_links_lead_in_no_circle_and_take_no_vote_from_what_is_known() {
     assert_eq!(head, Head { here: epoch(3), beyond: None });
 }
 
+/// State 2 is heard of like what is made up, and its commit is the greater one.
+#[test]
+fn what_is_made_up_and_leads_from_nowhere_takes_no_state_away() {
+    let true_ones =
+        fork(3, &[child(1, Judged::Heard)]).grow(1, child(2, Judged::Heard)).grow(2, child(3, Judged::Heard));
+    let mut lie = child(2, Judged::Heard);
+    lie.commit = CommitId::from_bytes([0; 32]);
+    let nowhere = true_ones.clone().grow(9, lie.clone());
+    let ring = true_ones.clone().grow(3, child(9, Judged::Heard)).grow(9, lie);
+    for shape in [true_ones, nowhere, ring] {
+        let shape = shape.with(&[&[], &[0], &[1], &[2]]);
+        assert_eq!(shape.voters_from(epoch(0)), members(0..3));
+        assert_eq!(shape.voters_from(epoch(2)), members(1..3));
+    }
+}
+
+/// Those from which votes go several ways come first: there are no more of them than there are votes.
+#[test]
+fn h2_the_forks_that_are_asked_about_first_are_those_that_votes_decide() {
+    let forked = |shape: Shape, n: u64| shape.grow(n, child(n + 1, GOOD)).grow(n, child(n + 51, Judged::Heard));
+    let shape = (0..8).fold(fork(4, &[]), forked).old();
+    let on_both = Shape { votes: BTreeMap::from([(member(0), epoch(55)), (member(1), epoch(8))]), ..shape };
+    assert_eq!(on_both.old_forks(epoch(0)).first(), Some(&epoch(4)));
+    assert_eq!(on_both.old_forks(epoch(0)).len(), 8);
+}
+
 #[test]
 fn c2_the_turn_is_another_in_each_group_and_epoch_and_for_each_member() {
     let (group, other) = (GroupId::from_bytes([1; 16]), GroupId::from_bytes([2; 16]));

@@ -76,6 +76,32 @@ fn whoever_is_told_lies_about_the_past_stays_where_it_is() {
     }
 }
 
+/// PROTOCOL O4: Ben says of each state in turn that it came about in another way than it did, by what sorts first.
+#[test]
+fn a_made_up_way_to_a_state_takes_no_votes_away() {
+    let mut room = Room::of(3);
+    for _ in 0..3 {
+        room.change_rules();
+        room.pass(2_000);
+    }
+    room.pass(800_000);
+    let (link, before) = (room.link(BEN, CHI), room.stands(CHI).head);
+    let line = room.see(CHI, |group| group.commits.back_from(group.facts.head));
+    assert!(line.len() >= 3);
+    let aside = step(NOWHERE, (9, 99), Vec::new());
+    for made in line {
+        let (parent, commit, envelope) = (NOWHERE, CommitId::from_bytes([0; 32]), Bytes(Vec::new()));
+        let lie = CommitWire { parent, commit, child: made.child, envelope, moves: None };
+        room.inside(CHI, |group, cx| group.on_line(cx, link, vec![lie, aside.clone()]).unwrap());
+        let voters = room.see(CHI, |group| {
+            let wide = group.wide_shape();
+            (wide.shape.voters_from(wide.root).len(), group.commits.are_one_way())
+        });
+        assert_eq!(voters, (3, false));
+    }
+    assert_eq!(room.stands(CHI).head, before);
+}
+
 /// Somebody makes a group of the same name, whose key package is Chi's, and rules of its own or none.
 fn welcome(room: &mut Room, rules: bool) -> Bundle {
     let package = room.inside(CHI, |group, cx| group.make_package(cx).unwrap()).0;
@@ -288,6 +314,69 @@ fn nobody_is_out_for_what_a_peer_does_not_say() {
     assert!(room.see(CHI, |group| group.facts.standing == StandingRow::Active && group.stray.is_some()));
 }
 
+/// PROTOCOL J1: nor where Ben says that the ways parted before she came, and that she came by what he made up.
+#[test]
+fn nobody_is_out_for_a_past_that_a_peer_makes_up() {
+    let mut room = shared();
+    for _ in 0..4 {
+        room.pass(24 * 3_600_000);
+    }
+    let by_ben = room.link(BEN, CHI);
+    let (chi, began) = room.see(CHI, |group| {
+        let line = group.commits.back_from(group.facts.head);
+        (group.me.member(), line.iter().rev().find(|made| made.is_judged()).unwrap().step.0)
+    });
+    let there = EpochId::from_bytes([11; 32]);
+    let into = CommitWire { child: began, ..step(NOWHERE, (0, 0), vec![chi]) };
+    let aside = step(NOWHERE, (1, 11), Vec::new());
+    room.inside(CHI, |group, cx| group.on_line(cx, by_ben, vec![into, aside]).unwrap());
+    for who in [ANA, BEN] {
+        votes(&mut room, who, there);
+    }
+    assert_eq!(room.see(CHI, |group| group.stray.map(|stray| stray.beyond)), Some(there));
+    room.lose(ANA);
+    room.lose(BEN);
+    room.pass(1_500_000);
+    assert!(room.see(CHI, |group| group.facts.standing == StandingRow::Active && group.stray.is_some()));
+}
+
+/// PROTOCOL H5: Ana has signed that Chi goes. Ben tells where the others are, and does not know who went on the way; Ana, if she
+/// is there, does.
+#[test]
+fn whoever_was_signed_out_is_out_where_the_others_are_whether_a_line_says_so_or_not() {
+    for told in [true, false] {
+        let mut room = shared();
+        let (head, there) = (room.stands(CHI).head, EpochId::from_bytes([11; 32]));
+        room.lose(ANA);
+        room.lose(BEN);
+        let chi = room.see(CHI, |group| group.me.member());
+        let (signed, _) = room.inside(ANA, |group, _| {
+            let ticket = group.ticket(Operation::Remove, chi).unwrap();
+            Control::Ticket(group.me.sign(group.id, &ticket))
+        });
+        let until = room.now + crate::limits::CONTROL_KEPT;
+        let silent = CommitWire { moves: None, ..step(head, (1, 11), Vec::new()) };
+        let moves = Some(Moves { came: Vec::new(), went: vec![chi], at: None });
+        let lines = [Some(silent.clone()), told.then_some(CommitWire { moves, ..silent })];
+        let members = [BEN, ANA].map(|who| room.see(who, |group| group.me.member()));
+        room.inside(CHI, |group, cx| {
+            group.note_unjudged((head, CommitId::from_bytes([1; 32])));
+            group.take_control(cx, Told { control: signed, until }).unwrap();
+            for (line, by) in lines.into_iter().zip(members) {
+                group.keep_told(cx, line.into_iter().collect(), by).unwrap();
+            }
+        });
+        for who in [ANA, BEN] {
+            votes(&mut room, who, there);
+        }
+        for (ms, out) in [(15_000, told), (1_500_000, true)] {
+            room.pass(ms);
+            let standing = room.see(CHI, |group| group.facts.standing == StandingRow::Removed);
+            assert_eq!(standing, out, "{told} {ms}");
+        }
+    }
+}
+
 /// PROTOCOL H2: what Ana does is spoilt for Chi alone, whose device cannot read it. All others have gone there.
 #[test]
 fn whoever_alone_cannot_read_a_commit_is_let_in_anew() {
@@ -338,9 +427,11 @@ fn one_who_makes_up_a_long_past_takes_its_own_room_only() {
     let before = size(&mut room, ana);
     room.inside(CHI, |group, cx| group.on_line(cx, by_ana, vec![step(head, (200, 250), Vec::new())]).unwrap());
     assert_eq!(size(&mut room, ana), before + 1);
-    // Nobody can be in there.
+    // Nobody can be in there. However much is made up, what is here is known.
     let asked = [from, EpochId::from_bytes([101; 32])];
     assert!(room.see(CHI, |group| group.rosters(asked.into_iter()).is_empty()));
+    let many = (0..200).map(|n| EpochId::from_bytes([n; 32])).chain([head]);
+    assert!(room.see(CHI, |group| group.rosters(many).contains_key(&head)));
 }
 
 /// A member's device that is where the others are is not let in anew, however often it asks.

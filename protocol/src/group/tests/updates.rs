@@ -78,6 +78,27 @@ fn whoever_is_alone_gives_its_leaf_no_keys_until_somebody_is_there() {
     assert_eq!(room.stands(ANA).head, room.stands(BEN).head);
 }
 
+/// PROTOCOL C7: after days of absence all dates are past, and Ana changes the group each minute, as often as it may be.
+#[test]
+fn whoever_is_late_has_its_turn_though_the_group_never_stands_still() {
+    for (days, turn) in [(8, false), (20, true)] {
+        let mut room = Room::of(3);
+        let others = [BEN, CHI].map(|who| room.see(who, |group| group.me.member()));
+        [ANA, BEN, CHI].into_iter().for_each(|who| room.lose(who));
+        room.skip_hours(24 * days);
+        for (one, other) in [(ANA, BEN), (BEN, CHI), (ANA, CHI)] {
+            room.connect(one, other);
+        }
+        for _ in 0..20 {
+            room.change_rules();
+            room.pass(60_000);
+        }
+        let (who, _) = committers(&mut room);
+        assert_eq!(others.iter().all(|other| who.contains(other)), turn, "{days}");
+        agree(&mut room);
+    }
+}
+
 /// PROTOCOL C7, M4.
 #[test]
 fn whoever_says_very_much_begins_a_new_epoch_and_loses_nothing() {
