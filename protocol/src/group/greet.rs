@@ -9,7 +9,7 @@ use super::link::Link;
 use super::links::{INVITED_MAX, REMOVED_MAX};
 use crate::clock;
 use crate::error::{Error, Refusal};
-use crate::id::{EpochId, LinkId};
+use crate::id::LinkId;
 use crate::identity::Credential;
 use crate::meet::hello::Admission;
 use crate::step::{Outcome, Reply, Transmit};
@@ -235,14 +235,12 @@ impl Group {
             // A member who is out is shown its removal, and nothing else; one of whom we do not know yet gets a minute.
             let wait = if ahead { INVITED_MAX } else { REMOVED_MAX };
             link.closes.get_or_insert(cx.now.wall + wait);
-            // Where it stands nobody is out: what shows that another way was taken are votes.
-            let was_here = |id: EpochId| self.epochs.get(&id).is_some_and(|epoch| epoch.roster.has(&member));
-            if self.epochs.back(head).any(was_here) {
-                // Whoever was here and goes sees who stands by that.
+            // Whoever was here, or on a branch that was left, sees which way was taken and who stands by that.
+            if self.has_a_say(&member) {
                 self.tell_controls(cx, id)?;
-                return self.say_line(cx, id);
+                self.say_line(cx, id)?;
             }
-            return if self.has_a_say(&member) { self.tell_controls(cx, id) } else { Ok(()) };
+            return Ok(());
         }
         link.keep();
         self.ask_how(cx, id);

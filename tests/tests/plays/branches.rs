@@ -268,6 +268,31 @@ fn who_was_let_in_by_whom_nobody_stands_by_is_out() {
     assert_eq!(stage.view(DAN).standing, Standing::Removed);
 }
 
+/// PROTOCOL J1: the same, and all others were on the branch that let Eve in before they left it.
+#[test]
+fn who_was_let_in_on_a_branch_that_all_have_left_is_out() {
+    let mut stage = Stage::empty(&[0; 5]);
+    let group = stage.found(&[BEN, CHI, DAN]);
+    let (chi, dan) = (stage.member(CHI), stage.member(DAN));
+    let part = |may| Command::SetFacilitator { group, member: chi, may };
+    assert_eq!(stage.ask(ANA, part(true)), Reply::Done);
+    stage.pass(10_000);
+    stage.split(2);
+    stage.ask(ANA, Command::Remove { group, member: dan });
+    assert_eq!(stage.ask(ANA, part(false)), Reply::Done);
+    let invite = stage.ask(CHI, Command::Invite { group, valid: Duration::from_secs(DAY) });
+    let Reply::Invite { text, .. } = invite else { panic!("no invite") };
+    stage.try_join(EVE, text);
+    assert_eq!(stage.view(EVE).standing, Standing::Active);
+    heal(&mut stage);
+    stage.pass(1_200_000);
+    agree(&mut stage, &[ANA, BEN, CHI]);
+    assert_eq!(stage.names(ANA), ["Ana", "Ben", "Chi"]);
+    for who in [DAN, EVE] {
+        assert_eq!(stage.view(who).standing, Standing::Removed);
+    }
+}
+
 /// PROTOCOL C2: whoever's turn it is carries out what others want, and the others need not.
 #[test]
 fn a_leave_is_carried_out_once_by_one_of_several() {
