@@ -27,6 +27,8 @@ mod losses;
 mod marks;
 #[path = "plays/order.rs"]
 mod order;
+#[path = "plays/partitions.rs"]
+mod partitions;
 #[path = "plays/pauses.rs"]
 mod pauses;
 #[path = "plays/read_errors.rs"]

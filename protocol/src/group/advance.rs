@@ -7,7 +7,7 @@ use super::commits::{Change, Step};
 use super::cx::Cx;
 use crate::error::Error;
 use crate::id::{EpochId, LinkId};
-use crate::limits::{MEMBERS_MAX, RETENTION_MAX};
+use crate::limits::{CONTROL_KEPT, MEMBERS_MAX, RETENTION_MAX};
 use crate::meet::generation::Generation;
 use crate::mls::{CommitPlan, Committed, Committer, MlsError, NewLeaf, Signer, StagedView, State};
 use crate::policy::judge;
@@ -16,6 +16,7 @@ use crate::wire;
 use crate::wire::commit::{Commit, CommitBinding};
 use crate::wire::control::{Control, Link, Operation, Ticket};
 use crate::wire::envelope::{Cover, Envelope, EnvelopeKey, LifetimeClass};
+use crate::wire::message::Told;
 use crate::wire::signed::Signed;
 
 /// A commit that was judged and found good.
@@ -170,7 +171,12 @@ impl Group {
         self.log.keep_opened(cx, self.net, &envelope, super::log::Order::CONTROL, Some(end), said);
         let topic = self.newest()?.topic(cx.now.stamp.day());
         let links = self.member_links();
-        self.spread_envelope(cx, &envelope, topic, links)
+        self.spread_envelope(cx, &envelope, topic, links)?;
+        // Where the net secret is another one nobody can read that.
+        if !matches!(control, Control::Link(_)) {
+            self.tell_behind(cx, &Told { control: control.clone(), until: cx.now.later() + CONTROL_KEPT });
+        }
+        Ok(())
     }
 
     /// The links to members, also those in catch-up.

@@ -284,7 +284,7 @@ impl Group {
     }
 
     /// Tells what is news to those who are not where we are: nothing else brings it there.
-    fn tell_behind(&mut self, cx: &mut Cx<'_>, told: &Told) {
+    pub(super) fn tell_behind(&mut self, cx: &mut Cx<'_>, told: &Told) {
         let behind = self.links.iter().filter(|(_, link)| !link.full && link.has_controls);
         let behind: Vec<LinkId> = behind.map(|(id, _)| *id).collect();
         for id in behind {

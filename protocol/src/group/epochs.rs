@@ -407,12 +407,7 @@ impl Epochs {
             .map(|(id, _)| *id)
             .collect();
         for id in closing {
-            self.with(cx, net, group, &id, |state, mls| state.close(mls))?.map_err(|_| Error::Broken)?;
-            if let Some(epoch) = self.all.get_mut(&id) {
-                epoch.closed = true;
-                row::write(cx, net, &id, epoch);
-            }
-            cx.tx.urgent();
+            self.close(cx, net, group, &id)?;
         }
         self.all.retain(|id, epoch| {
             let keep = epoch.keys.is_some() || !passed(epoch, CONTROL_KEPT);
@@ -421,6 +416,17 @@ impl Epochs {
             }
             keep
         });
+        Ok(())
+    }
+
+    /// Destroys a state's replay half: nothing that leads on from it is judged here any more.
+    pub(crate) fn close(&mut self, cx: &mut Cx<'_>, net: NetId, group: GroupId, id: &EpochId) -> Result<(), Error> {
+        self.with(cx, net, group, id, |state, mls| state.close(mls))?.map_err(|_| Error::Broken)?;
+        if let Some(epoch) = self.all.get_mut(id) {
+            epoch.closed = true;
+            row::write(cx, net, id, epoch);
+        }
+        cx.tx.urgent();
         Ok(())
     }
 

@@ -105,6 +105,7 @@ impl Group {
                 self.reach.worked(&address);
             }
             self.settle_welcome(cx, member, &head.epoch)?;
+            self.meet(cx, id, member)?;
         }
         // First of all: nothing is sealed while the peer knows of a later head.
         self.ask_after(cx, id);

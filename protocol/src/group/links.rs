@@ -56,6 +56,9 @@ impl Group {
     pub(crate) fn on_disconnected(&mut self, cx: &mut Cx<'_>, link: LinkId) {
         let Some(gone) = self.links.remove(&link) else { return };
         self.delivery.lost(link, cx.now.wall);
+        if let Some(member) = gone.member {
+            self.note_met(cx, member);
+        }
         let Some(member) = gone.member.filter(|_| gone.told) else { return };
         if !self.links.values().any(|link| link.told && link.member == Some(member)) {
             if gone.full_since + LASTED <= cx.now.wall {

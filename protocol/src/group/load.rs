@@ -102,6 +102,9 @@ impl Group {
         for (key, bytes) in rows.iter().filter(|(key, _)| key.table == Table::Epoch && key.name.len() > 40) {
             group.epochs.restore_counts(key, bytes)?;
         }
+        if let Some(met) = find(b"met") {
+            group.met.restore(met)?;
+        }
         if let Some(read) = find(b"read") {
             group.history.restore_read(read)?;
         }

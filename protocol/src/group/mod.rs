@@ -20,6 +20,7 @@ mod begin;
 pub(crate) mod changes;
 mod commits;
 mod conduct;
+mod contact;
 mod controls;
 pub(crate) mod cx;
 mod delivery;
@@ -70,6 +71,7 @@ use minicbor::{Decode, Encode};
 pub(crate) use self::begin::Arrival;
 use self::commits::{Commits, Step};
 use self::conduct::Conduct;
+use self::contact::Met;
 use self::controls::Controls;
 pub(crate) use self::cx::Cx;
 use self::delivery::Delivery;
@@ -128,6 +130,7 @@ pub(crate) struct Group {
     verified: BTreeMap<MemberId, [u8; 32]>,
     reach: Reach,
     links: BTreeMap<LinkId, Link>,
+    met: Met,
     conduct: Conduct,
     spread: Spread,
     receipts: Receipts,
@@ -245,6 +248,7 @@ impl Group {
             verified: BTreeMap::new(),
             reach: Reach::default(),
             links: BTreeMap::new(),
+            met: Met::default(),
             conduct: Conduct::default(),
             spread: Spread::default(),
             receipts: Receipts::default(),

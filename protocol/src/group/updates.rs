@@ -7,6 +7,7 @@ use super::Group;
 use super::cx::Cx;
 use crate::clock::Now;
 use crate::error::Error;
+use crate::id::EpochId;
 use crate::time::Time;
 
 /// In seconds.
@@ -32,7 +33,7 @@ impl Group {
         let head = self.head().ok().filter(|head| head.is_shared())?;
         let own = self.facts.update_due.unwrap_or(self.facts.joined + PERIOD);
         // Whose dates are all past do not come all at once; but who is there for a short time only has its turn some day.
-        let since = self.head_since();
+        let since = self.held_since(&self.facts.head);
         let days = u32::try_from(since.since(own).as_secs() / DAY).unwrap_or(u32::MAX);
         let spaced = SPACED.saturating_mul(self.people()).checked_div(2_u32.saturating_pow(days)).unwrap_or_default();
         let own = own.max(since + spaced);
@@ -70,9 +71,9 @@ impl Group {
         self.head().is_ok_and(|head| head.sent >= SENT_MAX)
     }
 
-    /// Since when the head is known here.
-    fn head_since(&self) -> Time {
-        let made = self.commits.back_from(self.facts.head).first().copied();
+    /// Since when a state is known here.
+    pub(super) fn held_since(&self, state: &EpochId) -> Time {
+        let made = self.commits.back_from(*state).first().copied();
         let known = made.and_then(|made| self.commits.judged(&made.step));
         known.map_or(self.facts.joined, super::commits::Known::since)
     }

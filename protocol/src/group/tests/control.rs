@@ -4,7 +4,7 @@ use crate::error::{Error, Refusal};
 use crate::id::CommitId;
 use crate::identity::Identity;
 use crate::limits::CONTROL_KEPT;
-use crate::step::{Command, Input, Outcome, Reply};
+use crate::step::{Command, Input, Outcome, Reply, Transmit};
 use crate::wire;
 use crate::wire::control::{Control, Operation, Vote};
 use crate::wire::envelope::Envelope;
@@ -134,6 +134,23 @@ fn latest(group: &crate::group::Group, counter: u64) -> Control {
     let (epoch, commit) = (group.facts.head, CommitId::from_bytes([3; 32]));
     let vote = Vote { group: group.id, epoch, number: 3, commit, counter, voter: group.me.key() };
     Control::Vote(group.me.sign(group.id, &vote))
+}
+
+/// PROTOCOL O5: whoever stands elsewhere may not know the net secret by which it is sealed, and is told by link as well.
+#[test]
+fn what_is_signed_is_told_by_link_to_whoever_stands_elsewhere() {
+    let mut room = Room::of(3);
+    let link = room.link(BEN, CHI);
+    let mut frames = |full: bool, counter: u64| {
+        let ((), sent) = room.inside(BEN, |group, cx| {
+            let before = std::mem::replace(&mut group.links.get_mut(&link).unwrap().full, full);
+            let vote = latest(group, counter);
+            group.send_control(cx, &vote).unwrap();
+            group.links.get_mut(&link).unwrap().full = before;
+        });
+        sent.iter().filter(|sent| matches!(sent, Transmit::Frame { link: on, .. } if *on == link)).count()
+    };
+    assert_eq!((frames(true, 1), frames(false, 2)), (1, 2));
 }
 
 /// Which of Ana's generations, oldest first, sealed the word that follows the change, and the word itself.
