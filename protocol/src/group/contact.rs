@@ -48,11 +48,19 @@ impl Group {
         if old.is_empty() { Ok(()) } else { self.move_head(cx) }
     }
 
+    /// Notes who is here: the power may go at any time.
+    pub(super) fn note_linked(&mut self, cx: &mut Cx<'_>) {
+        self.linked().into_iter().for_each(|member| self.note_met(cx, member));
+    }
+
     /// Notes that a member is here, or was until now.
     pub(super) fn note_met(&mut self, cx: &mut Cx<'_>, member: MemberId) {
-        let Ok(roster) = self.roster().cloned() else { return };
         let now = cx.now.sweep;
-        if !roster.has(&member) || self.met.0.get(&member).is_some_and(|last| *last <= now && now < *last + COARSE) {
+        if self.met.0.get(&member).is_some_and(|last| *last <= now && now < *last + COARSE) {
+            return;
+        }
+        let Ok(roster) = self.roster().cloned() else { return };
+        if !roster.has(&member) {
             return;
         }
         self.met.0.insert(member, now);

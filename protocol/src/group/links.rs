@@ -54,11 +54,15 @@ impl Group {
 
     /// A link is down.
     pub(crate) fn on_disconnected(&mut self, cx: &mut Cx<'_>, link: LinkId) {
-        let Some(gone) = self.links.remove(&link) else { return };
-        self.delivery.lost(link, cx.now.wall);
-        if let Some(member) = gone.member {
+        if let Some(member) = self.member_at(link) {
             self.note_met(cx, member);
         }
+        self.drop_link(cx, link);
+    }
+
+    fn drop_link(&mut self, cx: &mut Cx<'_>, link: LinkId) {
+        let Some(gone) = self.links.remove(&link) else { return };
+        self.delivery.lost(link, cx.now.wall);
         let Some(member) = gone.member.filter(|_| gone.told) else { return };
         if !self.links.values().any(|link| link.told && link.member == Some(member)) {
             if gone.full_since + LASTED <= cx.now.wall {
@@ -113,11 +117,12 @@ impl Group {
         self.on_disconnected(cx, id);
     }
 
-    /// Ends all links from our side; whoever is there greets anew.
+    /// Ends all links from our side, since when nobody knows; whoever is there greets anew.
     pub(crate) fn close_all(&mut self, cx: &mut Cx<'_>) {
         let ids: Vec<LinkId> = self.links.keys().copied().collect();
         for id in ids {
-            self.close(cx, id);
+            cx.transmit(Transmit::Disconnect { link: id });
+            self.drop_link(cx, id);
         }
     }
 

@@ -98,6 +98,7 @@ impl Group {
         self.flush_receipts(cx)?;
         self.push_lacking(cx)?;
         self.tend_links(cx)?;
+        self.note_linked(cx);
         self.dial(cx);
         Ok(())
     }

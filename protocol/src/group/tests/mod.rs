@@ -3,6 +3,7 @@
 mod bringers;
 mod catch_up;
 mod commits;
+mod contact;
 mod content;
 mod control;
 mod delivery;
