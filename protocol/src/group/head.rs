@@ -65,6 +65,11 @@ impl Group {
     /// A state becomes the head that was made by a commit of some moment, perhaps on another branch.
     fn go_over(&mut self, cx: &mut Cx<'_>, to: EpochId, undone: bool, at: crate::time::Time) -> Result<(), Error> {
         let before = self.roster()?.clone();
+        if !undone && self.epochs.get(&to).is_some_and(|next| next.roster.without(&before).next().is_some()) {
+            // What waits was said to those who are here, and goes before somebody comes.
+            self.hold_no_longer();
+            self.seal_intents(cx)?;
+        }
         self.take_generations(cx, to);
         self.epochs.go(cx, self.net, self.facts.head, to);
         self.facts.head = to;

@@ -36,6 +36,11 @@ impl Group {
         self.hold.until = Some(by.min(now + STABLE));
     }
 
+    /// What waits for stillness may go.
+    pub(super) fn hold_no_longer(&mut self) {
+        self.hold = Hold::default();
+    }
+
     /// The head has stood still for long enough: what waited goes.
     pub(super) fn hold_no_more(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
         if self.hold.until.take_if(|until| *until <= cx.now.wall).is_none() {

@@ -26,6 +26,24 @@ fn what_is_said_right_after_a_change_waits_until_the_group_stands_still() {
     assert_eq!(stage.texts(CHI).len(), 2);
 }
 
+/// PROTOCOL D1: Dan comes in meanwhile. What waited goes to those whom it was said to, and nobody is asked whether he may read it.
+#[test]
+fn what_waits_when_somebody_comes_in_goes_to_those_who_were_there() {
+    let mut stage = Stage::empty(&[0; 4]);
+    let group = stage.found(&[BEN, CHI]);
+    let invite = stage.invite(group, 3_600);
+    stage.pass(10_000);
+    change(&mut stage, 1);
+    stage.say(ANA, "for the two");
+    stage.say(BEN, "for the two as well");
+    assert!(stage.texts(CHI).is_empty());
+    stage.ask(DAN, Command::Join { invite, display_name: "Dan".into() });
+    assert_eq!(stage.names(ANA).len(), 4);
+    stage.pass(3_000);
+    assert_eq!((stage.view(ANA).waiting, stage.view(BEN).waiting), (0, 0));
+    assert_eq!((stage.texts(CHI).len(), stage.texts(DAN).len()), (2, 0));
+}
+
 /// Whoever changes it again and again keeps nobody from being heard.
 #[test]
 fn what_is_said_while_the_group_never_stands_still_goes_after_five_seconds() {
