@@ -59,6 +59,14 @@ pub(super) async fn people() -> Vec<Kept> {
         wire.ask_and_carry(who, "join", &join).await.expect("joins");
     }
     wire.say(ANA, "begin").await.expect("kept");
+    // Right after somebody has come, words wait until the group stands still.
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while (wire.said(1).await.is_empty() || wire.said(4).await.is_empty()) && std::time::Instant::now() < end {
+        for who in 0..5 {
+            wire.turn(who).await;
+        }
+        wire.carry().await;
+    }
     let mut all = Vec::new();
     for who in 0..5 {
         assert_eq!(wire.said(who).await, ["begin"]);
@@ -137,11 +145,15 @@ pub(super) fn seal_in_advance(ana: &Kept, eve: &Kept, group: GroupId, count: usi
     }
     assert!(admitted, "they know each other");
     let mut sealed = Vec::new();
-    for n in 0..count {
-        let command = Command::Send { group, text: Zeroizing::new(format!("flood {n}")), expires: Some(EXPIRY_MIN) };
-        let mut transmits = eve.give(Input::Command(command), now).1;
+    // After each change of the group words wait for half a second: the last ones, too.
+    for n in 0..count + 2_000 {
+        let text = Zeroizing::new(format!("flood {n}"));
+        let mut transmits = Vec::new();
+        if n < count {
+            transmits = eve.give(Input::Command(Command::Send { group, text, expires: Some(EXPIRY_MIN) }), now).1;
+        }
         now = now + Duration::from_millis(2);
-        if n % 500 == 499 {
+        if n % 50 == 49 {
             transmits.extend(eve.give(Input::Deadline, now).1);
         }
         sealed.extend(transmits.into_iter().filter_map(|transmit| match transmit {
